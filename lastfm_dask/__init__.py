@@ -1,0 +1,42 @@
+"""Last.fm 360K listening logs: ingest out of core with Dask, train implicit's ALS, ask for recommendations.
+
+The public names are imported when first used, so that `import lastfm_dask` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastfm_dask import errors
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.ingest.pipeline import ingest
+    from lastfm_dask.interactions.frame import read_interactions
+    from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.training import train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "lastfm_dask.dataset.dataset",
+    "Recommender": "lastfm_dask.recommender.answers",
+    "ingest": "lastfm_dask.ingest.pipeline",
+    "read_interactions": "lastfm_dask.interactions.frame",
+    "train": "lastfm_dask.recommender.training",
+}
+
+__all__ = ["Dataset", "Recommender", "errors", "ingest", "read_interactions", "train"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "errors":
+        return import_module("lastfm_dask.errors")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

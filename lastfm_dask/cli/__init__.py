@@ -1,0 +1,112 @@
+"""The command line: one module a command, loaded when it is called, and errors turned into exit codes.
+
+Results go to stdout; progress goes to stderr when that is a terminal. `main` is the entry point.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from lastfm_dask.errors import LastfmDaskError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+COMMANDS = {
+    "run": "Do it all: ingest a log, train, and answer the notebook's questions.",
+    "ingest": "Read a listening log into a dataset: mappings, statistics, one CSR matrix.",
+    "stats": "Show what a dataset holds: users, artists, the most heard, the distributions.",
+    "train": "Train implicit's ALS on a dataset and keep the model.",
+    "recommend": "Recommend artists to a user, to a list of favourites, or to everybody.",
+    "similar": "List the artists most like one artist.",
+    "score": "Score artists for a user: the dot product of their vectors.",
+    "explain": "Say how much each artist in a listener's list adds to a score.",
+    "evaluate": "Measure recommendations on held-out interactions.",
+    "tune": "Search for the settings that recommend best on a dataset.",
+    "plan": "Project memory, disk and blocks for a source, before any work.",
+    "profile": "Show how much time and memory each stage took, as a table or an HTML page.",
+    "verify": "Check a dataset or model against its checksums, or a source against its own.",
+    "export": "Write a model as implicit's .npz or as Parquet.",
+    "doctor": "Show what this machine or pod allows and what is installed.",
+    "synth": "Write a synthetic listening log with the real one's shape and quirks.",
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: unwinds like KeyboardInterrupt, so that whatever is open is closed."""
+
+
+class LazyGroup(click.Group):
+    """Knows every command's name and one-line help, and imports its module only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order in which a person needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"lastfm_dask.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lastfm_dask", prog_name="lastfm-dask")
+@click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks of unforeseen errors.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int) -> None:
+    """Recommend music from Last.fm listening logs, out of core.
+
+    A log goes in; user and artist mappings, statistics, one CSR matrix and a trained implicit-ALS
+    recommender come out, in a pod too small to hold the log.
+    """
+    ctx.obj = verbose
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that errors.py documents."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = 0
+    try:
+        code = cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except LastfmDaskError as error:
+        code = _report(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = _report("interrupted; nothing was left half-written", 130)
+    except Terminated:
+        code = _report("terminated; nothing was left half-written", 143)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
+        code = _report(f"unforeseen {type(error).__name__}: {error} (-vv shows the traceback)", 1)
+    sys.exit(code)
+
+
+def _report(message: str, code: int) -> int:
+    if code == 1 and any(flag in sys.argv for flag in ("-vv", "-vvv")):
+        traceback.print_exc()
+    click.echo(f"lastfm-dask: {message}", err=True)
+    return code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise Terminated

@@ -1,0 +1,1 @@
+"""Datasets on disk: the format, opening, verifying and publishing them, names and indices, statistics."""

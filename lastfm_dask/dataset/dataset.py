@@ -1,0 +1,86 @@
+"""A published dataset, opened: its matrix memory-mapped, its names and statistics at hand."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.store import open_directory
+from lastfm_dask.dataset.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from scipy.sparse import csr_matrix
+
+
+class Dataset:
+    """A dataset directory that was opened and whose files have the sizes that its manifest records.
+
+    Attributes
+    ----------
+    path : Path
+        The directory.
+    manifest : Manifest
+        What it says of itself.
+    statistics : dict
+        The keys that `stats --json` lists, without `--user`.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.manifest = open_directory(self.path, layout.DATASET)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """The dataset's statistics, as `stats --json` prints them."""
+        return self.manifest.content["statistics"]  # type: ignore[no-any-return]
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the content: equal for equal bytes, however they were made."""
+        return self.manifest.fingerprint
+
+    @property
+    def n_users(self) -> int:
+        """Rows of the matrix."""
+        return int(self.statistics["users"])
+
+    @property
+    def n_artists(self) -> int:
+        """Columns of the matrix."""
+        return int(self.statistics["artists"])
+
+    @cached_property
+    def users(self) -> Vocabulary:
+        """User names and their rows."""
+        return Vocabulary(self.path / layout.USERS, "user")
+
+    @cached_property
+    def artists(self) -> Vocabulary:
+        """Artist names and their columns."""
+        return Vocabulary(self.path / layout.ARTISTS, "artist")
+
+    @cached_property
+    def user_items(self) -> csr_matrix:
+        """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted."""
+        return open_user_items(self.path, (self.n_users, self.n_artists))
+
+
+def open_user_items(path: Path, shape: tuple[int, int]) -> csr_matrix:
+    """Return the memory-mapped matrix of a dataset or model directory.
+
+    The maps are copy-on-write (mode "c"): writable, as implicit asks, and never written back.
+    """
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    indptr, indices, data = (np.load(path / name, mmap_mode="c") for name in layout.USER_ITEMS)
+    matrix = csr_matrix(shape, dtype=data.dtype)
+    # Assigned, not passed: the constructor would read every index to check it, and may copy.
+    matrix.indptr, matrix.indices, matrix.data = indptr, indices, data
+    matrix.has_sorted_indices = True
+    matrix.has_canonical_format = True
+    return matrix

@@ -1,0 +1,1 @@
+"""From a dataset to a model and its answers: weighting, training, recommending, explaining, evaluating, tuning."""

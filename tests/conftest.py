@@ -1,0 +1,17 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real listening data, where LASTFM_DASK_DATA names one."""
+    folder = os.environ.get("LASTFM_DASK_DATA")
+    if not folder:
+        pytest.skip("LASTFM_DASK_DATA is not set: no real data at hand")
+    return Path(folder)
