@@ -1,0 +1,94 @@
+"""Stage scan: every block of the source encoded once and spooled; the one read of the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.blocks import Block, cut, cut_stream
+from lastfm_dask.interactions.encoding import EncodeBlock
+from lastfm_dask.interactions.sources import SourceFile, open_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from lastfm_dask.engine import Engine
+    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.interactions.schema import Schema
+
+
+def scan(
+    files: Sequence[SourceFile],
+    schema: Schema,
+    block_bytes: int,
+    engine: Engine,
+    spool: Spool,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Encode every block that the spool lacks, and return how many blocks the source has.
+
+    Parameters
+    ----------
+    files : sequence of SourceFile
+        The source. Compressed files can't be cut by offset: they are unpacked here as a stream, in waves.
+    schema : Schema
+        What its fields are.
+    block_bytes : int
+        The size of a block, in bytes.
+    engine : Engine
+        Where the blocks are encoded.
+    spool : Spool
+        Where they are kept.
+    progress : callable, optional
+        Called with the bytes of each block that is done, from any thread.
+    """
+    task = EncodeBlock(tuple(file.path for file in files), schema)
+    n_blocks = 0
+
+    def counted(blocks: Iterable[Block]) -> Iterator[Block]:
+        nonlocal n_blocks
+        for block in blocks:
+            n_blocks = block.number + 1
+            if block.number not in spool:
+                yield block
+            elif progress is not None:
+                progress(block.end - block.start)
+
+    def sink(block: Block, batch: pa.RecordBatch) -> None:
+        spool.put(block.number, batch)
+        if progress is not None:
+            progress(block.end - block.start)
+
+    if any(file.compression for file in files):
+        engine.for_each(task, counted(_stream_blocks(files, block_bytes)), sink)
+    else:
+        engine.for_each(task, list(counted(cut([file.size_bytes for file in files], block_bytes))), sink)
+    return n_blocks
+
+
+def _stream_blocks(files: Sequence[SourceFile], block_bytes: int) -> Iterator[Block]:
+    """Return the blocks of files some of which are compressed, numbered through."""
+    number = 0
+    for file, source in enumerate(files):
+        if source.compression:
+            with open_stream(source) as stream:
+                for block in cut_stream(stream, file, number, block_bytes):
+                    number = block.number + 1
+                    yield block
+        else:
+            for block in cut([source.size_bytes], block_bytes):
+                yield Block(number, file, block.start, block.end)
+                number += 1
+
+
+def refuse_compressed(files: Sequence[SourceFile]) -> None:
+    """Raise BadInputError where a file can't be read by ranges, as workers of a cluster do."""
+    packed = [file.path for file in files if file.compression]
+    if packed:
+        msg = (
+            f"{', '.join(packed)}: a compressed source can't be cut by offset for the workers of a cluster:"
+            " unpack it first, or ingest it without a scheduler"
+        )
+        raise BadInputError(msg, path=packed[0])

@@ -1,0 +1,65 @@
+"""Encoded blocks on the driver's disk, by number, whatever order they came in; what a killed run had is kept.
+
+A block's file appears by rename, so it is whole or not there. The spool belongs to one key: a fingerprint of
+source, settings and format; under another key it begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+
+class Spool:
+    """The folder of encoded blocks.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the blocks lie; it exists.
+    key : dict
+        What the blocks depend on, as JSON.
+    """
+
+    def __init__(self, folder: Path, key: dict[str, Any]) -> None:
+        self.folder = folder
+        text = json.dumps(key, sort_keys=True)
+        marker = folder / "key.json"
+        if not marker.exists() or marker.read_text(encoding="utf-8") != text:
+            shutil.rmtree(folder)
+            folder.mkdir()
+            marker.write_text(text, encoding="utf-8")
+        self.resumed = sum(1 for _ in folder.glob("*.arrow"))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.arrow"
+
+    def __contains__(self, number: int) -> bool:
+        return self._path(number).exists()
+
+    def put(self, number: int, batch: pa.RecordBatch) -> None:
+        """Keep an encoded block."""
+        import pyarrow as pa
+
+        path = self._path(number)
+        part = path.with_suffix(".part")
+        with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+        part.rename(path)
+
+    def get(self, number: int) -> pa.RecordBatch:
+        """Return an encoded block, its lists mapped from disk and not yet in memory."""
+        import pyarrow as pa
+
+        with pa.memory_map(str(self._path(number))) as file:
+            return pa.ipc.open_file(file).get_batch(0)
+
+    def written_bytes(self) -> int:
+        """Return how many bytes the blocks take on disk."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.arrow"))

@@ -1,0 +1,119 @@
+"""Sources cut into blocks: which bytes a block has, and the whole lines that start within them.
+
+Every line belongs to exactly one block: the one in which its first byte lies. So blocks can be read in any
+order, and what they hold together does not depend on where they were cut. Pure, but for the `read` it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lastfm_dask.interactions.schema import MAX_LINE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
+
+_PROBE_BYTES = 64 << 10
+_TRUNCATED_BYTES = MAX_LINE_BYTES + 2
+"""What is kept of a longer line: enough to see that it is too long, a carriage return at its end or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of a source: its number in the source, and either a byte range of a file or the lines themselves.
+
+    Attributes
+    ----------
+    number : int
+        From 0, in source order over all files.
+    file : int
+        Which of the source's files.
+    start, end : int
+        The byte range; lines that start in [start, end) belong to the block.
+    lines : bytes or None
+        The whole lines, where the driver cut them from a stream; the range is then of the stream.
+    """
+
+    number: int
+    file: int
+    start: int
+    end: int
+    lines: bytes | None = None
+
+
+def cut(file_bytes: Sequence[int], block_bytes: int) -> list[Block]:
+    """Return the blocks of files with these sizes: consecutive ranges of `block_bytes`, the last one shorter."""
+    ranges = (
+        (file, start, min(start + block_bytes, size))
+        for file, size in enumerate(file_bytes)
+        for start in range(0, size, block_bytes)
+    )
+    return [Block(number, *place) for number, place in enumerate(ranges)]
+
+
+def read_lines(read: Callable[[int, int], bytearray], start: int, end: int) -> bytearray:
+    """Return the whole lines that start in [start, end).
+
+    Parameters
+    ----------
+    read : callable
+        `read(offset, n_bytes)` gives that many bytes of the file, fewer only at its end.
+    start, end : int
+        The range, in bytes.
+
+    Returns
+    -------
+    bytearray
+        Complete lines; a last one that is longer than allowed is cut off right after the allowed length, so
+        that it takes little memory and still shows as too long. Empty where no line starts in the range.
+    """
+    lead = 1 if start else 0
+    lines = read(start - lead, end - start + lead)
+    if lead:
+        # The byte before tells whether a line starts right here; a bytearray drops its front without a copy.
+        first = lines.find(b"\n") + 1
+        del lines[: first or len(lines)]
+    if not lines or lines.endswith(b"\n"):
+        return lines
+    last_bytes = len(lines) - (lines.rfind(b"\n") + 1)
+    offset = end
+    while last_bytes <= _TRUNCATED_BYTES:
+        piece = read(offset, _PROBE_BYTES)
+        stop = piece.find(b"\n") + 1
+        lines += piece[: stop or len(piece)]
+        if stop or len(piece) < _PROBE_BYTES:
+            break
+        last_bytes += len(piece)
+        offset += len(piece)
+    return lines
+
+
+def cut_stream(stream: BinaryIO, file: int, first_number: int, block_bytes: int) -> Iterator[Block]:
+    """Cut a stream that can't be read by offset into blocks of whole lines, of about `block_bytes` each.
+
+    A line that is longer than allowed is cut off right after the allowed length, as in `read_lines`.
+    """
+    number, start, carry = first_number, 0, b""
+    while chunk := stream.read(block_bytes):
+        data = carry + chunk
+        stop = data.rfind(b"\n") + 1
+        if not stop and len(data) > _TRUNCATED_BYTES:
+            rest = _skip_line(stream)
+            data, stop = data[:_TRUNCATED_BYTES] + b"\n" + rest, _TRUNCATED_BYTES + 1
+        if stop:
+            yield Block(number, file, start, start + stop, data[:stop])
+            number, start = number + 1, start + stop
+        carry = data[stop:]
+    if carry:
+        yield Block(number, file, start, start + len(carry), carry)
+
+
+def _skip_line(stream: BinaryIO) -> bytes:
+    """Read on behind the line's end; return what was read of the next line."""
+    while piece := stream.read(_PROBE_BYTES):
+        stop = piece.find(b"\n") + 1
+        if stop:
+            return piece[stop:]
+    return b""

@@ -1,0 +1,155 @@
+"""A block encoded: local codes instead of names, the names once, and counts by name. One pure Dask task each.
+
+An encoded block is an Arrow record batch of one row, whose cells are lists: it travels between processes and
+lies on disk as one buffer a list, and is read back without a copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.blocks import read_lines
+from lastfm_dask.interactions.names import lower_all
+from lastfm_dask.interactions.reader import Rows, read_rows
+from lastfm_dask.interactions.sources import open_ranges
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from lastfm_dask.interactions.blocks import Block
+    from lastfm_dask.interactions.schema import Schema
+
+FORMAT_VERSION = 1
+"""Of the lists below; a spool of another version is not resumed."""
+
+LISTS = {
+    "users": "string",
+    "user_rows": "int32",
+    "user_plays": "int64",
+    "artists": "string",
+    "artist_rows": "int32",
+    "artist_plays": "int64",
+    "user_codes": "int32",
+    "artist_codes": "int32",
+    "plays": "int32",
+    "mbids": "string",
+    "mbid_artists": "int32",
+    "mbid_codes": "int32",
+    "mbid_rows": "int32",
+    "reject_lines": "int64",
+    "reject_reasons": "int8",
+    "reject_bytes": "binary",
+    "counts": "int64",
+}
+"""Name and Arrow type of each list.
+
+users, artists : the block's distinct names, users in order of first appearance and artists in lower case (two
+    spellings of one artist may then stand twice).
+user_rows, user_plays, artist_rows, artist_plays : rows and summed plays of each.
+user_codes, artist_codes, plays : one entry a row kept, in file order; codes index users and artists. user_codes
+    is empty where users come in runs, one run each in order: then it is each code repeated by user_rows.
+mbids, mbid_artists, mbid_codes, mbid_rows : the distinct MBIDs, and how many rows each pair of artist and MBID has.
+reject_* : see `reader.Rows`.
+counts : which file of the source, lines in the block, and rows kept that were played once.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeBlock:
+    """The task that reads and encodes one block; it needs nothing but the source and travels to any process.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        The source's files, by their number.
+    schema : Schema
+        What their fields are.
+    """
+
+    paths: tuple[str, ...]
+    schema: Schema
+
+    def __call__(self, block: Block) -> pa.RecordBatch:
+        """Return the encoded block; raises BadInputError where its file can't be read any more."""
+        path = self.paths[block.file]
+        lines: bytes | bytearray
+        if block.lines is not None:
+            lines = block.lines
+        else:
+            try:
+                with open_ranges(path) as read:
+                    lines = read_lines(read, block.start, block.end)
+            except OSError as error:
+                msg = f"{path}: bytes {block.start} to {block.end} (block {block.number}) can't be read: {error}"
+                raise BadInputError(msg, path=path) from error
+        rows = read_rows(lines, self.schema, file_start=block.start == 0)
+        return encode(rows, self.schema, file=block.file)
+
+
+def encode(rows: Rows, schema: Schema, *, file: int) -> pa.RecordBatch:
+    """Return a block's rows encoded; see `LISTS`."""
+    import numpy as np
+
+    user_codes, users = rows.user.indices.to_numpy(), rows.user.dictionary
+    artist = rows.artist.dictionary_encode()
+    artist_codes = artist.indices.to_numpy()
+    in_runs = bool((np.diff(user_codes) >= 0).all())
+    lists: dict[str, Any] = {
+        "users": users,
+        "user_rows": np.bincount(user_codes, minlength=len(users)),
+        "user_plays": _sums(user_codes, rows.plays, len(users)),
+        "artists": artist.dictionary if schema.keep_case else lower_all(artist.dictionary),
+        "artist_rows": np.bincount(artist_codes, minlength=len(artist.dictionary)),
+        "artist_plays": _sums(artist_codes, rows.plays, len(artist.dictionary)),
+        "user_codes": user_codes[:0] if in_runs else user_codes,
+        "artist_codes": artist_codes,
+        "plays": rows.plays,
+        "reject_lines": rows.reject_lines,
+        "reject_reasons": rows.reject_reasons,
+        "reject_bytes": rows.reject_bytes,
+        "counts": np.array([file, rows.n_lines, np.count_nonzero(rows.plays == 1)]),
+    }
+    if rows.mbid is not None:
+        lists |= _mbid_lists(artist_codes, rows.mbid)
+    return record_batch(lists)
+
+
+def record_batch(lists: dict[str, Any]) -> pa.RecordBatch:
+    """Return the record batch of one row that holds these lists; a list that is not given is empty."""
+    import numpy as np
+    import pyarrow as pa
+
+    cells = []
+    for name, type_name in LISTS.items():
+        values = pa.array(lists.get(name, ()), type=pa.type_for_alias(type_name))
+        offsets = pa.array(np.array([0, len(values)], np.int32))
+        cells.append(pa.ListArray.from_arrays(offsets, values))
+    return pa.RecordBatch.from_arrays(cells, names=list(LISTS))
+
+
+def column(batch: pa.RecordBatch, name: str) -> Any:
+    """Return a list of an encoded block: an Arrow array for names and bytes, else an ndarray; no copy."""
+    values = batch.column(name).values
+    return values if LISTS[name] in ("string", "binary") else values.to_numpy()
+
+
+def _sums(codes: npt.NDArray[np.int32], plays: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:
+    """Return the plays summed by code, exactly: `bincount` sums in float64, where each half stays below 2^53."""
+    import numpy as np
+
+    high, low = (np.bincount(codes, weights=half, minlength=n) for half in (plays >> 16, plays & 0xFFFF))
+    return (high.astype(np.int64) << 16) + low.astype(np.int64)
+
+
+def _mbid_lists(artist_codes: npt.NDArray[np.int32], mbid: pa.StringArray) -> dict[str, Any]:
+    import numpy as np
+
+    encoded = mbid.dictionary_encode()
+    pairs = artist_codes.astype(np.int64) * len(encoded.dictionary) + encoded.indices.to_numpy()
+    distinct, rows = np.unique(pairs, return_counts=True)
+    artists, codes = np.divmod(distinct, max(len(encoded.dictionary), 1))
+    return {"mbids": encoded.dictionary, "mbid_artists": artists, "mbid_codes": codes, "mbid_rows": rows}

@@ -1,0 +1,198 @@
+"""Where the bytes come from: files and globs found, ranges read, compressed files and archives streamed.
+
+Local paths are served here; an address with `://` is handed to `remote`, which answers the same three questions.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import tarfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lastfm_dask.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
+
+ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source.
+
+    Attributes
+    ----------
+    path : str
+        A local path, or an address such as `s3://bucket/key`.
+    size_bytes : int
+        As stored, compressed or not.
+    version : str
+        What changes when the file does: its modification time in nanoseconds, or its etag.
+    compression : str
+        Empty, or one of gzip, bzip2, zstd, tar.
+    """
+
+    path: str
+    size_bytes: int
+    version: str
+    compression: str = ""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address that fsspec serves."""
+    return "://" in path
+
+
+def compression_of(path: str) -> str:
+    """Return how a file is packed, by its name; empty where it is not."""
+    name = path.lower()
+    if name.endswith(_ARCHIVES):
+        return "tar"
+    return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
+
+
+def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
+    """Return the files that paths, addresses and globs name, in the order given, each glob's sorted.
+
+    Raises
+    ------
+    BadInputError
+        Where a path is missing or no readable file, or a glob matches nothing, or all files are empty.
+    """
+    files: list[SourceFile] = []
+    for pattern in map(os.fspath, patterns):
+        if is_remote(pattern):
+            from lastfm_dask.interactions import remote
+
+            files += remote.find(pattern)
+        else:
+            files += [_local(path) for path in _expand(pattern)]
+    if not files:
+        msg = "no source was given: name a file, several, or a glob"
+        raise BadInputError(msg)
+    if not any(file.size_bytes for file in files):
+        msg = f"{', '.join(file.path for file in files)}: empty: a log with at least one line is wanted"
+        raise BadInputError(msg, path=files[0].path)
+    return tuple(files)
+
+
+def _expand(pattern: str) -> list[str]:
+    if os.path.lexists(pattern) or not glob.has_magic(pattern):
+        return [pattern]
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    if not found:
+        msg = f"{pattern}: no file matches this pattern"
+        raise BadInputError(msg, path=pattern)
+    return found
+
+
+def _local(path: str) -> SourceFile:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - tells directories and unreadable files apart
+            found = os.fstat(file.fileno())
+    except OSError as error:
+        msg = f"{path} can't be read: {error.strerror}; name a file that exists and is readable"
+        raise BadInputError(msg, path=path) from error
+    return SourceFile(path, found.st_size, str(found.st_mtime_ns), compression_of(path))
+
+
+@contextmanager
+def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
+    """Give a function `read(offset, n_bytes)` for one file; it returns fewer bytes only at the file's end."""
+    if is_remote(path):
+        from lastfm_dask.interactions import remote
+
+        with remote.open_ranges(path) as read:
+            yield read
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read_local(offset: int, n_bytes: int) -> bytearray:
+        data = bytearray(n_bytes)
+        n_read = 0
+        with memoryview(data) as view:
+            while n_read < n_bytes and (n := os.preadv(descriptor, [view[n_read:]], offset + n_read)):
+                n_read += n
+        del data[n_read:]
+        return data
+
+    try:
+        yield read_local
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_stream(file: SourceFile) -> Iterator[BinaryIO]:
+    """Give the unpacked bytes of a compressed file or archive as a stream; nothing is unpacked to disk.
+
+    Raises
+    ------
+    BadInputError
+        Where the archive lacks the log (its members are listed) or the compressed data is damaged.
+    """
+    import bz2
+    import gzip
+    import zlib
+
+    import zstandard
+
+    damaged = (EOFError, zlib.error, zstandard.ZstdError, tarfile.TarError, gzip.BadGzipFile, OSError)
+    with _open_packed(file.path) as packed:
+        try:
+            if file.compression == "tar":
+                yield from _open_member(packed, file.path)
+            elif file.compression == "zstd":
+                with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
+                    yield stream  # type: ignore[misc]
+            else:
+                opener = gzip.GzipFile if file.compression == "gzip" else bz2.BZ2File
+                with opener(packed) as stream:
+                    yield stream  # type: ignore[misc]
+        except damaged as error:
+            if isinstance(error, BadInputError) or getattr(error, "errno", None):
+                raise
+            msg = f"{file.path} can't be unpacked: {error}; fetch it again, and compare its checksum"
+            raise BadInputError(msg, path=file.path) from error
+
+
+@contextmanager
+def _open_packed(path: str) -> Iterator[BinaryIO]:
+    if is_remote(path):
+        from lastfm_dask.interactions import remote
+
+        with remote.open_stream(path) as stream:
+            yield stream
+    else:
+        with Path(path).open("rb") as stream:
+            yield stream
+
+
+def _open_member(packed: BinaryIO, path: str) -> Iterator[BinaryIO]:
+    """Yield the log's stream within an archive, found by its name whatever folder it lies in."""
+    members = []
+    with tarfile.open(fileobj=packed, mode=f"r|{_tar_mode(path)}") as archive:
+        for member in archive:
+            members.append(member.name)
+            if member.isfile() and member.name.rsplit("/", 1)[-1] == ARCHIVE_MEMBER:
+                stream = archive.extractfile(member)
+                assert stream is not None  # noqa: S101 - a regular file always has one
+                yield stream  # type: ignore[misc]
+                return
+    msg = f"{path} holds no {ARCHIVE_MEMBER}, only {', '.join(members) or 'nothing'}: unpack the log that you want"
+    raise BadInputError(msg, path=path)
+
+
+def _tar_mode(path: str) -> str:
+    name = path.lower()
+    if name.endswith((".gz", ".tgz")):
+        return "gz"
+    return "bz2" if name.endswith(".bz2") else ""

@@ -1,0 +1,170 @@
+"""What a model is measured against: popularity, and item neighbours.
+
+Each is fitted on a training matrix and ranks artists for listeners whose lists it is given. Both are
+deterministic. Item neighbours are worked out in blocks and kept in files, since their similarities outgrow a
+small pod.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lastfm_dask.recommender.weighting import Totals, row_blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from scipy.sparse import csr_matrix
+
+    Items = npt.NDArray[np.int32]
+
+_PRODUCT_NNZ = 1 << 21
+"""Similarities that one block's product may hold before the nearest are kept: 16 MiB, unless one artist has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Ranks artists by their listeners, the same for everybody but for what a listener has already."""
+
+    order: npt.NDArray[np.int64]
+    """Columns, the most heard first; ties go by first appearance."""
+    position: npt.NDArray[np.int64]
+    """Where each column stands in `order`."""
+
+    def rank(self, users: npt.NDArray[np.integer], history: csr_matrix, k: int) -> Items:  # noqa: ARG002
+        """Return the best `k` columns for each row of `history`, its own left out, -1 where there are no more."""
+        items = np.full((history.shape[0], k), -1, dtype=np.int32)
+        for row, (start, stop) in enumerate(pairwise(history.indptr.tolist())):
+            taken = self.position[history.indices[start:stop]]
+            n_candidates = min(k + len(taken), len(self.order))
+            free = np.ones(n_candidates, dtype=bool)
+            free[taken[taken < n_candidates]] = False
+            found = self.order[:n_candidates][free][:k]
+            items[row, : len(found)] = found
+        return items
+
+
+def fit_popularity(train: csr_matrix) -> Popularity:
+    """Count the listeners of each artist (shape (n_users, n_artists)) and order the artists by them."""
+    listeners = Totals.of(train.indptr, train.indices, train.data, train.shape[1]).listeners
+    order = np.argsort(-listeners, kind="stable")
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    return Popularity(order, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Ranks artists by their similarity to those a listener has, weighted by ln(1 + plays)."""
+
+    similarities: csr_matrix
+    """Row i holds the cosines of artist i's nearest others: shape (n_artists, n_artists), float32, mapped."""
+
+    def rank(self, users: npt.NDArray[np.integer], history: csr_matrix, k: int) -> Items:  # noqa: ARG002
+        """Return the best `k` columns for each row of `history`, its own left out, -1 where there are no more."""
+        weights = history.copy()
+        weights.data = np.log1p(history.data)
+        scores = weights @ self.similarities
+        items = np.full((history.shape[0], k), -1, dtype=np.int32)
+        for row in range(len(items)):
+            part = slice(*scores.indptr[row : row + 2])
+            known = history.indices[slice(*history.indptr[row : row + 2])]
+            usable = (scores.data[part] > 0) & ~np.isin(scores.indices[part], known)
+            found, _ = nearest(scores.indices[part][usable], scores.data[part][usable], k)
+            items[row, : len(found)] = found
+        return items
+
+
+def nearest(indices: npt.NDArray[Any], scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the `k` best-scored indices and their scores, the best first; ties go to the smaller index."""
+    if len(scores) > k:
+        # The k-th score, and all that equal it, so that the choice among equals is the smaller index.
+        kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        indices, scores = indices[kept], scores[kept]
+    order = np.lexsort((indices, -scores))[:k]
+    return indices[order], scores[order]
+
+
+def fit_neighbours(train: csr_matrix, folder: Path, *, n_neighbours: int = 200, threads: int = 1) -> Neighbours:
+    """Find each artist's nearest others: cosine of the columns of ln(1 + plays).
+
+    Parameters
+    ----------
+    train : csr_matrix, shape (n_users, n_artists), float32
+        The plays; columns sorted.
+    folder : Path
+        An empty folder for the files that hold the columns and the similarities; it must stand as long as the
+        result is used.
+    n_neighbours : int
+        Others kept for each artist.
+    threads : int
+        How many blocks of artists are worked on at once.
+    """
+    from scipy.sparse import csr_matrix
+
+    from lastfm_dask.recommender.mapped import create_array, transpose_on_disk
+
+    n_artists = train.shape[1]
+    unit, listeners = _unit_columns(train, folder)
+    item_users = transpose_on_disk(unit, listeners, folder)
+    reach = _reach(item_users, np.diff(train.indptr), n_artists)
+    room = np.concatenate(([0], np.cumsum(np.minimum(reach, n_neighbours))))
+    kind = np.int32 if room[-1] < 2**31 else np.int64
+    indices = create_array(folder / "neighbours.npy", (int(room[-1]),), kind)
+    similarities = create_array(folder / "similarities.npy", (int(room[-1]),), np.float32)
+
+    def work(block: tuple[int, int]) -> None:
+        first, last = block
+        product = item_users[first:last] @ unit
+        for i in range(last - first):
+            part = slice(*product.indptr[i : i + 2])
+            others = product.indices[part] != first + i
+            found, values = nearest(product.indices[part][others], product.data[part][others], n_neighbours)
+            # What is left of the row's room keeps index 0 with similarity 0, which adds nothing to a sum.
+            indices[room[first + i] : room[first + i] + len(found)] = found
+            similarities[room[first + i] : room[first + i] + len(found)] = values
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, row_blocks(np.concatenate(([0], np.cumsum(reach))), _PRODUCT_NNZ)):
+            pass
+    result = csr_matrix((n_artists, n_artists), dtype=np.float32)
+    result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
+    return Neighbours(result)
+
+
+def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDArray[np.int64]]:
+    """Return ln(1 + plays) with columns of length 1, its values mapped, and the values in each column."""
+    from scipy.sparse import csr_matrix
+
+    from lastfm_dask.recommender.mapped import create_array
+
+    squares = np.zeros(train.shape[1])
+    listeners = np.zeros(train.shape[1], np.int64)
+    blocks = list(row_blocks(train.indptr))
+    for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
+        columns = train.indices[part]
+        squares += np.bincount(columns, np.log1p(train.data[part], dtype=np.float64) ** 2, minlength=len(squares))
+        listeners += np.bincount(columns, minlength=len(listeners))
+    data = create_array(folder / "unit.npy", train.data.shape, np.float32)
+    for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
+        data[part] = np.log1p(train.data[part]) / np.sqrt(squares[train.indices[part]])
+    unit = csr_matrix(train.shape, dtype=np.float32)
+    unit.indptr, unit.indices, unit.data = train.indptr, train.indices, data
+    unit.has_sorted_indices = unit.has_canonical_format = True
+    return unit, listeners
+
+
+def _reach(item_users: csr_matrix, lengths: npt.NDArray[np.integer], n_artists: int) -> npt.NDArray[np.int64]:
+    """Return how many artists each artist can share a listener with, at most: its listeners' lists laid end to end."""
+    reach = np.zeros(item_users.shape[0], np.int64)
+    for first, last in row_blocks(item_users.indptr):
+        part = slice(item_users.indptr[first], item_users.indptr[last])
+        ends = np.concatenate(([0], np.cumsum(lengths[item_users.indices[part]], dtype=np.int64)))
+        reach[first:last] = np.diff(ends[item_users.indptr[first : last + 1] - item_users.indptr[first]])
+    return np.minimum(reach, n_artists)

@@ -1,0 +1,223 @@
+"""What a model says of itself: the manifest's content, the model card, and exports that other tools read.
+
+Writes no manifest: `dataset.store` does. Reads no factors but to export them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.store import disk_full_is_store_error, open_directory, refuse_existing
+
+if TYPE_CHECKING:
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.recommender.weighting import ConfidenceRange
+
+VALUE_MEANING = {
+    "raw": "confidence = alpha * plays",
+    "log": "confidence = alpha * ln(1 + plays)",
+    "bm25": "confidence = alpha * idf(artist) * plays * (K1 + 1) / (K1 * norm(user) + plays)",
+}
+
+
+def model_content(
+    dataset: Dataset, settings: TrainSettings, seen: ConfidenceRange, mean_plays: float | None
+) -> dict[str, Any]:
+    """Return the `content` of a model's manifest: all that answers need besides the arrays."""
+    statistics = dataset.statistics
+    return {
+        "users": dataset.n_users,
+        "artists": dataset.n_artists,
+        "nnz": int(statistics["nnz"]),
+        "settings": settings.to_dict(),
+        "confidence": {
+            "meaning": VALUE_MEANING[settings.weighting] + ", float32; user_items/data.npy holds plays",
+            "orientation": "rows are users, columns are artists",
+            "min": seen.lowest,
+            "max": seen.highest,
+            "mean_plays": mean_plays,
+        },
+        "dataset": {
+            "fingerprint": dataset.fingerprint,
+            "settings": dataset.manifest.content.get("settings", {}),
+            "statistics": {
+                key: statistics.get(key)
+                for key in ("rows_read", "rows_kept", "users", "artists", "nnz", "plays_total")
+            },
+        },
+        "top_artists": statistics.get("top_artists", [])[:10],
+        "metrics": {},
+    }
+
+
+def model_card(content: dict[str, Any]) -> str:
+    """Return the text of `MODEL_CARD.md` for a model's content; pure."""
+    settings, data = content["settings"], content["dataset"]
+    confidence = content["confidence"]
+    flags = " ".join(f"--{key} {settings[key]}" for key in _FLAGS)
+    if settings["weighting"] == "bm25":
+        flags += f" --bm25-k1 {settings['bm25_k1']} --bm25-b {settings['bm25_b']}"
+    return _CARD.format(
+        users=content["users"],
+        artists=content["artists"],
+        nnz=content["nnz"],
+        fingerprint=data["fingerprint"],
+        settings=json.dumps(settings, indent=1, ensure_ascii=False),
+        meaning=confidence["meaning"],
+        low=confidence["min"],
+        high=confidence["max"],
+        metrics=_metrics_text(content["metrics"]),
+        flags=flags,
+    )
+
+
+_FLAGS = ("factors", "regularization", "alpha", "iterations", "weighting", "seed")
+
+_CARD = """# Model card
+
+## What it is
+Implicit-feedback matrix factorization (alternating least squares; Hu, Koren, Volinsky 2008), trained with
+implicit on the CPU. It ranks artists for listeners by the dot product of their factors.
+
+## Data
+- {users:,} users, {artists:,} artists, {nnz:,} stored plays; dataset fingerprint `{fingerprint}`.
+- Where the data is Last.fm's (360K or HetRec 2K) it is for **non-commercial use only**, and so is what is made of
+  it. Cite Last.fm and Oscar Celma, "Music Recommendation and Discovery in the Long Tail" (2010).
+- User ids are kept as they are in the source. Treat them as personal data.
+
+## Settings
+```json
+{settings}
+```
+{meaning}. Confidences range from {low:g} to {high:g}.
+
+## Metrics
+{metrics}
+
+## Known limits
+- Plays say what somebody heard, not what they like; few plays are no dislike.
+- Popular artists are recommended more often than their share; artists with a handful of listeners have vectors of
+  little worth (`--min-listeners`, `--max-listeners`).
+- The data ends in 2008 (360K) or 2011 (HetRec 2K): newer artists are unknown.
+- A listener who is not in the data is folded in from the names given; unknown names are left out and listed.
+- Known listeners' vectors come from a few steps of conjugate gradients: `explain` shows what these left over.
+
+## How to reproduce
+On a dataset with this fingerprint, with the package versions in `manifest.json`:
+```
+lastfm-dask train DATASET -o MODEL {flags}
+```
+The same seed gives the same factors whatever the number of threads, on the same kind of processor.
+"""
+
+
+def _metrics_text(metrics: dict[str, Any]) -> str:
+    if not metrics:
+        return "Not measured for this model. `lastfm-dask evaluate DATASET` compares the settings with popularity."
+    lines = ["| model | " + " | ".join(next(iter(metrics.values()))) + " |"]
+    lines.append("| --- " * (1 + len(next(iter(metrics.values())))) + "|")
+    lines += [
+        f"| {name} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |" for name, row in metrics.items()
+    ]
+    return "\n".join(lines)
+
+
+def export_npz(model: Path, target: Path) -> Path:
+    """Write a model as implicit's own `.npz`, which `AlternatingLeastSquares.load` takes; return the file.
+
+    The archive says alpha 1: plays must be weighted before they are given to implicit (`weighting`).
+
+    Raises
+    ------
+    StoreError
+        Where the model can't be opened, the target exists, or the disk is full.
+    """
+    import numpy as np
+
+    manifest = open_directory(model, layout.MODEL)
+    settings = manifest.content["settings"]
+    if target.suffix != ".npz":
+        target = target.with_name(target.name + ".npz")
+    refuse_existing(target)
+    arrays = {
+        "user_factors": np.load(model / layout.USER_FACTORS, mmap_mode="r"),
+        "item_factors": np.load(model / layout.ITEM_FACTORS, mmap_mode="r"),
+    }
+    with disk_full_is_store_error(target), _complete_or_absent(target) as part:
+        np.savez(
+            part,
+            **arrays,
+            factors=settings["factors"],
+            regularization=settings["regularization"],
+            alpha=1.0,
+            iterations=settings["iterations"],
+            random_state=settings["seed"],
+            num_threads=0,
+            use_native=True,
+            use_cg=True,
+            cg_steps=3,
+            calculate_training_loss=False,
+            dtype="float32",
+        )
+    return target
+
+
+def export_parquet(model: Path, folder: Path) -> list[Path]:
+    """Write `user_factors.parquet` and `item_factors.parquet`: a name, and its factors as a list of float32.
+
+    Raises
+    ------
+    StoreError
+        Where the model can't be opened, a file exists, or the disk is full.
+    """
+    open_directory(model, layout.MODEL)
+    jobs = (
+        (layout.USER_FACTORS, layout.USERS, "user", folder / "user_factors.parquet"),
+        (layout.ITEM_FACTORS, layout.ARTISTS, "artist", folder / "item_factors.parquet"),
+    )
+    for *_, target in jobs:
+        refuse_existing(target)
+    with disk_full_is_store_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for factors, names, column, target in jobs:
+            _write_factors(model / factors, model / names, column, target)
+    return [job[3] for job in jobs]
+
+
+def _write_factors(factors: Path, names: Path, column: str, target: Path) -> None:
+    """Write one Parquet file, a group of rows at a time."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = np.load(factors, mmap_mode="r")
+    n_factors = values.shape[1]
+    schema = pa.schema([(column, pa.string()), ("factors", pa.list_(pa.float32(), n_factors))])
+    start = 0
+    with _complete_or_absent(target) as part, pq.ParquetWriter(part, schema) as writer:
+        for batch in pq.ParquetFile(names).iter_batches(batch_size=16384, columns=[column]):
+            block = np.ascontiguousarray(values[start : start + len(batch)]).ravel()
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(block), n_factors)
+            writer.write_table(pa.table([batch.column(0).cast(pa.string()), lists], schema=schema))
+            start += len(batch)
+
+
+class _complete_or_absent:  # noqa: N801 - used as a context manager
+    """Gives a sibling file to write; it takes the target's name when all went well, and goes otherwise."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.part = target.with_name(f".{target.stem}.part{target.suffix}")
+
+    def __enter__(self) -> Path:
+        return self.part
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.part.replace(self.target)
+        else:
+            self.part.unlink(missing_ok=True)

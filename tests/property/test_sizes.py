@@ -1,0 +1,39 @@
+"""Sizes as people write and read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.memory.sizes import GIB, KIB, MIB, format_size, parse_size
+
+
+@given(
+    st.integers(1, 1 << 50), st.sampled_from([("", 1), ("B", 1), ("KiB", KIB), ("MiB", MIB), ("GiB", GIB)])
+)
+def test_whole_numbers_are_exact(number: int, unit: tuple[str, int]) -> None:
+    name, factor = unit
+    for text in (f"{number}{name}", f" {number} {name.lower()} ", f"{number}{name.upper()}"):
+        assert parse_size(text) == number * factor
+
+
+@given(st.integers(1, 1 << 50))
+def test_what_is_shown_reads_back_within_a_twentieth_of_its_unit(size_bytes: int) -> None:
+    text = format_size(size_bytes)
+    unit = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}[text.split()[1]]
+    assert size_bytes >= unit
+    assert abs(parse_size(text) - size_bytes) <= max(0.05 * unit + 1, 0)
+
+
+@given(st.integers(0, 1 << 50))
+def test_the_shown_unit_is_the_largest_that_leaves_one(size_bytes: int) -> None:
+    number, unit = format_size(size_bytes).split()
+    assert unit == "GiB" or float(number) <= 1024
+
+
+@pytest.mark.parametrize("text", ["", "0", "0MiB", "-5MiB", "5 MB", "1e9", "MiB", "5 MiB MiB", "٥MiB", "nan"])
+def test_what_is_no_size_is_refused_with_the_text(text: str) -> None:
+    with pytest.raises(BadInputError, match="is no size"):
+        parse_size(text)

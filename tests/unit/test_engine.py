@@ -1,0 +1,84 @@
+"""The embedded engine: its window, its independence of order, and what it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lastfm_dask.engine import EmbeddedEngine, open_engine
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_every_block_is_sunk_once_and_the_window_holds(threads, as_stream):
+    lock, at_once, most, sunk = threading.Lock(), 0, 0, []
+
+    def task(number):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.002)
+        return number * number
+
+    def sink(number, result):
+        nonlocal at_once
+        with lock:
+            at_once -= 1
+            sunk.append((number, result))
+
+    blocks = range(20)
+    EmbeddedEngine(threads).for_each(task, iter(blocks) if as_stream else blocks, sink)
+    assert sorted(sunk) == [(n, n * n) for n in blocks]
+    assert most <= threads
+
+
+def test_blocks_that_look_like_dask_keys_or_tasks_are_left_alone():
+    blocks = [("block", 1), (len, "abc"), ["block", 0], "x"]
+    got = []
+    EmbeddedEngine(2).for_each(lambda block: block, blocks, lambda block, result: got.append((block, result)))
+    assert sorted(got, key=repr) == sorted(((block, block) for block in blocks), key=repr)
+
+
+def test_the_first_error_ends_the_run_and_nothing_runs_on_behind_it():
+    running = 0
+
+    def task(number):
+        nonlocal running
+        if number == 0:
+            raise ZeroDivisionError
+        running += 1
+        time.sleep(0.05)
+        return number
+
+    sunk = []
+    with pytest.raises(ZeroDivisionError):
+        EmbeddedEngine(2).for_each(task, range(50), lambda number, _: sunk.append(number))
+    before = (running, len(sunk))
+    time.sleep(0.15)
+    assert (running, len(sunk)) == before
+    assert running < 49
+
+
+def test_without_a_scheduler_no_port_is_opened_and_distributed_is_not_imported():
+    code = (
+        "import sys, socket\n"
+        "def no(*a, **k): raise AssertionError('a socket')\n"
+        "socket.socket.bind = no\n"
+        "from lastfm_dask.engine import open_engine\n"
+        "with open_engine(threads=2) as engine:\n"
+        "    engine.for_each(abs, [1, -2, 3], lambda block, result: None)\n"
+        "assert not engine.on_cluster\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('distributed', 'tornado')]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PATH": ""})
+
+
+def test_an_empty_scheduler_address_in_the_environment_is_none(monkeypatch):
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "")
+    with open_engine(threads=1) as engine:
+        assert isinstance(engine, EmbeddedEngine)
