@@ -67,9 +67,7 @@ class UnknownNameError(LastfmDaskError, KeyError):
 
     exit_code = 6
 
-    def __init__(
-        self, message: str = "", *, name: str | None = None, near: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: str = "", *, name: str | None = None, near: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.name = name
         self.near = near
@@ -80,9 +78,7 @@ class ClusterError(LastfmDaskError, RuntimeError):
 
     exit_code = 7
 
-    def __init__(
-        self, message: str = "", *, block: int | None = None, path: str | None = None
-    ) -> None:
+    def __init__(self, message: str = "", *, block: int | None = None, path: str | None = None) -> None:
         super().__init__(message)
         self.block = block
         self.path = path

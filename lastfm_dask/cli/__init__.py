@@ -63,7 +63,9 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="lastfm_dask", prog_name="lastfm-dask")
 @click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks of unforeseen errors.")
 @click.pass_context

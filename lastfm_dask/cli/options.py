@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click has it without arguments
     """Bytes, KiB, MiB or GiB, as an integer of bytes."""
 
     name = "SIZE"
@@ -31,7 +31,7 @@ class SizeType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class LikeType(click.ParamType):
+class LikeType(click.ParamType):  # type: ignore[type-arg]
     """`NAME` or `NAME=PLAYS`, kept as written: which of the two it is depends on the names that are known."""
 
     name = "NAME[=PLAYS]"
@@ -60,7 +60,9 @@ def compute_options(function: F) -> F:
         (
             click.option("--memory", "memory_bytes", type=SIZE, help="Use at most this much memory."),
             click.option("--threads", type=click.IntRange(1), help="Use at most this many threads."),
-            click.option("--block-size", "block_bytes", type=SIZE, help="Read the log in blocks of this size."),
+            click.option(
+                "--block-size", "block_bytes", type=SIZE, help="Read the log in blocks of this size."
+            ),
             click.option("--scheduler", metavar="ADDRESS", help="Scan on this Dask cluster."),
             click.option("--scheduler-file", type=PATH, help="Scan on the cluster that this file names."),
         )

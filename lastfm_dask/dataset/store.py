@@ -6,7 +6,7 @@ moment leaves either no directory under the final name or a whole one.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import errno
 import fcntl
 import hashlib
@@ -29,8 +29,9 @@ _VERSIONED = ("lastfm_dask", "dask", "numpy", "pyarrow", "scipy", "implicit")
 
 
 class WorkDirectory:
-    """A sibling of the output where it is built: `spool/` for what a killed run leaves to the next, `output/`
-    for the files to publish. Its name follows from the output's, so that a second run finds it.
+    """A sibling of the output where it is built; its name follows from the output's, so that a second run finds it.
+
+    `spool/` is for what a killed run leaves to the next, `output/` for the files to publish.
     """
 
     def __init__(self, output: Path, path: Path) -> None:
@@ -54,15 +55,23 @@ def refuse_existing(output: Path) -> None:
 
 
 @contextmanager
-def work_directory(output: Path) -> Iterator[WorkDirectory]:
+def work_directory(output: Path, needed_bytes: int | None = None) -> Iterator[WorkDirectory]:
     """Hold the work directory of an output, locked against a second run.
 
     It is removed when the block ends well; what stands in it after an error is left for the next run.
 
+    Parameters
+    ----------
+    output : Path
+        The final name.
+    needed_bytes : int, optional
+        What the block will write, by its plan; said where the disk runs full.
+
     Raises
     ------
     StoreError
-        Where the output exists, its parent is missing or not writable, or another run holds the lock.
+        Where the output exists, its parent is missing or not writable, another run holds the lock, or the disk
+        ran full in the block.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolve() would follow the last link
     refuse_existing(output)
@@ -82,7 +91,7 @@ def work_directory(output: Path) -> Iterator[WorkDirectory]:
         refuse_existing(output)
         work = WorkDirectory(output, path)
         work.spool.mkdir(exist_ok=True)
-        with disk_full_is_store_error(output):
+        with disk_full_is_store_error(output, needed_bytes):
             yield work
         shutil.rmtree(path, ignore_errors=True)
     finally:
@@ -90,7 +99,7 @@ def work_directory(output: Path) -> Iterator[WorkDirectory]:
 
 
 @contextmanager
-def disk_full_is_store_error(path: Path) -> Iterator[None]:
+def disk_full_is_store_error(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
     """Turn a full disk or an exceeded quota inside the block into a StoreError that names the place."""
     try:
         yield
@@ -98,7 +107,8 @@ def disk_full_is_store_error(path: Path) -> Iterator[None]:
         if isinstance(error, StoreError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         free = shutil.disk_usage(path.parent).free
-        msg = f"no room left on the disk while writing {path}: {format_size(free)} free; make room and run again"
+        needed = "" if needed_bytes is None else f", {format_size(needed_bytes)} needed in all"
+        msg = f"no room left on the disk while writing {path}: {format_size(free)} free{needed}; make room and run again"
         raise StoreError(msg, path=str(path)) from error
 
 
@@ -127,7 +137,7 @@ def publish(work: WorkDirectory, kind: Kind, content: dict[str, Any]) -> Manifes
     manifest = Manifest(
         kind=kind.name,
         version=kind.version,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions=installed_versions(),
         files=files,
         fingerprint=fingerprint(kind, files),
@@ -181,7 +191,9 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
         msg = f"{path} is a {manifest.kind}, but a {wanted} is wanted"
         raise StoreError(msg, path=str(path))
     if manifest.version != kind.version:
-        msg = f"{path} has format version {manifest.version}, this program reads {kind.version}: build it again"
+        msg = (
+            f"{path} has format version {manifest.version}, this program reads {kind.version}: build it again"
+        )
         raise StoreError(msg, path=str(path))
     problems = [problem for name in kind.files if (problem := _size_problem(path, name, manifest))]
     if problems:
@@ -204,8 +216,19 @@ def _size_problem(path: Path, name: str, manifest: Manifest) -> str | None:
 def verify_directory(path: Path, *kinds: Kind) -> Manifest:
     """Open a directory and compare every file's checksum too; raises StoreError that names what differs."""
     manifest = open_directory(path, *kinds)
-    damaged = [name for name, entry in manifest.files.items() if file_sha256(path / name) != entry.sha256]
-    if damaged:
-        msg = f"{path} is damaged: {', '.join(damaged)}: other bytes than were written; build it again"
+    problems = [p for name, entry in manifest.files.items() if (p := _bytes_problem(path, name, entry))]
+    kind = next(kind for kind in kinds if kind.name == manifest.kind)
+    if manifest.fingerprint != fingerprint(kind, manifest.files):
+        problems.append(f"{MANIFEST}: the fingerprint is not that of the checksums")
+    if problems:
+        msg = f"{path} is damaged: {'; '.join(problems)}; build it again"
         raise StoreError(msg, path=str(path))
     return manifest
+
+
+def _bytes_problem(path: Path, name: str, entry: FileEntry) -> str | None:
+    try:
+        same = file_sha256(path / name) == entry.sha256
+    except OSError as error:
+        return f"{name}: {error.strerror}"
+    return None if same else f"{name} has other bytes than were written"

@@ -1,0 +1,150 @@
+"""`verify`: the checksums of a dataset or model, and of a source file against the published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo_json, format_cell
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.store import verify_directory
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions import published
+
+if TYPE_CHECKING:
+    from lastfm_dask.dataset.layout import Manifest
+    from lastfm_dask.interactions.published import Checksums
+
+
+@click.command()
+@click.argument("path", type=PATH, required=False)
+@click.option(
+    "--source", "source", type=PATH, metavar="FILE", help="A log or archive: compare it too, or it alone."
+)
+@json_option
+def command(path: Path | None, source: Path | None, as_json: bool) -> None:
+    """Check a dataset or model against its checksums, or a source against its own.
+
+    PATH is a dataset or a model: every file's SHA-256 is compared with the manifest's. With --source a listening
+    log, or the archive it comes in, is read to its end: its MD5 is compared with the published one, and its size
+    with what the dataset at PATH records of its source.
+
+    Exits with 5 where the dataset or model is damaged, with 3 where the source is not what it should be.
+    """
+    if path is None and source is None:
+        msg = "name a dataset or a model, or a log by --source, or both"
+        raise click.UsageError(msg)
+    result: dict[str, Any] = {}
+    manifest = None
+    if path is not None:
+        manifest = verify_directory(path, layout.DATASET, layout.MODEL)
+        result |= directory_result(path, manifest)
+    if source is not None:
+        found = published.checksums(source)
+        refuse_mistaken(found)
+        result["source"] = source_result(found)
+        if manifest is not None:
+            result["source"]["recorded"] = recorded_source(manifest, found)
+    if as_json:
+        echo_json(result)
+    else:
+        _show(result)
+
+
+def directory_result(path: Path, manifest: Manifest) -> dict[str, Any]:
+    """Return what `verify --json` says of a directory whose checksums were found right."""
+    return {
+        "path": str(path),
+        "kind": manifest.kind,
+        "created": manifest.created,
+        "fingerprint": manifest.fingerprint,
+        "files": [{"file": name, **_entry(entry)} for name, entry in manifest.files.items()],
+    }
+
+
+def _entry(entry: layout.FileEntry) -> dict[str, Any]:
+    return {"size_bytes": entry.size_bytes, "sha256": entry.sha256}
+
+
+def source_result(found: Checksums) -> dict[str, Any]:
+    """Return what `verify --json` says of a source file."""
+    return {
+        "path": found.file.path,
+        "size_bytes": found.size_bytes,
+        "md5": found.md5,
+        "sha256": found.sha256,
+        "log_md5": found.log_md5,
+        "published": None if found.published is None else found.published.name,
+    }
+
+
+def refuse_mistaken(found: Checksums) -> None:
+    """Raise BadInputError for a file that has a published file's size, or the archive's name, but other bytes."""
+    known = found.mistaken_for
+    if known is not None:
+        msg = (
+            f"{found.file.path} is damaged or incomplete: it has {found.size_bytes} bytes and the MD5 {found.md5}, but"
+            f" the published {known.name} has {known.size_bytes} bytes and the MD5 {known.md5}; fetch it again"
+        )
+        raise BadInputError(msg, path=found.file.path)
+
+
+def recorded_source(manifest: Manifest, found: Checksums) -> dict[str, Any] | None:
+    """Return what a dataset records of a source file, and whether its time is still the same.
+
+    None where the directory records no source, as a model does.
+
+    Raises
+    ------
+    BadInputError
+        Where the dataset was made of other files, or the file had another size then.
+    """
+    files = manifest.content.get("source", {}).get("files", [])
+    if not files:
+        return None
+    path = Path(found.file.path)
+    same_path = [entry for entry in files if Path(entry["path"]).absolute() == path.absolute()]
+    same_name = [entry for entry in files if Path(entry["path"]).name == path.name]
+    entry = next(iter(same_path or same_name), None)
+    if entry is None:
+        names = ", ".join(entry["path"] for entry in files)
+        msg = f"{path} is none of the files that the dataset was made of: {names}"
+        raise BadInputError(msg, path=str(path))
+    if entry["size_bytes"] != found.size_bytes:
+        msg = (
+            f"{path} has {found.size_bytes} bytes, but {entry['path']} had {entry['size_bytes']} when the dataset was"
+            " made of it: it is another file, or it was changed; ingest it again"
+        )
+        raise BadInputError(msg, path=str(path))
+    return {**entry, "same_version": entry["version"] == found.file.version}
+
+
+def _show(result: dict[str, Any]) -> None:
+    if "path" in result:
+        n_bytes = sum(file["size_bytes"] for file in result["files"])
+        kind = result["kind"].removeprefix("lastfm_dask.")
+        click.echo(
+            f"{result['path']}: a {kind} of {result['created']}, {len(result['files'])} files,"
+            f" {format_cell(n_bytes)} bytes: every checksum is right"
+        )
+        click.echo(f"fingerprint {result['fingerprint']}")
+    if "source" in result:
+        _show_source(result["source"])
+
+
+def _show_source(source: dict[str, Any]) -> None:
+    click.echo(f"{source['path']}: {format_cell(source['size_bytes'])} bytes")
+    click.echo(f"MD5 {source['md5']}\nSHA-256 {source['sha256']}")
+    if source["published"] is None:
+        names = " nor ".join(known.name for known in published.FILES)
+        click.echo(f"This is not a published file: its MD5 is neither that of {names}.")
+    elif source["log_md5"] is None:
+        click.echo(f"This is the published {source['published']}.")
+    else:
+        click.echo(f"The log inside is the published {source['published']}.")
+    if source.get("recorded"):
+        same = "and" if source["recorded"]["same_version"] else "but not"
+        click.echo(f"It has the size {same} the modification time that the dataset records of its source.")
