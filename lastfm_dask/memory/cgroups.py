@@ -18,6 +18,9 @@ from lastfm_dask.memory.proc import SYSTEM_ROOT, read_text
 NO_LIMIT = 1 << 60
 """Version 1 writes "no limit" as the largest multiple of a page in 63 bits: whatever is above this is none."""
 
+HELD_NAMES = {1: ("total_rss", "total_shmem"), 2: ("anon", "shmem")}
+"""The lines of `memory.stat` that count what can't be taken back, of a group and of those below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -45,8 +48,7 @@ class Group:
     def held(self) -> int:
         """Return the bytes that all processes of the group and of those below it hold: anonymous and shared."""
         statistics = self.statistics()
-        names = ("anon", "shmem") if self.version == 2 else ("total_rss", "total_shmem")
-        return sum(statistics.get(name, 0) for name in names)
+        return sum(statistics.get(name, 0) for name in HELD_NAMES[self.version])
 
     @property
     def usage_path(self) -> Path:

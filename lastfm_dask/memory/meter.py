@@ -67,7 +67,7 @@ class Stage:
     _lowest_file: int = field(init=False, default=1 << 62)
     _highest_rss: int = field(init=False, default=0)
     _first_peak: int = field(init=False, default=0)
-    _first_traffic: Traffic = field(init=False, default=Traffic(0, 0))
+    _first_traffic: Traffic = field(init=False, default=Traffic(0, 0, 0, 0))
     _start_s: float = field(init=False, default=0.0)
 
     def mark_reserved(self) -> None:
@@ -98,10 +98,11 @@ class Stage:
             peak_rss = max(peak_rss, last.peak_rss)
             if self._highest_file - self._lowest_file <= _STILL_BYTES:
                 measured = max(measured, last.peak_rss - self._highest_file)
-        read = moved.read - self._first_traffic.read if self.read_bytes is None else self.read_bytes
-        written = (
-            moved.written - self._first_traffic.written if self.written_bytes is None else self.written_bytes
-        )
+        read, written = self.read_bytes, self.written_bytes
+        if read is None:
+            read = moved.read_since(self._first_traffic)
+        if written is None:
+            written = moved.written_since(self._first_traffic)
         return {
             "stage": self.name,
             "start_s": round(self._start_s, 4),

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lastfm_dask.memory.cgroups import Group, groups
+from lastfm_dask.memory.cgroups import HELD_NAMES, Group, groups
 from lastfm_dask.memory.proc import SYSTEM_ROOT, resident
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _STATUS = re.compile(rb"\nRssAnon:\s*([0-9]+) kB\nRssFile:\s*([0-9]+) kB\nRssShmem:\s*([0-9]+) kB")
 _HELD = {
-    1: re.compile(rb"\ntotal_(?:rss|shmem) ([0-9]+)"),
-    2: re.compile(rb"(?:^|\n)(?:anon|shmem) ([0-9]+)"),
+    version: re.compile(rb"(?:^|\n)(?:" + "|".join(names).encode() + rb") ([0-9]+)")
+    for version, names in HELD_NAMES.items()
 }
 
 

@@ -98,21 +98,27 @@ def machine(root: Path = SYSTEM_ROOT) -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Bytes that this process has read and written so far."""
+    """Bytes that this process has moved so far, by the kernel's four counters.
 
-    read: int
-    written: int
+    Calls count what was asked for, cached or not, but no memory maps; storage counts maps too, but nothing that
+    was cached.
+    """
+
+    read_calls: int
+    read_storage: int
+    write_calls: int
+    write_storage: int
+
+    def read_since(self, earlier: Traffic) -> int:
+        """Return the bytes read since then: the larger count is the nearer to what was asked for."""
+        return max(self.read_calls - earlier.read_calls, self.read_storage - earlier.read_storage)
+
+    def written_since(self, earlier: Traffic) -> int:
+        """Return the bytes written since then, likewise."""
+        return max(self.write_calls - earlier.write_calls, self.write_storage - earlier.write_storage)
 
 
 def traffic(root: Path = SYSTEM_ROOT) -> Traffic:
-    """Return the bytes read and written so far, from `/proc/self/io`; zeros where that can't be read.
-
-    The kernel counts calls (`rchar`, cached or not, memory maps not) and storage (`read_bytes`, memory maps
-    too, cached not). The larger of the two is nearest to what was asked for.
-    """
+    """Return the bytes read and written so far, from `/proc/self/io`; zeros where that can't be read."""
     fields = fields_of(read_text(root / "proc/self/io") or "")
-
-    def larger(*names: str) -> int:
-        return max(int(fields.get(name) or 0) for name in names)
-
-    return Traffic(larger("rchar", "read_bytes"), larger("wchar", "write_bytes"))
+    return Traffic(*(int(fields.get(name) or 0) for name in ("rchar", "read_bytes", "wchar", "write_bytes")))

@@ -15,6 +15,7 @@ first = pa.default_memory_pool().backend_name
 allocator.use(sys.argv[1])
 assert pa.default_memory_pool().backend_name == ("system" if sys.argv[1] == "trimmed" else first)
 from lastfm_dask.memory.meter import anon_bytes
+pa.array([0])  # Its first call imports what stays: numpy, and pandas where it is installed.
 before = anon_bytes()
 arrays = [pa.array(range(10_000)) for _ in range(400)]
 held = anon_bytes()

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lastfm_dask.memory.cgroups import groups
 from lastfm_dask.memory.limits import allowed_memory, cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1 << 20
 NO_LIMIT_V1 = 9223372036854771712

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,10 @@ import pytest
 from lastfm_dask.memory.limits import Allowed
 from lastfm_dask.memory.meter import MAX_SAMPLES, Meter, anon_bytes, receipts_document, stages_json, thinned
 from lastfm_dask.memory.probe import Probe, Sample
+from lastfm_dask.memory.proc import Traffic
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1 << 20
 
@@ -56,10 +60,14 @@ def test_the_sampler_sees_what_comes_and_goes_by_itself() -> None:
 def test_pages_of_files_count_apart(tmp_path: Path) -> None:
     path = tmp_path / "pages"
     path.write_bytes(bytes(64 * MIB))
-    with Meter() as meter, meter.stage("fit") as stage, path.open("rb") as file:
-        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
-            sum(pages[i] for i in range(0, len(pages), mmap.PAGESIZE))
-            stage.sample()
+    with (
+        Meter() as meter,
+        meter.stage("fit") as stage,
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages,
+    ):
+        sum(pages[i] for i in range(0, len(pages), mmap.PAGESIZE))
+        stage.sample()
     receipt = meter.receipts[0]
     assert receipt["measured_bytes"] - receipt["reserved_bytes"] < 16 * MIB
     assert receipt["file_bytes"] >= 64 * MIB
@@ -99,6 +107,12 @@ def test_bytes_read_and_written_are_counted_unless_given(tmp_path: Path) -> None
     assert (index["read_bytes"], index["written_bytes"]) == (7, 8)
 
 
+def test_traffic_is_the_larger_of_two_counters_each_compared_with_itself() -> None:
+    # A cold start has read more from storage than by calls; what comes after counts alone.
+    cold, later = Traffic(10, 1000, 5, 0), Traffic(510, 1000, 6, 4096)
+    assert (later.read_since(cold), later.written_since(cold)) == (500, 4096)
+
+
 def test_a_stage_that_fails_leaves_its_receipt_and_the_next_can_begin() -> None:
     with Meter() as meter:
         with pytest.raises(ZeroDivisionError), meter.stage("scan"):
@@ -109,9 +123,13 @@ def test_a_stage_that_fails_leaves_its_receipt_and_the_next_can_begin() -> None:
 
 
 def test_stages_do_not_nest() -> None:
-    with Meter() as meter, meter.stage("scan"), pytest.raises(RuntimeError, match="within stage scan"):
-        with meter.stage("index"):
-            pass
+    with (
+        Meter() as meter,
+        meter.stage("scan"),
+        pytest.raises(RuntimeError, match="within stage scan"),
+        meter.stage("index"),
+    ):
+        pass
 
 
 def test_the_time_line_is_bounded_and_keeps_its_peak() -> None:
