@@ -20,6 +20,8 @@ REJECTS = "rejects.tsv"
 RECEIPTS = "receipts.json"
 USER_FACTORS = "user_factors.npy"
 ITEM_FACTORS = "item_factors.npy"
+ITEM_GRAM = "item_gram.npy"
+ITEM_NORMS = "item_norms.npy"
 MODEL_CARD = "MODEL_CARD.md"
 
 USER_ITEMS = (INDPTR, INDICES, DATA)
@@ -45,7 +47,7 @@ DATASET = Kind(
 MODEL = Kind(
     "lastfm_dask.model",
     1,
-    (USER_FACTORS, ITEM_FACTORS, USERS, ARTISTS, *USER_ITEMS, MODEL_CARD, RECEIPTS),
+    (USER_FACTORS, ITEM_FACTORS, ITEM_GRAM, ITEM_NORMS, USERS, ARTISTS, *USER_ITEMS, MODEL_CARD, RECEIPTS),
     (USER_FACTORS, ITEM_FACTORS, USERS, ARTISTS, *USER_ITEMS),
 )
 

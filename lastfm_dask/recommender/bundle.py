@@ -6,13 +6,14 @@ Writes no manifest: `dataset.store` does. Reads no factors but to export them.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import disk_full_is_store_error, open_directory, refuse_existing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.recommender.settings import TrainSettings
     from lastfm_dask.recommender.weighting import ConfidenceRange
@@ -121,7 +122,8 @@ def _metrics_text(metrics: dict[str, Any]) -> str:
     lines = ["| model | " + " | ".join(next(iter(metrics.values()))) + " |"]
     lines.append("| --- " * (1 + len(next(iter(metrics.values())))) + "|")
     lines += [
-        f"| {name} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |" for name, row in metrics.items()
+        f"| {name} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |"
+        for name, row in metrics.items()
     ]
     return "\n".join(lines)
 

@@ -1,11 +1,11 @@
-"""Matrices that live in files: arrays mapped from `.npy`, a transpose made out of core, and a CSR that shows both
-to implicit without copying.
+"""Matrices that live in files, and a CSR that shows implicit a matrix and its transpose without copying.
 
-Knows nothing of weights or of training's stages.
+Arrays are mapped from `.npy`; the transpose is made out of core. Knows nothing of weights or of training's stages.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
 RANGE_NNZ = 1 << 22
 """How many stored values the transpose holds in memory at once, unless one column alone has more."""
-BYTES_PER_RANGE_VALUE = 20
-"""Anonymous bytes by value of a range: column and value gathered, the sorted copies, and the row numbers."""
-BYTES_PER_BLOCK_VALUE = 24
-"""Anonymous bytes by value of the block that is being searched for a range's columns."""
 
 
 class MappedArray(np.memmap):
-    """A memory map whose `astype` to its own type is itself: implicit asks for float32 in each half-iteration,
-    and a copy of all values, made each time, is what a small pod has no room for.
+    """A memory map whose `astype` to its own type is itself.
+
+    implicit asks for float32 in each half-iteration, and a copy of all values, made each time, is what a small
+    pod has no room for.
     """
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
@@ -69,8 +67,19 @@ def _wrapped(matrix: csr_matrix) -> MappedCsr:
 
 
 def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap[Any, Any]:
-    """Create an `.npy` file and return its map, writable and written back (mode "w+")."""
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    """Create an `.npy` file and return its map, writable and written back (mode "w+").
+
+    The file has all its room on disk before it is mapped: a disk that fills up later would kill the process.
+
+    Raises
+    ------
+    OSError
+        Where the disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
+    return array
 
 
 def column_ranges(indptr: npt.NDArray[np.integer], range_nnz: int) -> list[tuple[int, int]]:
