@@ -154,7 +154,7 @@ def open_stream(file: SourceFile) -> Iterator[BinaryIO]:
                 with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
                     yield stream  # type: ignore[misc]
             else:
-                opener = gzip.GzipFile if file.compression == "gzip" else bz2.BZ2File
+                opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
                 with opener(packed) as stream:
                     yield stream  # type: ignore[misc]
         except damaged as error:
