@@ -46,8 +46,6 @@ class Outcome:
     limit_bytes: int
     oom_kills: int
     """How many processes the kernel killed for memory."""
-    limit_hits: int
-    """How often the group reached its limit; pages of files were taken back then."""
     peak_bytes: int | None
     """The most that the group was charged with, pages of files included; None where the kernel keeps no count."""
 
@@ -87,7 +85,6 @@ def run_limited(
             stderr=stderr,
             limit_bytes=limit_bytes,
             oom_kills=_events(group).get("oom_kill", 0),
-            limit_hits=_limit_hits(group),
             peak_bytes=group.number("memory.max_usage_in_bytes" if group.version == 1 else "memory.peak"),
         )
     finally:
@@ -156,13 +153,6 @@ def _limit(group: Group, limit_bytes: int) -> None:
 
 def _events(group: Group) -> dict[str, int]:
     return group.statistics("memory.events" if group.version == 2 else "memory.oom_control")
-
-
-def _limit_hits(group: Group) -> int:
-    if group.version == 1:
-        # Where swap is bound too, it is that bound which is met first.
-        return sum(group.number(name) or 0 for name in ("memory.failcnt", "memory.memsw.failcnt"))
-    return _events(group).get("max", 0)
 
 
 def _remove(group: Group) -> None:

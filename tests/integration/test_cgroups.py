@@ -30,7 +30,6 @@ def test_what_does_not_fit_is_killed() -> None:
     outcome = run_limited([sys.executable, "-c", TAKE, "80"], 64 * MIB)
     assert outcome.code == -signal.SIGKILL
     assert outcome.oom_kills == 1
-    assert outcome.limit_hits >= 1
 
 
 def test_exit_codes_and_both_outputs_come_back() -> None:
