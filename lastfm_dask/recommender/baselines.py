@@ -7,25 +7,25 @@ small pod.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastfm_dask.memory.plan_evaluation import N_NEIGHBOURS, PRODUCT_NNZ
+from lastfm_dask.recommender.mapped import RANGE_NNZ, create_array, transpose_on_disk
+from lastfm_dask.recommender.threads import for_each
 from lastfm_dask.recommender.weighting import Totals, row_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
     Items = npt.NDArray[np.int32]
-
-_PRODUCT_NNZ = 1 << 21
-"""Similarities that one block's product may hold before the nearest are kept: 16 MiB, unless one artist has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +65,30 @@ class Neighbours:
 
     similarities: csr_matrix
     """Row i holds the cosines of artist i's nearest others: shape (n_artists, n_artists), float32, mapped."""
+    n_neighbours: int
+    """Others that a row holds at most."""
 
     def rank(self, users: npt.NDArray[np.integer], history: csr_matrix, k: int) -> Items:  # noqa: ARG002
         """Return the best `k` columns for each row of `history`, its own left out, -1 where there are no more."""
-        weights = history.copy()
-        weights.data = np.log1p(history.data)
-        scores = weights @ self.similarities
         items = np.full((history.shape[0], k), -1, dtype=np.int32)
-        for row in range(len(items)):
-            part = slice(*scores.indptr[row : row + 2])
-            known = history.indices[slice(*history.indptr[row : row + 2])]
-            usable = (scores.data[part] > 0) & ~np.isin(scores.indices[part], known)
-            found, _ = nearest(scores.indices[part][usable], scores.data[part][usable], k)
-            items[row, : len(found)] = found
+        n_artists = history.shape[1]
+        room = np.minimum(np.diff(history.indptr) * np.int64(self.n_neighbours), n_artists)
+        for first, last in row_blocks(np.concatenate(([0], np.cumsum(room))), PRODUCT_NNZ):
+            weights = history[first:last]
+            weights.data = np.log1p(weights.data)
+            scores = weights @ self.similarities
+            for row in range(last - first):
+                part = slice(*scores.indptr[row : row + 2])
+                known = weights.indices[slice(*weights.indptr[row : row + 2])]
+                usable = (scores.data[part] > 0) & ~np.isin(scores.indices[part], known)
+                found, _ = nearest(scores.indices[part][usable], scores.data[part][usable], k)
+                items[first + row, : len(found)] = found
         return items
 
 
-def nearest(indices: npt.NDArray[Any], scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def nearest(
+    indices: npt.NDArray[Any], scores: npt.NDArray[Any], k: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the `k` best-scored indices and their scores, the best first; ties go to the smaller index."""
     if len(scores) > k:
         # The k-th score, and all that equal it, so that the choice among equals is the smaller index.
@@ -91,7 +98,15 @@ def nearest(indices: npt.NDArray[Any], scores: npt.NDArray[Any], k: int) -> tupl
     return indices[order], scores[order]
 
 
-def fit_neighbours(train: csr_matrix, folder: Path, *, n_neighbours: int = 200, threads: int = 1) -> Neighbours:
+def fit_neighbours(
+    train: csr_matrix,
+    folder: Path,
+    *,
+    n_neighbours: int = N_NEIGHBOURS,
+    threads: int = 1,
+    range_nnz: int = RANGE_NNZ,
+    progress: Callable[[int, int], None] | None = None,
+) -> Neighbours:
     """Find each artist's nearest others: cosine of the columns of ln(1 + plays).
 
     Parameters
@@ -105,14 +120,16 @@ def fit_neighbours(train: csr_matrix, folder: Path, *, n_neighbours: int = 200, 
         Others kept for each artist.
     threads : int
         How many blocks of artists are worked on at once.
+    range_nnz : int
+        Stored values that the transpose holds at once.
+    progress : callable, optional
+        Told how many artists are done, and of how many.
     """
     from scipy.sparse import csr_matrix
 
-    from lastfm_dask.recommender.mapped import create_array, transpose_on_disk
-
     n_artists = train.shape[1]
     unit, listeners = _unit_columns(train, folder)
-    item_users = transpose_on_disk(unit, listeners, folder)
+    item_users = transpose_on_disk(unit, listeners, folder, range_nnz)
     reach = _reach(item_users, np.diff(train.indptr), n_artists)
     room = np.concatenate(([0], np.cumsum(np.minimum(reach, n_neighbours))))
     kind = np.int32 if room[-1] < 2**31 else np.int64
@@ -130,26 +147,34 @@ def fit_neighbours(train: csr_matrix, folder: Path, *, n_neighbours: int = 200, 
             indices[room[first + i] : room[first + i] + len(found)] = found
             similarities[room[first + i] : room[first + i] + len(found)] = values
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, row_blocks(np.concatenate(([0], np.cumsum(reach))), _PRODUCT_NNZ)):
-            pass
+    n_done = 0
+
+    def told(block: tuple[int, int]) -> None:
+        nonlocal n_done
+        n_done += block[1] - block[0]
+        if progress:
+            progress(n_done, n_artists)
+
+    # A block reads its artists' columns and holds its product: both are bounded.
+    room_needed = np.maximum(reach, listeners)
+    for_each(work, row_blocks(np.concatenate(([0], np.cumsum(room_needed))), PRODUCT_NNZ), threads, told)
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
-    return Neighbours(result)
+    return Neighbours(result, n_neighbours)
 
 
 def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDArray[np.int64]]:
     """Return ln(1 + plays) with columns of length 1, its values mapped, and the values in each column."""
     from scipy.sparse import csr_matrix
 
-    from lastfm_dask.recommender.mapped import create_array
-
     squares = np.zeros(train.shape[1])
     listeners = np.zeros(train.shape[1], np.int64)
     blocks = list(row_blocks(train.indptr))
     for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
         columns = train.indices[part]
-        squares += np.bincount(columns, np.log1p(train.data[part], dtype=np.float64) ** 2, minlength=len(squares))
+        squares += np.bincount(
+            columns, np.log1p(train.data[part], dtype=np.float64) ** 2, minlength=len(squares)
+        )
         listeners += np.bincount(columns, minlength=len(listeners))
     data = create_array(folder / "unit.npy", train.data.shape, np.float32)
     for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):

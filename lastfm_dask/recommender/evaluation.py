@@ -1,64 +1,58 @@
 """How good recommendations are: models trained on a part of a dataset, judged on what was held out.
 
-The split, the metrics and the baselines are in modules of their own; this one trains, ranks in bounded batches on
-all threads, and puts the figures together. Batches have one size whatever the threads are, so that figures do
-not depend on them.
+The split, the metrics and the candidates are in modules of their own; this one plans, trains, ranks in bounded batches
+on all threads, and puts the figures together. Batches have one size whatever the threads are, so that figures
+do not depend on them.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.recommender.splits import Split, SplitSettings, make_split
+from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
+from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation, scores_rows
+from lastfm_dask.recommender.candidates import NEIGHBOURS, FitRun
+from lastfm_dask.recommender.metrics import measure
+from lastfm_dask.recommender.splits import Split, SplitSettings, largest_held_out, make_split
+from lastfm_dask.recommender.threads import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
+    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
+    from lastfm_dask.recommender.candidates import Candidate, Ranker
     from lastfm_dask.recommender.metrics import Interval
     from lastfm_dask.recommender.settings import TrainSettings
 
     Users = npt.NDArray[np.integer]
     Items = npt.NDArray[np.int32]
-    Progress = Callable[[str, int, int], None]
-    """Told what is being done, how much of it is done, and of how much."""
-
-BATCH_BYTES = 32 << 20
-"""Bytes of scores that one batch of listeners has."""
-MAX_BATCH = 256
-NO_SCORE = -1e38
-"""implicit pads a list that ends early with scores below this."""
 
 
-class Ranker(Protocol):
-    """What was fitted on a training part."""
-
-    def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
-        """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model to measure: its name, how it is fitted, and its settings where it has any."""
-
-    name: str
-    fit: Callable[[Split, Path, int, Callable[[int, int], None]], Ranker] = field(repr=False)
-    """Takes the split, an empty folder, threads, and what to tell of its progress."""
-    settings: TrainSettings | None = None
+def _silent(what: str, done: int, total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """What is measured."""
+    """What is measured.
+
+    Raises
+    ------
+    BadInputError
+        Where a figure is out of its range.
+    """
 
     split: SplitSettings = field(default_factory=SplitSettings)
     ks: tuple[int, ...] = (10,)
@@ -66,15 +60,33 @@ class EvaluationSettings:
     n_users: int | None = 10_000
     """Listeners that are judged, drawn by the split's seed; None: all."""
     n_resamples: int = 1000
-    """Of the bootstrap."""
+    """Of the bootstrap; 0: no intervals."""
 
     def __post_init__(self) -> None:
-        if not self.ks or min(self.ks) < 1:
-            msg = f"lists of {', '.join(map(str, self.ks)) or 'no'} artists can't be judged: k must be 1 or more"
-            raise BadInputError(msg)
+        problems = []
+        if not self.ks or min(self.ks) < 1 or max(self.ks) > 1000:
+            problems.append(f"k is {', '.join(map(str, self.ks)) or 'missing'}, allowed is 1 to 1000")
         if self.n_users is not None and self.n_users < 1:
-            msg = f"{self.n_users} listeners can't be judged: at least 1"
+            problems.append(f"{self.n_users} listeners are to be judged, allowed is 1 or more")
+        if self.n_resamples < 0:
+            problems.append(f"{self.n_resamples} resamples are asked for, allowed is 0 or more")
+        if problems:
+            msg = f"this can't be evaluated: {'; '.join(problems)}"
             raise BadInputError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRun:
+    """How an evaluation goes, apart from what is measured."""
+
+    memory_bytes: int | None = None
+    """Keep to this much anonymous memory, and to what the process is allowed anyhow."""
+    threads: int | None = None
+    """At most; the figures do not depend on it."""
+    folder: Path | None = None
+    """Where temporary files go; the system's place for them unless given."""
+    progress: Callable[[str, int, int], None] = _silent
+    """Told what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +113,29 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` found: the split as it fell, and each model's figures."""
+    """What `evaluate` found: the split as it fell, each model's figures, and what it took."""
 
     split: dict[str, Any]
     models: tuple[ModelReport, ...]
+    allowed_bytes: int
+    stages: list[dict[str, Any]] = field(repr=False)
+    """The receipts, stage by stage."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `evaluate --json` prints."""
-        return {"split": self.split, "models": [model.to_dict() for model in self.models]}
+        return {
+            "split": self.split,
+            "models": [model.to_dict() for model in self.models],
+            "allowed_bytes": self.allowed_bytes,
+            "stages": stages_json(self.stages),
+        }
 
 
 def evaluate(
     user_items: csr_matrix,
     candidates: Sequence[Candidate],
     settings: EvaluationSettings | None = None,
-    *,
-    threads: int = 1,
-    folder: Path | None = None,
-    on_progress: Progress | None = None,
+    run: EvaluationRun | None = None,
 ) -> Evaluation:
     """Train each candidate on the training part and judge its lists on the held-out part.
 
@@ -129,40 +146,89 @@ def evaluate(
     user_items : csr_matrix, shape (n_users, n_artists), float32
         The plays, columns sorted, no duplicates; read, never written.
     candidates : sequence of Candidate
-    settings : EvaluationSettings
-    threads : int
-    folder : Path, optional
-        Where temporary files go (the system's place for them unless given); they are removed.
-    on_progress : callable, optional
+        Their names are distinct.
+    settings : EvaluationSettings, optional
+    run : EvaluationRun, optional
 
     Raises
     ------
     BadInputError
         Where the matrix leaves nothing to hold out, or nobody to judge.
+    BudgetError
+        Before any work, where more memory or disk is needed than there is.
     """
-    settings = settings or EvaluationSettings()
-    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=folder) as place:
-        split = make_split(user_items, settings.split, Path(place))
-        users, n_unknown = choose_users(split, settings)
-        described = {
-            **settings.split.to_dict(),
-            "n_train": int(split.train.nnz),
-            "n_held_out": int(split.held_out.nnz),
-            "n_users": len(users),
-            "n_users_without_history": n_unknown,
-        }
-        reports = []
-        for candidate in candidates:
-            # A model's files go before the next one's come.
-            with tempfile.TemporaryDirectory(prefix="model-", dir=place) as model_place:
-                reports.append(_judge(candidate, split, users, settings, Path(model_place), threads, on_progress))
-    return Evaluation(described, tuple(reports))
+    settings, run = settings or EvaluationSettings(), run or EvaluationRun()
+    plan = plan_for(user_items, candidates, settings, run)
+    with Meter() as meter, temporary_folder(run) as place:
+        with meter.stage("split", projected_bytes=plan.split_bytes, threads=1) as stage:
+            run.progress("split", 0, 1)
+            split = make_split(user_items, settings.split, place)
+            users, n_unknown = choose_users(split, settings)
+            stage.rows = int(user_items.nnz)
+            run.progress("split", 1, 1)
+        judge = Judge(split, users, settings, plan, run, meter)
+        reports = [judge.report(candidate) for candidate in candidates]
+        described = describe(split, users, n_unknown)
+    return Evaluation(described, tuple(reports), plan.allowed_bytes, meter.receipts)
+
+
+def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:
+    """Return what a report says of a split: its settings, and how it fell."""
+    return {
+        **split.settings.to_dict(),
+        "n_train": int(split.train.nnz),
+        "n_held_out": int(split.held_out.nnz),
+        "n_users": len(users),
+        "n_users_without_history": n_unknown,
+    }
+
+
+@contextmanager
+def temporary_folder(run: EvaluationRun) -> Iterator[Path]:
+    """Give an empty folder that goes when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=run.folder, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def plan_for(
+    user_items: csr_matrix, candidates: Sequence[Candidate], settings: EvaluationSettings, run: EvaluationRun
+) -> EvaluationPlan:
+    """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
+    from lastfm_dask.memory.disk import free_bytes, lives_in_memory
+    from lastfm_dask.memory.limits import allowed_memory, cpus
+    from lastfm_dask.memory.plan_training import Room
+
+    factors = max((c.settings.factors for c in candidates if c.settings), default=0)
+    if factors:
+        # Imported before anything is planned, so that it counts as reserved.
+        import lastfm_dask.recommender.fitting  # noqa: F401
+    lengths = np.diff(user_items.indptr)
+    n_users, n_artists = user_items.shape
+    shape = EvaluationShape(
+        n_users=n_users,
+        n_artists=n_artists,
+        nnz=int(user_items.nnz),
+        longest=int(lengths.max(initial=0)),
+        n_judged=min(n_users, settings.n_users or n_users),
+        n_held_out=largest_held_out(lengths, settings.split),
+        k=max(settings.ks),
+        n_ks=len(settings.ks),
+        factors=factors,
+        neighbours=any(c.name == NEIGHBOURS for c in candidates),
+        threads=cpus(run.threads).count,
+    )
+    folder = run.folder or Path(tempfile.gettempdir())
+    room = Room(
+        reserved_bytes=anon_bytes(),
+        allowed_bytes=allowed_memory(run.memory_bytes).bytes,
+        free_bytes=free_bytes(folder),
+        disk_is_memory=lives_in_memory(folder),
+    )
+    return plan_evaluation(shape, room)
 
 
 def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int]:
     """Return the rows that are judged, in order, and how many have no history and so can't be."""
-    import numpy as np
-
     judged = np.diff(split.held_out.indptr) > 0
     known = np.diff(split.history.indptr) > 0
     users = np.flatnonzero(judged & known)
@@ -175,29 +241,56 @@ def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int
     return users, int(np.count_nonzero(judged & ~known))
 
 
-def _judge(  # noqa: PLR0913
-    candidate: Candidate,
-    split: Split,
-    users: Users,
-    settings: EvaluationSettings,
-    folder: Path,
-    threads: int,
-    on_progress: Progress | None,
-) -> ModelReport:
-    from lastfm_dask.recommender.metrics import measure
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Fits and measures one candidate after the other on one split."""
 
-    def progress(verb: str) -> Callable[[int, int], None]:
-        return lambda done, total: on_progress(f"{verb} {candidate.name}", done, total) if on_progress else None
+    split: Split
+    users: Users
+    settings: EvaluationSettings
+    plan: EvaluationPlan
+    run: EvaluationRun
+    meter: Meter
 
-    started = time.perf_counter()
-    ranker = candidate.fit(split, folder, threads, progress("fit"))
-    fitted = time.perf_counter()
-    items = rank_users(ranker, split.history, users, max(settings.ks), threads=threads, on_progress=progress("rank"))
-    ranked = time.perf_counter()
-    metrics = measure(
-        items, split.held_out[users], settings.ks, seed=settings.split.seed, n_resamples=settings.n_resamples
-    )
-    return ModelReport(candidate.name, metrics, candidate.settings, fitted - started, ranked - fitted)
+    def report(self, candidate: Candidate) -> ModelReport:
+        """Return a candidate's figures; its files go before the next one's come."""
+        plan, threads = self.plan, self.plan.threads
+        name = candidate.name
+        with temporary_folder(self.run) as place:
+            with self.meter.stage(f"fit {name}", projected_bytes=plan.fit_bytes, threads=threads):
+                started = time.perf_counter()
+                progress = self._progress(f"fit {name}")
+                ranker = candidate.fit(self.split, FitRun(place, threads, plan.range_nnz, progress))
+                fitted = time.perf_counter()
+            with self.meter.stage(f"rank {name}", projected_bytes=plan.rank_bytes, threads=threads) as stage:
+                stage.rows = len(self.users)
+                progress = self._progress(f"rank {name}")
+                items = rank_users(
+                    ranker,
+                    self.split.history,
+                    self.users,
+                    max(self.settings.ks),
+                    threads=threads,
+                    progress=progress,
+                )
+                ranked = time.perf_counter()
+        # One thread of BLAS: sums in another order would differ in the last digit.
+        with (
+            self.meter.stage(f"measure {name}", projected_bytes=plan.measure_bytes, threads=1),
+            threadpool_limits(1, "blas"),
+        ):
+            metrics = measure(
+                items,
+                self.split.held_out[self.users],
+                self.settings.ks,
+                seed=self.settings.split.seed,
+                n_resamples=self.settings.n_resamples,
+            )
+        return ModelReport(name, metrics, candidate.settings, fitted - started, ranked - fitted)
+
+    def _progress(self, what: str) -> Callable[[int, int], None]:
+        self.run.progress(what, 0, 1)
+        return lambda done, total: self.run.progress(what, done, total)
 
 
 def rank_users(
@@ -207,29 +300,38 @@ def rank_users(
     k: int,
     *,
     threads: int = 1,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Items:
     """Return the lists of many listeners, int32, shape (len(users), k), -1 where a list ends early.
 
-    Batches hold `BATCH_BYTES` of scores, one batch on each thread.
+    Parameters
+    ----------
+    ranker : Ranker
+    history : csr_matrix, shape (n_users, n_artists), float32
+        What each listener is known to have, and is not told again.
+    users : int, shape (n,)
+        Rows of `history`.
+    k : int
+        Artists a list.
+    threads : int
+        Batches that are ranked at once; the lists do not depend on it.
+    progress : callable, optional
+        Told how many lists are done, and of how many.
     """
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
     items = np.full((len(users), k), -1, dtype=np.int32)
-    n_batch = min(MAX_BATCH, max(1, BATCH_BYTES // (4 * history.shape[1])))
+    n_batch = scores_rows(history.shape[1])
+    n_done = 0
 
-    def work(start: int) -> int:
+    def work(start: int) -> None:
         batch = users[start : start + n_batch]
         items[start : start + len(batch)] = ranker.rank(batch, history[batch], k)
-        return start + len(batch)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        try:
-            for done in pool.map(work, range(0, len(users), n_batch)):
-                if on_progress:
-                    on_progress(done, len(users))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    def told(start: int) -> None:
+        nonlocal n_done
+        n_done += min(n_batch, len(users) - start)
+        if progress:
+            progress(n_done, len(users))
+
+    with threadpool_limits(1, "blas"):
+        for_each(work, range(0, len(users), n_batch), threads, told)
     return items

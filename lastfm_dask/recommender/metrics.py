@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Items = npt.NDArray[np.integer]
 
+_BLOCK_ROWS = 4096
+"""Lists that are compared with what was held out at once."""
+
 PER_USER = ("ndcg", "recall", "recall_min", "precision", "map", "map_min")
 """Metrics that each user has, averaged over users. `recall` and `map` divide by the number of held-out artists;
 `recall_min` and `map_min` by no more than k, so that a perfect list of k scores 1."""
@@ -48,10 +51,18 @@ def find_hits(items: Items, held_out: csr_matrix) -> npt.NDArray[np.bool_]:
     import numpy as np
 
     n_users, n_artists = held_out.shape
-    rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(held_out.indptr))
-    wanted = rows * n_artists + held_out.indices
-    given = np.arange(n_users, dtype=np.int64)[:, None] * n_artists + items
-    return np.asarray(np.isin(given, wanted) & (items >= 0))
+    hits = np.zeros(items.shape, dtype=bool)
+    for start in range(0, n_users, _BLOCK_ROWS):
+        given = items[start : start + _BLOCK_ROWS]
+        n_rows = len(given)
+        ends = held_out.indptr[start : start + n_rows + 1]
+        rows = np.arange(n_rows, dtype=np.int64) * n_artists
+        wanted = np.repeat(rows, np.diff(ends)) + held_out.indices[ends[0] : ends[-1]]
+        # Rows ascend and columns ascend within them, so all that is wanted is sorted.
+        sought = rows[:, None] + given
+        place = np.minimum(np.searchsorted(wanted, sought), len(wanted) - 1)
+        hits[start : start + n_rows] = (wanted[place] == sought) & (given >= 0) if len(wanted) else False
+    return hits
 
 
 def score_lists(hits: npt.NDArray[np.bool_], n_relevant: Items, k: int) -> dict[str, Floats]:
@@ -143,7 +154,9 @@ def measure(
             covered[i, j] = np.count_nonzero(seen[:-1]) / n_artists
             last_k = k
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0) if n_resamples else (means, means)
-    found = {n: Interval(float(m), float(a), float(b)) for n, m, a, b in zip(names, means, low, high, strict=True)}
+    found = {
+        n: Interval(float(m), float(a), float(b)) for n, m, a, b in zip(names, means, low, high, strict=True)
+    }
     for j, k in enumerate(ks):
         value = coverage(items[:, :k], n_artists)
         spread = 1.96 * float(covered[:, j].std()) if n_resamples else 0.0

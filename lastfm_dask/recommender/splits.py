@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.memory.plan_evaluation import SPLIT_BLOCK_NNZ
 from lastfm_dask.recommender.weighting import row_blocks
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ Method = Literal["random", "leave-k-out", "new-listeners"]
 
 TRAIN, HELD_OUT, HISTORY = 0, 1, 2
 
-_STEP = 1 << 20
-"""Interactions worked on at once. The random split depends on it, so it is part of what a seed means."""
+BLOCK_NNZ = SPLIT_BLOCK_NNZ
+"""Interactions worked on at once, unless one listener has more. The random split depends on it, so it is part
+of what a seed means; the others do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class SplitSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what describes the split: the method, the figure that it uses, and the seed."""
-        figure = {"n_held_out": self.n_held_out} if self.method == "leave-k-out" else {"fraction": self.fraction}
+        figure = (
+            {"n_held_out": self.n_held_out} if self.method == "leave-k-out" else {"fraction": self.fraction}
+        )
         return {"method": self.method, **figure, "seed": self.seed}
 
 
@@ -106,18 +110,21 @@ def make_split(user_items: csr_matrix, settings: SplitSettings, folder: Path) ->
     BadInputError
         Where there is nothing that could be held out.
     """
+    import numpy as np
+
     roles = assign_roles(user_items.indptr, settings)
-    if not (roles == HELD_OUT).any() or not (roles == TRAIN).any():
+    n_train, n_held_out = (int(np.count_nonzero(roles == role)) for role in (TRAIN, HELD_OUT))
+    if not n_train or not n_held_out:
         msg = (
             f"{user_items.nnz} interactions of {user_items.shape[0]} users leave nothing to train on or to hold out "
             f"by the split {settings.to_dict()}: evaluate on more data, or hold out another share"
         )
         raise BadInputError(msg)
-    train = write_part(user_items, roles == TRAIN, folder / "train")
-    held_out = write_part(user_items, roles == HELD_OUT, folder / "held_out")
+    train = write_part(user_items, roles, TRAIN, folder / "train")
+    held_out = write_part(user_items, roles, HELD_OUT, folder / "held_out")
     history = train
     if settings.method == "new-listeners":
-        history = write_part(user_items, roles == HISTORY, folder / "history")
+        history = write_part(user_items, roles, HISTORY, folder / "history")
     return Split(settings, train, history, held_out)
 
 
@@ -141,7 +148,7 @@ def assign_roles(indptr: npt.NDArray[np.integer], settings: SplitSettings) -> Ro
     chosen = np.zeros(len(lengths), dtype=bool)
     chosen[rng.choice(able, round(settings.fraction * len(able)), replace=False)] = True
     roles = _hold_out_of_rows(indptr, np.where(chosen, lengths - lengths // 2, 0), rng)
-    for first, last in row_blocks(indptr):
+    for first, last in row_blocks(indptr, BLOCK_NNZ):
         block = roles[indptr[first] : indptr[last]]
         block[np.repeat(chosen[first:last], lengths[first:last]) & (block == TRAIN)] = HISTORY
     return roles
@@ -153,8 +160,8 @@ def _random_roles(n_interactions: int, fraction: float, rng: np.random.Generator
 
     roles = np.zeros(n_interactions, dtype=np.uint8)
     left = round(fraction * n_interactions)
-    for start in range(0, n_interactions, _STEP):
-        size = min(_STEP, n_interactions - start)
+    for start in range(0, n_interactions, BLOCK_NNZ):
+        size = min(BLOCK_NNZ, n_interactions - start)
         beyond = n_interactions - start
         n = int(rng.hypergeometric(left, beyond - left, size))
         roles[start + rng.choice(size, n, replace=False, shuffle=False)] = HELD_OUT
@@ -162,12 +169,14 @@ def _random_roles(n_interactions: int, fraction: float, rng: np.random.Generator
     return roles
 
 
-def _hold_out_of_rows(indptr: npt.NDArray[np.integer], n_held_out: npt.NDArray[np.integer], rng: np.random.Generator) -> Roles:
+def _hold_out_of_rows(
+    indptr: npt.NDArray[np.integer], n_held_out: npt.NDArray[np.integer], rng: np.random.Generator
+) -> Roles:
     """Choose `n_held_out[i]` interactions of every row i: those with the smallest of its random keys."""
     import numpy as np
 
     roles = np.zeros(int(indptr[-1]), dtype=np.uint8)
-    for first, last in row_blocks(indptr):
+    for first, last in row_blocks(indptr, BLOCK_NNZ):
         start, stop = int(indptr[first]), int(indptr[last])
         lengths = np.diff(indptr[first : last + 1])
         rows = np.repeat(np.arange(last - first), lengths)
@@ -178,13 +187,15 @@ def _hold_out_of_rows(indptr: npt.NDArray[np.integer], n_held_out: npt.NDArray[n
     return roles
 
 
-def write_part(user_items: csr_matrix, mask: npt.NDArray[np.bool_], folder: Path) -> csr_matrix:
-    """Write the interactions that a mask chooses to a folder, and return them memory-mapped.
+def write_part(user_items: csr_matrix, roles: Roles, role: int, folder: Path) -> csr_matrix:
+    """Write the interactions that have a role to a folder, and return them memory-mapped.
 
     Parameters
     ----------
     user_items : csr_matrix, shape (n_users, n_artists)
-    mask : bool, shape (nnz,)
+    roles : uint8, shape (nnz,)
+    role : int
+        The one that is written.
     folder : Path
         Made; holds `user_items/{indptr,indices,data}.npy`, as a dataset does.
     """
@@ -196,14 +207,14 @@ def write_part(user_items: csr_matrix, mask: npt.NDArray[np.bool_], folder: Path
 
     indptr = user_items.indptr
     part_indptr = np.zeros_like(indptr, subok=False)
-    n_kept = int(np.count_nonzero(mask))
+    n_kept = int(np.count_nonzero(roles == role))
     (folder / USER_ITEMS[0]).parent.mkdir(parents=True)
     indices = open_memmap(folder / USER_ITEMS[1], "w+", user_items.indices.dtype, (n_kept,))
     data = open_memmap(folder / USER_ITEMS[2], "w+", user_items.data.dtype, (n_kept,))
     done = 0
-    for first, last in row_blocks(indptr):
+    for first, last in row_blocks(indptr, BLOCK_NNZ):
         start, stop = int(indptr[first]), int(indptr[last])
-        kept = mask[start:stop]
+        kept = roles[start:stop] == role
         before = np.concatenate(([0], np.cumsum(kept)))
         part_indptr[first + 1 : last + 1] = done + before[indptr[first + 1 : last + 1] - start]
         n = int(before[-1])
@@ -215,3 +226,16 @@ def write_part(user_items: csr_matrix, mask: npt.NDArray[np.bool_], folder: Path
         written.flush()
     rows, columns = user_items.shape
     return open_user_items(folder, (rows, columns))
+
+
+def largest_held_out(lengths: npt.NDArray[np.integer], settings: SplitSettings) -> int:
+    """Return how many interactions a split holds out at most, from each listener's number of artists."""
+    import numpy as np
+
+    if settings.method == "random":
+        return round(settings.fraction * int(lengths.sum(dtype=np.int64)))
+    if settings.method == "leave-k-out":
+        return int(np.minimum(lengths, settings.n_held_out).sum(dtype=np.int64))
+    chosen = round(settings.fraction * int(np.count_nonzero(lengths >= 2)))
+    longest = np.sort(lengths)[len(lengths) - chosen :]
+    return int((longest - longest // 2).sum(dtype=np.int64))

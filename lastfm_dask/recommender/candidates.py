@@ -1,0 +1,167 @@
+"""What can be evaluated: implicit's ALS with any settings, popularity, and item neighbours.
+
+A candidate is a recipe: fitted on the training part of a split it becomes a ranker, which gives lists. The lists of
+ALS come from implicit's own search, in batches whose size depends on the number of artists alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lastfm_dask.recommender.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.recommender.weighting import Weigher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from scipy.sparse import csr_matrix
+
+    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.recommender.splits import Split
+    from lastfm_dask.recommender.weighting import Totals
+
+    Users = npt.NDArray[np.integer]
+    Items = npt.NDArray[np.int32]
+
+NEIGHBOURS = "neighbours"
+POPULARITY = "popularity"
+
+_NO_SCORE = -1e38
+"""implicit pads a list that ends early with scores below this."""
+
+
+class Ranker(Protocol):
+    """What was fitted on a training part."""
+
+    def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
+        """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """How a fit goes, apart from what is fitted."""
+
+    folder: Path
+    """Empty; holds the model's files as long as the ranker is used."""
+    threads: int
+    range_nnz: int
+    """Stored values that a transpose holds at once."""
+    progress: Callable[[int, int], None]
+    """Told how much is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model to measure: its name, how it is fitted, and its settings where it has any."""
+
+    name: str
+    fit: Callable[[Split, FitRun], Ranker] = field(repr=False)
+    settings: TrainSettings | None = None
+
+
+def popularity() -> Candidate:
+    """Return the candidate that ranks artists by their listeners."""
+    return Candidate(POPULARITY, lambda split, run: fit_popularity(split.train))  # noqa: ARG005
+
+
+def neighbours() -> Candidate:
+    """Return the candidate that ranks artists by the cosine of their log plays to a listener's artists."""
+
+    def fit(split: Split, run: FitRun) -> Ranker:
+        return fit_neighbours(
+            split.train, run.folder, threads=run.threads, range_nnz=run.range_nnz, progress=run.progress
+        )
+
+    return Candidate(NEIGHBOURS, fit)
+
+
+def als(name: str, settings: TrainSettings) -> Candidate:
+    """Return the candidate that is trained as `train` would on the training part."""
+    return Candidate(name, lambda split, run: fit_als(split, settings, run), settings)
+
+
+def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
+    """Train implicit's ALS on the training part; weights, transpose and factors are files in the run's folder.
+
+    Raises
+    ------
+    BadInputError
+        Where a confidence is not above zero, or training diverges.
+    """
+    from lastfm_dask.recommender import fitting
+    from lastfm_dask.recommender.mapped import create_array
+    from lastfm_dask.recommender.preparing import prepare
+
+    n_users, n_artists = split.train.shape
+    prepared = prepare(split.train, settings, run.folder, range_nnz=run.range_nnz)
+    user_factors = create_array(run.folder / "user_factors.npy", (n_users, settings.factors), np.float32)
+    item_factors = create_array(run.folder / "item_factors.npy", (n_artists, settings.factors), np.float32)
+
+    def after_iteration(iteration: int, elapsed_s: float) -> None:  # noqa: ARG001
+        run.progress(iteration + 1, settings.iterations)
+
+    fitting.fit(
+        prepared.user_items,
+        settings,
+        user_factors,
+        item_factors,
+        threads=run.threads,
+        after_iteration=after_iteration,
+    )
+    if not split.folds_in:
+        return AlsRanker(user_factors, item_factors, None)
+    model = fitting.make_model(settings, threads=1)
+    model.user_factors, model.item_factors = user_factors, item_factors
+    with threadpool_limits(1, "blas"):
+        _ = model.YtY  # made once, before threads ask for it
+    # Only bm25 asks for statistics: those of the training part, as `prepare` counted them.
+    weigher = Weigher(settings, lambda: cast("Totals", prepared.totals))
+    return AlsRanker(user_factors, item_factors, FoldIn(model, weigher))
+
+
+@dataclass(frozen=True, slots=True)
+class FoldIn:
+    """Gives listeners that the model never saw their vectors, from what they have played."""
+
+    model: Any
+    """implicit's, on one thread; its Gram matrix made."""
+    weigher: Weigher
+
+    def vectors(self, history: csr_matrix) -> npt.NDArray[np.float32]:
+        """Return the exact least-squares solution for each row of plays, float32, shape (n_rows, factors).
+
+        Hu, Koren, Volinsky 2008, eq. 4, by Cholesky's factorization.
+        """
+        confidence = history.copy()
+        confidence.data = self.weigher.confidence(history.indptr, history.indices, history.data)
+        vectors: npt.NDArray[np.float32] = self.model.recalculate_user(
+            np.arange(history.shape[0]), confidence
+        )
+        return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class AlsRanker:
+    """Ranks artists by the dot product of their factors with a listener's."""
+
+    user_factors: npt.NDArray[np.float32]
+    item_factors: npt.NDArray[np.float32]
+    fold_in: FoldIn | None
+    """Where listeners are answered from their history alone."""
+
+    def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
+        """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
+        from implicit.cpu.topk import topk
+
+        vectors = self.user_factors[users] if self.fold_in is None else self.fold_in.vectors(history)
+        n = min(k, len(self.item_factors))
+        found, scores = topk(self.item_factors, vectors, n, filter_query_items=history, num_threads=1)
+        items = np.full((len(vectors), k), -1, dtype=np.int32)
+        items[:, :n] = np.where(scores > _NO_SCORE, found, -1)
+        return items
