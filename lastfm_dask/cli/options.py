@@ -13,6 +13,8 @@ from lastfm_dask.memory.sizes import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lastfm_dask.recommender.settings import TrainSettings
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -54,12 +56,57 @@ like_option = click.option(
 )
 
 
+memory_option = click.option("--memory", "memory_bytes", type=SIZE, help="Use at most this much memory.")
+threads_option = click.option("--threads", type=click.IntRange(1), help="Use at most this many threads.")
+
+
+def settings_options(function: F) -> F:
+    """Add the options that say how a model is trained, but for its seed; `settings_of` reads them."""
+    for option in reversed(
+        (
+            click.option("--preset", help="Settings with a name: recommended (the default) or notebook."),
+            click.option("--settings", "settings_file", type=PATH, help="Settings that `tune` wrote."),
+            click.option("--factors", type=int, help="Latent factors of each user and artist."),
+            click.option("--regularization", type=float, help="Regularization of each least-squares system."),
+            click.option("--alpha", type=float, help="What every weight is multiplied by."),
+            click.option("--iterations", type=int, help="Alternations of least squares."),
+            click.option("--weighting", help="How plays become confidence: raw, log or bm25."),
+            click.option("--bm25-k1", "bm25_k1", type=float, help="Where BM25 saturates."),
+            click.option(
+                "--bm25-b", "bm25_b", type=float, help="How much BM25 makes of a user's total plays."
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) -> TrainSettings:
+    """Return the settings that `settings_options` name: a preset or a file, and what was changed in it.
+
+    Raises
+    ------
+    BadInputError
+        Where a value can't be used, or the file can't be read.
+    click.UsageError
+        Where both a preset and a file are given.
+    """
+    from lastfm_dask.recommender import settings
+
+    if preset and settings_file:
+        msg = "--preset and --settings both name settings: give one of them"
+        raise click.UsageError(msg)
+    if settings_file:
+        return settings.TrainSettings.from_file(settings_file).changed(**changes)
+    return settings.preset(preset or settings.DEFAULT_PRESET).changed(**changes)
+
+
 def compute_options(function: F) -> F:
     """Add the options of all commands that compute: memory, threads, block size and scheduler."""
     for option in reversed(
         (
-            click.option("--memory", "memory_bytes", type=SIZE, help="Use at most this much memory."),
-            click.option("--threads", type=click.IntRange(1), help="Use at most this many threads."),
+            memory_option,
+            threads_option,
             click.option(
                 "--block-size", "block_bytes", type=SIZE, help="Read the log in blocks of this size."
             ),
