@@ -4,6 +4,7 @@ Only the most popular names are real ones, so that examples read well. Knows not
 its popularity from its place in the list.
 """
 
+# ruff: noqa: SIM905 - syllables read better as words of one text than as lists of literals
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ PLACED = (
     (0.0080, "none"), (0.0090, " leading blank"), (0.0100, "e=mc²"), (0.0110, "love=hate"), (0.0120, "motörhead"),
     (0.0140, "motÖrhead"), (0.0150, "die ärzte"), (0.0160, "ΟΔΟΣ"), (0.0170, "İstanbul radyosu"), (0.0200, "1349"),
     (0.0210, "true"), (0.0220, "3.14"), (0.0240, "=x="), (0.0260, "naïve=30"), (0.0280, "アーバンギャルド"),
+    (0.7001, "carriage\rreturn"), (0.9501, "\rleading return"),
 )  # fmt: skip
 """Names that trip readers, each with its place as a share of all artists."""
 
@@ -48,7 +50,7 @@ _PATTERNS = ("{0}", "{0} {1}", "{0} {1}", "the {0}s", "the {0} {1}", "{0} & the 
 
 
 def make_names(n_names: int, rng: np.random.Generator) -> list[str]:
-    """Return distinct names, the most popular artist's first; none is empty or holds a tab or a line end.
+    """Return distinct names, the most popular artist's first; none is empty or holds a tab or a line feed.
 
     Parameters
     ----------
@@ -80,7 +82,11 @@ def _unbalanced_places(n_names: int) -> range:
     """Places in the long tail, so few that a reader that honours quotes loses about one row in a thousand."""
     n_unbalanced = max(1, round(n_names * 12 / 292_589))
     step = max(1, n_names // 3 // n_unbalanced)
-    return range(n_names - 1 - step * (n_unbalanced - 1), n_names, step) if n_names > len(LEADING) + 50 else range(0)
+    return (
+        range(n_names - 1 - step * (n_unbalanced - 1), n_names, step)
+        if n_names > len(LEADING) + 50
+        else range(0)
+    )
 
 
 class _Words:
@@ -132,7 +138,9 @@ class _Words:
         return name[:place] + letter + name[place + 1 :]
 
 
-def with_case_variants(names: list[str], sources: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> list[str]:
+def with_case_variants(
+    names: list[str], sources: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+) -> list[str]:
     """Return the names with those at `places` replaced by the names at `sources`, spelt in another case.
 
     The publisher lower-cased ASCII alone, so one artist stands in the log as `die Ärzte` and as `die ärzte`. The two
@@ -142,7 +150,9 @@ def with_case_variants(names: list[str], sources: npt.NDArray[np.int64], places:
     taken = set(names)
     for source, place in zip(sources.tolist(), places.tolist(), strict=True):
         name = names[source]
-        variant = name.lower() if name != name.lower() else "".join(c if c.isascii() else c.upper() for c in name)
+        variant = (
+            name.lower() if name != name.lower() else "".join(c if c.isascii() else c.upper() for c in name)
+        )
         if variant not in taken and variant.lower() == name.lower():
             taken.add(variant)
             result[place] = variant

@@ -52,9 +52,11 @@ def listeners_by_rank(n_users: int, n_artists: int, n_rows: int) -> npt.NDArray[
         curve = law(_bisect(lambda log_q: float(law(log_q).sum()) - n_rows, -5.0, 20.0))
     # Where no such law has that sum (few artists, or few rows), the median gives way.
     limit = 0.8 * n_users
-    factor = np.exp(_bisect(lambda f: float(np.clip(curve * np.exp(f), 1, limit).sum()) - n_rows, -20.0, 20.0))
+    factor = np.exp(
+        _bisect(lambda f: float(np.clip(curve * np.exp(f), 1, limit).sum()) - n_rows, -20.0, 20.0)
+    )
     sums = np.floor(np.clip(curve * factor, 1, max(limit, 1)).cumsum() + 0.5).astype(np.int64)
-    return np.maximum(np.diff(sums, prepend=0), 1)
+    return np.asarray(np.maximum(np.diff(sums, prepend=0), 1))
 
 
 def _bisect(rising: object, low: float, high: float) -> float:
@@ -98,7 +100,9 @@ class Tastes:
         return self.members[np.minimum(places, len(self.members) - 1)]
 
 
-def make_tastes(listeners: npt.NDArray[np.int64], n_head: int, n_users: int, rng: np.random.Generator) -> Tastes:
+def make_tastes(
+    listeners: npt.NDArray[np.int64], n_head: int, n_users: int, rng: np.random.Generator
+) -> Tastes:
     """Deal the artists into taste groups so that each of the first `n_head` gets its listeners.
 
     A popular artist is in many groups, others in one. An artist's rate solves
@@ -132,7 +136,9 @@ def make_tastes(listeners: npt.NDArray[np.int64], n_head: int, n_users: int, rng
         cumulated[begin:end] = group + weight[begin:end].cumsum() / totals[group]
     cumulated[len(order) :] = n_groups + rate.cumsum() / rate.sum()
     members = np.concatenate([artists[order], np.arange(n_head)])
-    return Tastes(n_groups, main_group, cumulated, members, float(rate.sum() / share.sum()))
+    return Tastes(
+        n_groups, main_group, cumulated, members, float(rate.sum() / share.sum()) if n_head else 1.0
+    )
 
 
 def _solve_rate(share: npt.NDArray[np.float64], fraction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

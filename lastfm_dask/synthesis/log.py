@@ -1,0 +1,217 @@
+"""Writing a synthetic log: block by block of listeners, on several threads, in order, under a name that is not final.
+
+The bytes depend on the size and the seed (and on NumPy's generators), never on the number of threads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lastfm_dask.dataset.store import disk_full_is_store_error, flush, refuse_existing
+from lastfm_dask.errors import StoreError
+from lastfm_dask.memory.limits import cpus
+from lastfm_dask.synthesis.lists import (
+    DATED_ROWS,
+    MAX_PLAYS,
+    Design,
+    draw_lists,
+    draw_plays,
+    make_design,
+    row_counts,
+)
+from lastfm_dask.synthesis.size import LogSize
+from lastfm_dask.synthesis.texts import dated_places, make_texts, written_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import numpy.typing as npt
+
+    from lastfm_dask.synthesis.texts import Texts
+
+__all__ = ["LogSize", "LogSummary", "write_log"]
+
+_USERS_PER_BLOCK = 2048
+# Rows of an artist with two MBIDs that have the second.
+_SECOND_MBID = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LogSummary:
+    """What a log that was written holds.
+
+    Attributes
+    ----------
+    rows : int
+        Lines.
+    users : int
+        Distinct user values, dates too.
+    artists : int
+        Distinct artist names after `str.lower`, the empty one apart.
+    artists_as_written : int
+        Distinct artist names as they stand, the empty one apart.
+    plays_total : int
+        Sum of the last field.
+    size_bytes : int
+        The file's.
+    """
+
+    rows: int
+    users: int
+    artists: int
+    artists_as_written: int
+    plays_total: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One block of lines, ready to be written."""
+
+    pieces: list[memoryview | bytes]
+    n_rows: int
+    plays: int
+    artists: npt.NDArray[np.int64]
+
+
+def write_log(
+    path: Path,
+    size: LogSize,
+    seed: int = 0,
+    *,
+    n_threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LogSummary:
+    """Write a synthetic log; whatever ends it early leaves nothing under the final name.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist; its folder must.
+    size : LogSize
+        How large.
+    seed : int, default 0
+        Another seed, another log; the same one, the same bytes.
+    n_threads : int, optional
+        As many as there are processors to use, unless said.
+    progress : callable, optional
+        Called with the rows written so far.
+
+    Raises
+    ------
+    StoreError
+        Where the path exists, can't be written, or the disk is full.
+    """
+    refuse_existing(path)
+    with _part_file(path) as file:
+        rng = np.random.default_rng(seed)
+        design = make_design(_row_counts(size, rng), size.n_artists, rng)
+        texts = make_texts(size, design, rng)
+        seen = np.zeros(size.n_artists + 1, np.bool_)
+        rows = plays = size_bytes = 0
+        for block in _blocks(design, texts, seed, n_threads or cpus().count):
+            file.writelines(block.pieces)
+            size_bytes += sum(map(len, block.pieces))
+            rows, plays = rows + block.n_rows, plays + block.plays
+            seen[block.artists] = True
+            if progress is not None:
+                progress(rows)
+    written = written_names(texts, seen)
+    lowered = {name.lower() for name in written}
+    return LogSummary(rows, len(design.n_rows), len(lowered), len(written), plays, size_bytes)
+
+
+@contextmanager
+def _part_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a sibling for writing; give it the final name when the block ends well, remove it otherwise."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        file = part.open("ab")
+    except OSError as error:
+        msg = f"{path} can't be written: {error.strerror}; choose a folder that exists and is writable"
+        raise StoreError(msg, path=str(path)) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"another run is writing {path} (it holds {part}): wait for it, or end it"
+            raise StoreError(msg, path=str(path)) from error
+        try:
+            file.truncate(0)
+            with disk_full_is_store_error(path):
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            refuse_existing(path)
+            part.rename(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    flush(path.absolute().parent)
+
+
+def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the lengths of all lists, the dated listeners' among them."""
+    n_dated_rows = min(DATED_ROWS, size.n_artists, size.n_rows // (size.n_users + 2))
+    n_rows = size.n_rows - size.n_dated * n_dated_rows
+    counts = row_counts(size.n_users, n_rows, size.n_artists, rng)
+    return np.insert(counts, dated_places(size), n_dated_rows)
+
+
+def _blocks(design: Design, texts: Texts, seed: int, n_threads: int) -> Iterator[_Block]:
+    """Make the blocks on threads, few at a time, and return them in order."""
+    starts = range(0, len(design.n_rows), _USERS_PER_BLOCK)
+    running: deque[Future[_Block]] = deque()
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for number, start in enumerate(starts):
+                users = range(start, min(start + _USERS_PER_BLOCK, len(design.n_rows)))
+                running.append(pool.submit(_make_block, design, texts, users, (seed, number)))
+                if len(running) > n_threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _make_block(design: Design, texts: Texts, users: range, seed: tuple[int, int]) -> _Block:
+    rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(seed[1],)))
+    listeners, artists = draw_lists(design, users, rng)
+    plays = draw_plays(listeners, len(users), rng)
+    if texts.dates:
+        _put_quirks(design, users, artists, plays, empty=texts.n_artists)
+    second = (rng.random(len(artists)) < _SECOND_MBID).astype(np.int64)
+    return _Block(
+        texts.lines(users, listeners, artists, second, plays),
+        len(artists),
+        int(plays.sum()),
+        np.unique(artists),
+    )
+
+
+def _put_quirks(
+    design: Design, users: range, artists: npt.NDArray[np.int64], plays: npt.NDArray[np.int64], *, empty: int
+) -> None:
+    """Put what the whole log has once: a row of no plays, a row of no artist, and the largest count."""
+    n_users = len(design.n_rows)
+    ends = design.n_rows[users.start : users.stop].cumsum()
+    for user, column, of_last, value in (
+        (n_users // 2, plays, True, 0),
+        (n_users // 4, artists, True, empty),
+        (3 * n_users // 5, plays, False, MAX_PLAYS),
+    ):
+        if user in users:
+            end = int(ends[user - users.start])
+            column[end - 1 if of_last else end - int(design.n_rows[user])] = value

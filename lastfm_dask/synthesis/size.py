@@ -1,0 +1,77 @@
+"""How large a synthetic log shall be, in proportion to the real one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lastfm_dask.errors import BadInputError
+
+FULL_USERS, FULL_ARTISTS, FULL_ROWS = 359_347, 292_589, 17_559_530
+"""The published log: listeners whose id is a sha1, artist names as written, lines."""
+_ARTISTS_EXPONENT = 0.533
+"""Artists against listeners: 17,632 at 1,892 (HetRec 2K), 5,460 at 205 (the published excerpt), both on this line."""
+_QUIRKS_FROM_USERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LogSize:
+    """How large a log shall be.
+
+    Parameters
+    ----------
+    n_users : int
+        Listeners, those apart whose id is a date.
+    n_artists : int
+        Artist names as written, at most one for each row.
+    n_rows : int
+        Lines, exactly.
+
+    Raises
+    ------
+    BadInputError
+        Where these can't be had together.
+    """
+
+    n_users: int = FULL_USERS
+    n_artists: int = FULL_ARTISTS
+    n_rows: int = FULL_ROWS
+
+    def __post_init__(self) -> None:
+        least, most = self.n_users + self.n_dated, self.n_users * self.n_artists
+        if self.n_users < 1 or self.n_artists < 1:
+            msg = f"{self.n_users} users and {self.n_artists} artists: there must be one of each at least"
+            raise BadInputError(msg)
+        if not max(least, self.n_artists) <= self.n_rows <= most:
+            msg = (
+                f"{self.n_rows} rows can't be had with {self.n_users} users and {self.n_artists} artists: each has one "
+                f"row at least, and no listener an artist twice; choose {max(least, self.n_artists)} to {most} rows"
+            )
+            raise BadInputError(msg)
+        if self.n_artists > 1 << 23:
+            msg = f"{self.n_artists} artists are too many: at most {1 << 23}"
+            raise BadInputError(msg)
+
+    @property
+    def n_dated(self) -> int:
+        """Listeners whose id is a date, as the published log has two; a log of a few listeners has no such quirks."""
+        return 2 if self.n_users >= _QUIRKS_FROM_USERS else 0
+
+    @classmethod
+    def for_users(cls, n_users: int, *, n_artists: int | None = None, n_rows: int | None = None) -> LogSize:
+        """Return the size in proportion to the published log's, but for what is given.
+
+        Parameters
+        ----------
+        n_users : int
+            Listeners; 359,347 give the published log's size.
+        n_artists, n_rows : int, optional
+            Take these in place of what follows from the listeners.
+        """
+        share = n_users / FULL_USERS
+        rows = max(round(FULL_ROWS * share), 1) if n_rows is None else n_rows
+        artists = (
+            min(rows, max(round(FULL_ARTISTS * share**_ARTISTS_EXPONENT), 1))
+            if n_artists is None
+            else n_artists
+        )
+        return cls(n_users, artists, rows)
