@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -30,29 +30,69 @@ class Vocabulary:
         self.path = path
         self.column = column
 
+    @classmethod
+    def of(cls, names: Any, column: str) -> Vocabulary:
+        """Return the vocabulary of names that are in memory: an Arrow array or chunked array of strings."""
+        vocabulary = cls(Path(), column)
+        vocabulary.__dict__["_names"] = names
+        return vocabulary
+
     @cached_property
     def _names(self) -> Any:
-        import pyarrow.parquet as pq
+        import pyarrow as pa
 
-        return pq.read_table(self.path, columns=[self.column]).column(0).combine_chunks()
+        return self._read(self.column).cast(pa.string())
+
+    def _read(self, column: str) -> Any:
+        # Not `read_table`: that imports all of Arrow's datasets and file systems.
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(self.path, memory_map=True) as file:
+            return file.read(columns=[column]).column(0).combine_chunks()
+
+    @cached_property
+    def _folded(self) -> list[str]:
+        from lastfm_dask.dataset.nearness import fold_all
+
+        folded: list[str] = fold_all(self._names).to_pylist()
+        return folded
 
     def __len__(self) -> int:
         return len(self._names)
 
+    def numbers(self, column: str) -> npt.NDArray[Any]:
+        """Return another column of the file, such as `listeners`: one number by index, read anew each time."""
+        values: npt.NDArray[Any] = self._read(column).to_numpy(zero_copy_only=False)
+        return values
+
     def find(self, name: str) -> int | None:
         """Return the index of an exact name, or None."""
+        return self.find_all([name])[0]
+
+    def find_all(self, names: Sequence[str]) -> list[int | None]:
+        """Return the index of each exact name, None for those that are not known; all in one pass."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.index(self._names, name).as_py()
-        return None if found < 0 else found
+        # A name that is no Unicode (a lone surrogate: bytes of a command line) can't be known.
+        asked = [name for name in dict.fromkeys(names) if _is_unicode(name)]
+        found: dict[str, int] = {}
+        if len(asked) == 1:
+            index = pc.index(self._names, pa.scalar(asked[0], pa.string())).as_py()
+            found = {asked[0]: index} if index >= 0 else {}
+        elif asked:
+            places = pc.index_in(self._names, value_set=pa.array(asked, pa.string()))
+            known = places.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+            for index, place in zip(known.tolist(), places.take(pa.array(known)).to_pylist(), strict=True):
+                found.setdefault(asked[place], index)
+        return [found.get(name) for name in names]
 
     def index(self, name: str) -> int:
         """Return the index of an exact name; raises UnknownNameError that carries near names."""
         found = self.find(name)
         if found is None:
             near = self.near(name)
-            hint = f": did you mean {', '.join(repr(n) for n in near)}?" if near else ""
-            msg = f"no {self.column} is called {name!r}{hint}"
+            msg = f"no {self.column} is called {name!r}{did_you_mean(near)}"
             raise UnknownNameError(msg, name=name, near=near)
         return found
 
@@ -67,5 +107,25 @@ class Vocabulary:
         return self._names.take(pa.array(indices, pa.int64())).to_pylist()  # type: ignore[no-any-return]
 
     def near(self, name: str, n: int = 3) -> tuple[str, ...]:
-        """Return up to `n` names that someone who typed this one may have meant, the nearest first."""
-        return ()
+        """Return up to `n` names that someone who typed this one may have meant, the nearest first.
+
+        Case, accents and a leading "the " do not count; what is too far is left out.
+        """
+        from lastfm_dask.dataset.nearness import nearest
+
+        if not _is_unicode(name):
+            return ()
+        return tuple(self.names(nearest(name, self._folded, n)))
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """Return the end of a message that shows near names; empty where there are none."""
+    return f": did you mean {', '.join(repr(name) for name in near)}?" if near else ""
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
