@@ -1,42 +1,102 @@
-"""Favourites as people write them, `NAME` or `NAME=PLAYS`, made artists and plays. Pure."""
+"""What a listener likes, as people write it: `NAME` or `NAME=PLAYS`. Pure."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 DEFAULT_PLAYS = 30
-MAX_PLAYS = (1 << 31) - 1
-_WITH_PLAYS = re.compile(r"(.+)=([0-9]+)", re.DOTALL)
+MAX_PLAYS = 2**31 - 1
 
 
-def parse_like(text: str, is_known: Callable[[str], bool]) -> tuple[str, int]:
-    """Return the artist and the plays that a favourite names.
+def read_like(text: str, is_known: Callable[[str], bool]) -> tuple[str, int]:
+    """Return the name and the plays of one like.
 
-    A name that is known as it stands wins over a split at its last `=`, so that `love=30` can be an artist.
+    A text that is a known name as it stands is that name; otherwise it is split at its last `=` where plays
+    follow.
 
     Parameters
     ----------
     text : str
-        `NAME` or `NAME=PLAYS`.
+        `NAME` (30 plays) or `NAME=PLAYS`.
     is_known : callable
-        Says whether an artist has this very name.
+        Whether a text is the name of an artist.
 
     Raises
     ------
     BadInputError
-        Where plays are not 1 to 2^31-1.
+        Where there is no name, or the plays are not from 1 to 2^31-1.
+
+    Examples
+    --------
+    >>> read_like("sigur rós=12", lambda name: False)
+    ('sigur rós', 12)
+    >>> read_like("1+1=2", lambda name: name == "1+1=2")
+    ('1+1=2', 30)
     """
-    split = _WITH_PLAYS.fullmatch(text)
-    if split is None or is_known(text):
+    if is_known(text):
         return text, DEFAULT_PLAYS
-    name, plays = split.group(1), int(split.group(2))
+    name, separator, plays = text.rpartition("=")
+    if not separator or not (plays.isascii() and plays.isdigit()):
+        return checked_like(text, DEFAULT_PLAYS, text)
+    return checked_like(name, _number(plays), text)
+
+
+def checked_like(name: str, plays: int, text: str | None = None) -> tuple[str, int]:
+    """Return a name and plays; raises BadInputError where the name is empty or the plays are out of range."""
+    shown = name if text is None else text
+    if not name.strip():
+        msg = f"the like {shown!r} names no artist: write NAME or NAME=PLAYS"
+        raise BadInputError(msg)
     if not 1 <= plays <= MAX_PLAYS:
-        msg = f"{text!r}: plays are {plays}, allowed are 1 to {MAX_PLAYS}"
+        msg = f"the like {shown!r} has {plays} plays, allowed are 1 to {MAX_PLAYS}"
         raise BadInputError(msg)
     return name, plays
+
+
+def read_like_file(lines: Iterable[str], path: str = "the file of likes") -> list[tuple[str, int]]:
+    """Return the likes of a file: a line is a name (30 plays), or a name, TAB and plays; blank lines are skipped.
+
+    Raises
+    ------
+    BadInputError
+        Where a line's plays are no number from 1 to 2^31-1, or no line holds a name; with the line's number.
+    """
+    likes = []
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if not text.strip():
+            continue
+        name, separator, plays = text.rpartition("\t")
+        if not separator:
+            name, plays = text, str(DEFAULT_PLAYS)
+        plays = plays.strip()
+        is_number = plays.isascii() and plays.isdigit()
+        if not (is_number and 1 <= _number(plays) <= MAX_PLAYS and name.strip()):
+            msg = (
+                f"{path}, line {number}: {text[:80]!r} is no like: write a name, or a name, TAB and plays (1 to"
+                f" {MAX_PLAYS})"
+            )
+            raise BadInputError(msg, path=path, line=number)
+        likes.append((name, _number(plays)))
+    if not likes:
+        msg = f"{path} names no artist: write one a line"
+        raise BadInputError(msg, path=path)
+    return likes
+
+
+def summed(likes: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Return plays by index, those of an artist that is named more than once added up, in order."""
+    plays: dict[int, int] = {}
+    for index, count in likes:
+        plays[index] = min(plays.get(index, 0) + count, MAX_PLAYS)
+    return plays
+
+
+def _number(digits: str) -> int:
+    """Return what digits stand for, or a number above what is allowed; Python refuses to read very long ones."""
+    return int(digits.lstrip("0")[:12] or "0")

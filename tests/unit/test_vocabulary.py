@@ -1,0 +1,105 @@
+"""Names, their indices, and near names."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lastfm_dask.dataset.nearness import fold
+from lastfm_dask.dataset.vocabulary import Vocabulary
+from lastfm_dask.errors import UnknownNameError
+
+NAMES = [
+    "radiohead",
+    "the beatles",
+    "sigur rós",
+    "björk",
+    "mötley crüe",
+    "simon & garfunkel",
+    "trentemøller",
+    "beatless",
+    "sigurd",
+    "nan",
+    "null",
+    "none",
+    "",
+    "Кино",
+    "宇多田ヒカル",
+    'the "quoted"',
+]
+
+
+@pytest.fixture
+def artists(tmp_path) -> Vocabulary:
+    path = tmp_path / "artists.parquet"
+    pq.write_table(pa.table({"artist": NAMES, "listeners": range(len(NAMES))}), path, row_group_size=5)
+    return Vocabulary(path, "artist")
+
+
+def test_finds_every_name_and_no_other(artists):
+    assert len(artists) == len(NAMES)
+    assert [artists.find(name) for name in NAMES] == list(range(len(NAMES)))
+    asked = [*NAMES[::-1], "Radiohead", "radiohea", "\udcff"]
+    assert artists.find_all(asked) == [*range(len(NAMES))[::-1], None, None, None]
+    assert artists.find_all([]) == []
+    assert artists.find("\udcff") is None
+    assert artists.names([3, 0, 3]) == ["björk", "radiohead", "björk"]
+    assert artists.name(9) == "nan"
+    assert artists.numbers("listeners").tolist() == list(range(len(NAMES)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("sigur ros", "sigur rós"),
+        ("Sigur Ros", "sigur rós"),
+        ("SIGUR RÓS", "sigur rós"),
+        ("sigur rós".replace("ó", "o\u0301"), "sigur rós"),
+        ("beatles", "the beatles"),
+        ("the beatels", "the beatles"),
+        ("bjork", "björk"),
+        ("the björk", "björk"),
+        ("motley crue", "mötley crüe"),
+        ("simon and garfunkel", "simon & garfunkel"),
+        ("trentemoller", "trentemøller"),
+        ("raidohead", "radiohead"),
+        ("radio head", "radiohead"),
+        ("radiohed", "radiohead"),
+        ("кино", "Кино"),
+        ("宇多田ヒカ", "宇多田ヒカル"),
+        ("quoted", 'the "quoted"'),
+    ],
+)
+def test_near_name_first(artists, typed, meant):
+    assert artists.near(typed)[0] == meant
+
+
+def test_nothing_is_near_what_is_far(artists):
+    assert artists.near("zzzzzzzzzzzzzz") == ()
+    assert artists.near("\udcff") == ()
+
+
+def test_unknown_name_carries_near_ones(artists):
+    with pytest.raises(UnknownNameError, match="did you mean 'sigur rós'") as caught:
+        artists.index("sigur ros")
+    assert caught.value.name == "sigur ros"
+    assert caught.value.near[0] == "sigur rós"
+
+
+def test_any_single_edit_of_a_long_name_is_found(artists):
+    rng = random.Random(7)
+    for name in (name for name in NAMES if len(name) >= 8):
+        for _ in range(20):
+            at = rng.randrange(len(name))
+            edited = rng.choice(
+                [name[:at] + name[at + 1 :], name[:at] + "x" + name[at:], name[:at] + "x" + name[at + 1 :]]
+            )
+            assert name in artists.near(edited, n=3), edited
+
+
+def test_folding_is_idempotent():
+    for name in NAMES:
+        assert fold(fold(name)) == fold(name)
