@@ -1,0 +1,217 @@
+"""`doctor`: what this machine or pod allows, what is installed, what would be planned, and what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli.options import PATH, SIZE, json_option
+from lastfm_dask.memory.sizes import format_size
+
+if TYPE_CHECKING:
+    from lastfm_dask.errors import BudgetError
+    from lastfm_dask.memory.cgroups import Group
+
+    Report = dict[str, Any]
+
+FULL_ROWS = 17_559_530
+FULL_USERS = 359_349
+FULL_ARTISTS = 292_589
+"""The full-size log, Last.fm 360K: lines, user values and artist names before lower-casing."""
+
+
+@click.command()
+@click.option(
+    "--folder", type=PATH, default=Path(), help="Where datasets would be written; here unless said."
+)
+@click.option("--memory", "memory_bytes", type=SIZE, help="As if at most this much memory might be used.")
+@click.option("--threads", type=click.IntRange(1), help="As if at most this many threads might be used.")
+@json_option
+def command(folder: Path, memory_bytes: int | None, threads: int | None, as_json: bool) -> None:
+    """Show what this machine or pod allows and what is installed.
+
+    Memory and CPUs with the source of every bound, the disk, the libraries, and what would be planned for the
+    full-size log. Problems stand at the end, each with its remedy.
+    """
+    report = examine(folder, memory_bytes, threads)
+    if as_json:
+        from lastfm_dask.cli.output import echo_json
+
+        echo_json(report)
+    else:
+        from lastfm_dask.cli.doctor_table import show
+
+        show(report)
+
+
+def examine(folder: Path, memory_bytes: int | None = None, threads: int | None = None) -> Report:
+    """Return all that `doctor --json` prints: memory, CPUs, disk, libraries, plan and problems."""
+    from lastfm_dask.memory import libraries
+    from lastfm_dask.memory.lean import keep_pandas_out
+    from lastfm_dask.memory.limits import cpus
+
+    held = [libraries.import_and_measure("interpreter and command line", ())]
+    keep_pandas_out()
+    held.append(libraries.import_and_measure("with the libraries of ingest", libraries.INGEST_LIBRARIES))
+    held.append(libraries.import_and_measure("and with those of train", libraries.TRAIN_LIBRARIES))
+    found = cpus(threads)
+    report: Report = {
+        "memory": _memory(memory_bytes, held),
+        "cpus": {**asdict(found), "candidates": [asdict(bound) for bound in found.candidates]},
+        "disk": _disk(folder),
+        "allocator": libraries.allocators(),
+        "openmp": {"library": libraries.OPENMP, "problem": libraries.openmp_problem()},
+        "native_threads": libraries.thread_pools(),
+        "versions": libraries.versions(),
+    }
+    report["plan"] = full_size_plan(report)
+    report["import_problems"] = [step.problem for step in held if step.problem]
+    report["problems"] = problems(report)
+    return report
+
+
+def _memory(memory_bytes: int | None, held: list[Any]) -> Report:
+    from lastfm_dask.memory.cgroups import groups
+    from lastfm_dask.memory.limits import allowed_memory
+    from lastfm_dask.memory.proc import SYSTEM_ROOT, machine, read_text, resident
+
+    now, whole = resident(), machine()
+    allowed = allowed_memory(memory_bytes)
+    group: Group | None = next((g for g in groups("memory") if g.usage() is not None), None)
+    return {
+        "total_bytes": whole.total,
+        "available_bytes": whole.available,
+        "allowed_bytes": allowed.bytes,
+        "allowed_source": allowed.source,
+        "candidates": [asdict(bound) for bound in allowed.candidates],
+        "reserved": [{"step": step.step, "bytes": step.bytes} for step in held],
+        "in_use_bytes": now.held,
+        "file_bytes": now.file,
+        "cgroup": None
+        if group is None
+        else {
+            "version": group.version,
+            "path": str(group.path),
+            "usage_bytes": group.usage(),
+            "held_bytes": group.held(),
+        },
+        "read_from": "/proc" if read_text(SYSTEM_ROOT / "proc/self/status") else "psutil",
+    }
+
+
+def _disk(folder: Path) -> Report:
+    from lastfm_dask.memory.disk import file_system, free_bytes
+
+    folder = folder.absolute()
+    found = file_system(folder)
+    try:
+        total = shutil.disk_usage(folder).total
+    except OSError:
+        total = None
+    return {
+        "folder": str(folder),
+        "exists": folder.is_dir(),
+        "writable": os.access(folder, os.W_OK | os.X_OK),
+        "free_bytes": free_bytes(folder),
+        "total_bytes": total,
+        "mount": found and found.mount,
+        "kind": found and found.kind,
+        "meaning": found and found.meaning,
+        "in_memory": bool(found and found.in_memory),
+    }
+
+
+def full_size_plan(report: Report) -> Report:
+    """Return what would be planned for the full-size log within what a report found. Pure."""
+    from lastfm_dask.errors import BudgetError
+    from lastfm_dask.memory.plan_training import Room, TrainingShape, plan_training
+    from lastfm_dask.recommender.settings import TrainSettings
+
+    factors = TrainSettings().factors
+    shape = TrainingShape(FULL_USERS, FULL_ARTISTS, FULL_ROWS, factors, report["cpus"]["count"])
+    room = Room(
+        reserved_bytes=report["memory"]["reserved"][-1]["bytes"],
+        allowed_bytes=report["memory"]["allowed_bytes"],
+        free_bytes=report["disk"]["free_bytes"],
+        disk_is_memory=report["disk"]["in_memory"],
+    )
+    plan: Report = {"rows": FULL_ROWS, "users": FULL_USERS, "artists": FULL_ARTISTS, "factors": factors}
+    plan |= {"stages": [], "disk": [], "refusals": []}
+    try:
+        training = plan_training(shape, room)
+    except BudgetError as error:
+        plan["refusals"].append({"command": "train", **_refusal(error)})
+    else:
+        plan["stages"] += [
+            {"command": "train", "stage": "prepare", "projected_bytes": training.prepare_bytes},
+            {"command": "train", "stage": "fit", "projected_bytes": training.fit_bytes},
+        ]
+        plan["disk"].append({"command": "train", "projected_bytes": training.disk_bytes})
+    return plan
+
+
+def _refusal(error: BudgetError) -> Report:
+    return {
+        "stage": error.stage,
+        "projected_bytes": error.projected_bytes,
+        "allowed_bytes": error.allowed_bytes,
+        "smallest_bytes": error.smallest_bytes,
+    }
+
+
+def problems(report: Report) -> list[dict[str, str]]:
+    """Return what is wrong in a report, each with its remedy. Pure."""
+    disk, found = report["disk"], []
+
+    def problem(text: str, remedy: str) -> None:
+        found.append({"problem": text, "remedy": remedy})
+
+    if report["openmp"]["problem"]:
+        problem(
+            f"training can't run: implicit needs {report['openmp']['library']}, which can't be loaded"
+            f" ({report['openmp']['problem']})",
+            "install it: apt-get install libgomp1 (Debian, Ubuntu), dnf install libgomp (Fedora, RHEL), apk add"
+            " libgomp (Alpine)",
+        )
+    for text in report["import_problems"]:
+        if not report["openmp"]["problem"] or "gomp" not in text:
+            problem(
+                f"a library can't be imported: {text}", "install the package anew, and what the message names"
+            )
+    if not disk["exists"]:
+        problem(f"the folder {disk['folder']} does not exist", "make it, or name another (--folder)")
+    elif not disk["writable"]:
+        problem(
+            f"the folder {disk['folder']} can't be written to", "change its mode, or name another (--folder)"
+        )
+    if disk["in_memory"]:
+        problem(
+            f"the folder {disk['folder']} is a {disk['kind']}: it lives in memory, and what is written there counts"
+            " as memory of this pod",
+            "write datasets and models to a folder on a disk (in Kubernetes: an emptyDir without medium Memory, or a"
+            " volume)",
+        )
+    for refusal in report["plan"]["refusals"]:
+        where = "on disk" if refusal["stage"] == "disk" else f"of memory in stage {refusal['stage']}"
+        smallest = f"{format_size(refusal['smallest_bytes'])} ({refusal['smallest_bytes']} bytes)"
+        problem(
+            f"{refusal['command']} would refuse the full-size log: it needs"
+            f" {format_size(refusal['projected_bytes'])} {where}, {format_size(refusal['allowed_bytes'])} are allowed",
+            f"give it {smallest} or more; smaller logs may need less",
+        )
+    if not report["allocator"]["can_trim"]:
+        problem(
+            "the C library can't be told to give memory back to the kernel",
+            "where memory is tight, use an image with glibc (Debian, Ubuntu, Fedora)",
+        )
+    if report["memory"]["read_from"] == "psutil":
+        problem(
+            "there is no /proc: anonymous memory and pages of files can't be told apart, all count as held",
+            "mount /proc; without it limits of control groups can't be seen either: give --memory",
+        )
+    return found
