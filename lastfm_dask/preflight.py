@@ -7,7 +7,9 @@ the workers and hands what comes back to `problems`.
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ PACKAGES = ("lastfm_dask", "dask", "distributed", "pyarrow", "numpy")
 SCHEDULER_PACKAGES = ("python", "dask", "distributed")
 # Dask pauses a worker at this share of its limit, and a paused worker may never resume.
 PAUSE_SHARE = 0.8
+DASK_LIMIT = "Dask's memory limit"
+_LIBRARIES = ("numpy", "pyarrow.csv", "pyarrow.compute", "pyarrow.ipc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,11 @@ class Facts:
     failure : str
         Why `saw` could not be had; empty if it could.
     held_bytes : int
-        Memory that the process holds now and the kernel can't take back.
+        Memory that the process holds now, the libraries that a task needs loaded, and the kernel can't take back.
     n_threads : int
         How many tasks it runs at once.
-    limit_bytes : int or None
-        Its memory limit; None for none.
+    usable : dict
+        By source, how many bytes the process may hold; empty for no limit.
     """
 
     versions: Mapping[str, str]
@@ -65,15 +69,18 @@ class Facts:
     failure: str = ""
     held_bytes: int = 0
     n_threads: int = 1
-    limit_bytes: int | None = None
+    usable: Mapping[str, int] = field(default_factory=dict)
 
 
 def facts_here(
-    check: Callable[[], Mapping[str, str]] | None, n_threads: int = 1, limit_bytes: int | None = None
+    check: Callable[[], Mapping[str, str]] | None, n_threads: int = 1, usable: Mapping[str, int] | None = None
 ) -> Facts:
     """Return this process's facts. Never raises: a source that can't be seen is a fact as well."""
     saw: Mapping[str, str] = {}
     failure = ""
+    for library in _LIBRARIES:
+        with suppress(ImportError):
+            import_module(library)
     if check is not None:
         try:
             saw = check()
@@ -82,7 +89,7 @@ def facts_here(
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in PACKAGES:
         versions[package] = _version(package)
-    return Facts(versions, saw, failure, resident().held, n_threads, limit_bytes)
+    return Facts(versions, saw, failure, resident().held, n_threads, usable or {})
 
 
 def _version(package: str) -> str:
@@ -140,15 +147,16 @@ def _sights(ours: Facts, theirs: Facts) -> list[str]:
 
 
 def _memory(theirs: Facts, task_bytes: int) -> list[str]:
-    if not theirs.limit_bytes:
-        return []
-    usable = int(theirs.limit_bytes * PAUSE_SHARE)
     needed = theirs.held_bytes + theirs.n_threads * task_bytes
-    if needed <= usable:
-        return []
-    return [
-        f"memory limit {format_size(theirs.limit_bytes)}, of which {PAUSE_SHARE:.0%} may be used: "
-        f"{format_size(usable)}; projected {format_size(needed)} ({format_size(theirs.held_bytes)} held now + "
-        f"{theirs.n_threads} x {format_size(task_bytes)} a task); smallest limit that would do: "
-        f"{format_size(int(needed / PAUSE_SHARE) + 1)}. Raise it, or use a smaller --block-size or fewer threads"
-    ]
+    found = []
+    for source, usable in theirs.usable.items():
+        if needed > usable:
+            share = f" ({PAUSE_SHARE:.0%} of it may be used)" if source == DASK_LIMIT else ""
+            smallest = int(needed / PAUSE_SHARE) + 1 if source == DASK_LIMIT else needed
+            found.append(
+                f"{source}{share} leaves {format_size(usable)}; projected {format_size(needed)} "
+                f"({format_size(theirs.held_bytes)} held now + {theirs.n_threads} x {format_size(task_bytes)} a "
+                f"task); smallest limit that would do: {format_size(smallest)}. Raise it, or use a smaller "
+                "--block-size or fewer threads a worker"
+            )
+    return found

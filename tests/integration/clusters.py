@@ -106,7 +106,9 @@ class Cluster:
             process.wait()
 
 
-def until(condition, what: str, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 60.0) -> None:
+def until(
+    condition, what: str, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 60.0
+) -> None:
     """Wait for a condition; fail loudly when it never comes, or when the process has ended."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -64,6 +64,33 @@ def test_the_first_error_ends_the_run_and_nothing_runs_on_behind_it():
     assert running < 49
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_are_begun_in_order_and_drawn_only_when_a_thread_is_free(threads):
+    lock, begun, n_drawn, n_done = threading.Lock(), [], 0, 0
+
+    def blocks():
+        nonlocal n_drawn
+        for number in range(100):
+            n_drawn += 1
+            assert n_drawn - n_done <= threads
+            yield number
+
+    def task(number):
+        with lock:
+            begun.append(number)
+        time.sleep(0.001)
+
+    def sink(number, _):
+        nonlocal n_done
+        with lock:
+            n_done += 1
+
+    EmbeddedEngine(threads).for_each(task, blocks(), sink)
+    # Two threads may swap neighbours on the way from the iterator to the task.
+    assert max(abs(i - number) for i, number in enumerate(begun)) < threads
+    assert len(begun) == 100
+
+
 def test_without_a_scheduler_no_port_is_opened_and_distributed_is_not_imported():
     code = (
         "import sys, socket\n"
