@@ -13,6 +13,7 @@ import hashlib
 import os
 import platform
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,7 @@ from lastfm_dask.errors import StoreError
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _VERSIONED = ("lastfm_dask", "dask", "numpy", "pyarrow", "scipy", "implicit")
 
@@ -45,6 +46,13 @@ class WorkDirectory:
         shutil.rmtree(self.output, ignore_errors=True)
         self.output.mkdir()
         return self.output
+
+    def fresh_maps(self) -> Path:
+        """Empty and return a folder for what is worked out from the spool and not published."""
+        maps = self.path / "maps"
+        shutil.rmtree(maps, ignore_errors=True)
+        maps.mkdir()
+        return maps
 
 
 def refuse_existing(output: Path) -> None:
@@ -127,13 +135,28 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def publish(work: WorkDirectory, kind: Kind, content: dict[str, Any]) -> Manifest:
-    """Flush the files of `work.output`, write the manifest last, and rename the whole to its final name."""
-    files = {}
-    for name in kind.files:
-        path = work.output / name
+def seal(folder: Path, names: Sequence[str], threads: int = 1) -> dict[str, FileEntry]:
+    """Flush files to the disk and return their sizes and checksums, by name; `threads` files at a time."""
+
+    def entry(name: str) -> FileEntry:
+        path = folder / name
         flush(path)
-        files[name] = FileEntry(path.stat().st_size, file_sha256(path))
+        return FileEntry(path.stat().st_size, file_sha256(path))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(zip(names, pool.map(entry, names), strict=True))
+
+
+def publish(
+    work: WorkDirectory, kind: Kind, content: dict[str, Any], sealed: dict[str, FileEntry] | None = None
+) -> Manifest:
+    """Flush the files of `work.output`, write the manifest last, and rename the whole to its final name.
+
+    Files in `sealed` were flushed and summed up by `seal` already.
+    """
+    sealed = sealed or {}
+    found = sealed | seal(work.output, [name for name in kind.files if name not in sealed])
+    files = {name: found[name] for name in kind.files}
     manifest = Manifest(
         kind=kind.name,
         version=kind.version,

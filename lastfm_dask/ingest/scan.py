@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream
 from lastfm_dask.interactions.encoding import EncodeBlock
-from lastfm_dask.interactions.sources import SourceFile, open_stream
+from lastfm_dask.interactions.sources import SourceFile, find, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,7 +45,8 @@ def scan(
     progress : callable, optional
         Called with the bytes of each block that is done, from any thread.
     """
-    task = EncodeBlock(tuple(file.path for file in files), schema)
+    paths = tuple(file.path for file in files)
+    task = EncodeBlock(paths, schema)
     n_blocks = 0
 
     def counted(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -61,11 +63,30 @@ def scan(
         if progress is not None:
             progress(block.end - block.start)
 
+    blocks: Iterable[Block]
     if any(file.compression for file in files):
-        engine.for_each(task, counted(_stream_blocks(files, block_bytes)), sink)
+        blocks = counted(_stream_blocks(files, block_bytes))
     else:
-        engine.for_each(task, list(counted(cut([file.size_bytes for file in files], block_bytes))), sink)
+        blocks = list(counted(cut([file.size_bytes for file in files], block_bytes)))
+    engine.for_each(
+        task,
+        blocks,
+        sink,
+        key=lambda block: f"{spool.fingerprint}-{block.number}",
+        label=lambda block: f"block {block.number} (bytes {block.start} to {block.end} of {paths[block.file]})",
+    )
     return n_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Says what this process sees of a source's files; travels to any process."""
+
+    paths: tuple[str, ...]
+
+    def __call__(self) -> dict[str, str]:
+        """Return size and version of each file, in words; raises BadInputError where one can't be read."""
+        return {file.path: f"{file.size_bytes} bytes, version {file.version}" for file in find(self.paths)}
 
 
 def _stream_blocks(files: Sequence[SourceFile], block_bytes: int) -> Iterator[Block]:

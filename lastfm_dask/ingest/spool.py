@@ -6,6 +6,7 @@ source, settings and format; under another key it begins anew.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,19 @@ class Spool:
         Where the blocks lie; it exists.
     key : dict
         What the blocks depend on, as JSON.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the key.
+    resumed : int
+        How many blocks an earlier run left.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any]) -> None:
         self.folder = folder
         text = json.dumps(key, sort_keys=True)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
         marker = folder / "key.json"
         if not marker.exists() or marker.read_text(encoding="utf-8") != text:
             shutil.rmtree(folder)

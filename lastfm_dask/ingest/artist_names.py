@@ -1,0 +1,63 @@
+"""Names shown in place of artist ids, from a file beside the log such as HetRec's `artists.dat`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.names import lower
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.ingest.names import Names
+
+
+def read_names(path: Path, delimiter: str, *, keep_case: bool) -> dict[str, str]:
+    """Return the names by id that a file's lines give in their first two fields; a header does no harm.
+
+    Raises
+    ------
+    BadInputError
+        Where the file can't be read, is no UTF-8, or no line has an id and a name.
+    """
+    names = {}
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        msg = f"{path} can't be read: {error.strerror}; --artist-names wants a file of artist ids and names"
+        raise BadInputError(msg, path=str(path)) from error
+    except UnicodeDecodeError as error:
+        msg = f"{path} is no UTF-8 (byte {error.start}): --artist-names wants a UTF-8 file of artist ids and names"
+        raise BadInputError(msg, path=str(path)) from error
+    for line in text.split("\n"):
+        fields = line.removesuffix("\r").split(delimiter)
+        if len(fields) >= 2 and fields[0] and fields[1]:
+            artist, name = fields[:2] if keep_case else map(lower, fields[:2])
+            names[artist] = name
+    if not names:
+        msg = f"{path} has no line with an artist id, {delimiter!r} and a name"
+        raise BadInputError(msg, path=str(path))
+    return names
+
+
+def show_names(artists: Names, names: dict[str, str]) -> int:
+    """Show names in place of ids; return how many ids have none and are shown as they are.
+
+    Names stay distinct: where several ids have one name, the first keeps it and the others get their id behind it.
+    """
+    import pyarrow as pa
+
+    ids = artists.array.to_pylist()
+    seen: Counter[str] = Counter()
+    shown = []
+    for artist in ids:
+        name = names.get(artist, artist)
+        seen[name] += 1
+        if seen[name] > 1:
+            name = f"{name} ({artist})"
+            seen[name] += 1
+        shown.append(name)
+    artists.replace(pa.array(shown, pa.string()))
+    return sum(artist not in names for artist in ids)

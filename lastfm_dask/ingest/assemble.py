@@ -1,0 +1,282 @@
+"""Stage assemble: the CSR matrix, block by block into its place on disk, then summed and sorted row by row.
+
+First every block's rows go to the places that the raw row counts give them; then chunks of whole rows are sorted
+by column and equal columns summed. The arrays are the dataset's own files, mapped; `data.npy` holds int32 plays
+until a chunk is done, float32 from then on.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.interactions.encoding import column
+from lastfm_dask.interactions.schema import MAX_PLAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from lastfm_dask.ingest.index import Index
+    from lastfm_dask.ingest.spool import Spool
+
+_PLAYS_BITS = MAX_PLAYS.bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What the assemble stage found.
+
+    Attributes
+    ----------
+    nnz : int
+        Stored values: distinct pairs of user and artist.
+    median_plays : ndarray, shape (n_users,), float64
+        Median plays of each user's rows, before duplicates are summed.
+    """
+
+    nnz: int
+    median_plays: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Csr:
+    """The matrix under work: raw row bounds in memory, the two large arrays mapped."""
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[Any]
+    data: npt.NDArray[np.int32]
+    n_artists: int
+
+
+def assemble(
+    found: Index,
+    spool: Spool,
+    output: Path,
+    *,
+    chunk_rows: int,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> Assembled:
+    """Write `user_items/{indptr,indices,data}.npy` of a dataset.
+
+    Parameters
+    ----------
+    found : Index
+        The ids, and the raw row counts by user.
+    spool : Spool
+        The encoded blocks.
+    output : Path
+        The folder of the dataset under work.
+    chunk_rows : int
+        Rows of the source that are sorted at once by a thread; a user with more is one chunk.
+    threads : int
+        How many chunks are worked on at once. The bytes do not depend on it.
+    progress : callable, optional
+        Called with rows of the source that were placed or sorted since the last call: twice their number in all.
+    """
+    import numpy as np
+
+    n_users, n_rows = len(found.users), int(found.users.rows.sum())
+    kind = np.int32 if n_rows < 1 << 31 else np.int64
+    (output / layout.INDICES).parent.mkdir()
+    indptr = np.zeros(n_users + 1, np.int64)
+    np.cumsum(found.users.rows, out=indptr[1:])
+    create = np.lib.format.open_memmap
+    indices = create(output / layout.INDICES, mode="w+", dtype=kind, shape=(n_rows,))
+    data = create(output / layout.DATA, mode="w+", dtype=np.int32, shape=(n_rows,))
+    csr = _Csr(indptr, indices, data, len(found.artists))
+    report = progress or (lambda _: None)
+    _place(found, spool, csr, report)
+    lengths, medians = _sort_rows(csr, chunk_rows, threads, report)
+    nnz = int(lengths.sum())
+    if nnz < n_rows:
+        _close_gaps(csr, lengths, chunk_rows)
+    del csr, indices, data
+    _set_header(output / layout.INDICES, np.dtype(kind), nnz)
+    _set_header(output / layout.DATA, np.dtype(np.float32), nnz)
+    final = np.zeros(n_users + 1, kind)
+    np.cumsum(lengths, out=final[1:])
+    np.save(output / layout.INDPTR, final)
+    return Assembled(nnz, medians)
+
+
+def _place(found: Index, spool: Spool, csr: _Csr, report: Callable[[int], None]) -> None:
+    """Write every row's column and plays to its user's next free place, in file order."""
+    import numpy as np
+
+    free = csr.indptr[:-1].copy()
+    for batch, user_ids, artist_ids in found.blocks(spool):
+        rows = column(batch, "user_rows")
+        starts = free[user_ids]
+        free[user_ids] += rows
+        codes = column(batch, "user_codes")
+        columns = artist_ids[column(batch, "artist_codes")]
+        place = _places(starts, rows, codes)
+        csr.indices[place] = columns
+        csr.data[place] = column(batch, "plays")
+        report(len(columns))
+    if not np.array_equal(free, csr.indptr[1:]):
+        msg = "rows placed and rows counted differ: the spool changed while it was read"
+        raise RuntimeError(msg)
+
+
+def _places(
+    starts: npt.NDArray[np.int64], rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int32]
+) -> slice | npt.NDArray[np.int64]:
+    """Return where a block's rows go: a slice where that is one piece.
+
+    Parameters
+    ----------
+    starts, rows : ndarray
+        The first place and the number of rows of each of the block's users.
+    codes : ndarray of int32
+        The user of each row; empty where users come in runs.
+    """
+    import numpy as np
+
+    if not len(codes) and np.array_equal(starts[1:], starts[:-1] + rows[:-1]):
+        return slice(int(starts[0]), int(starts[-1] + rows[-1])) if len(starts) else slice(0, 0)
+    n_before = np.cumsum(rows) - rows
+    in_runs = np.repeat(starts - n_before, rows) + np.arange(rows.sum())
+    if not len(codes):
+        return in_runs
+    places = np.empty_like(in_runs)
+    places[np.argsort(codes, kind="stable")] = in_runs
+    return places
+
+
+def row_chunks(indptr: npt.NDArray[np.int64], chunk_rows: int, most_users: int) -> list[tuple[int, int]]:
+    """Cut users into ranges with at most `chunk_rows` rows (one user at least) and `most_users` users; pure."""
+    import numpy as np
+
+    chunks, first, n_users = [], 0, len(indptr) - 1
+    while first < n_users:
+        end = int(np.searchsorted(indptr, indptr[first] + chunk_rows, side="right")) - 1
+        end = min(max(end, first + 1), first + most_users, n_users)
+        chunks.append((first, end))
+        first = end
+    return chunks
+
+
+def _sort_rows(
+    csr: _Csr, chunk_rows: int, threads: int, report: Callable[[int], None]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Sort and sum all rows in place; return their new lengths and the users' medians."""
+    import numpy as np
+
+    n_users = len(csr.indptr) - 1
+    lengths = np.diff(csr.indptr)
+    medians = np.zeros(n_users)
+    column_bits = max(csr.n_artists - 1, 1).bit_length()
+    most_users = 1 << (64 - column_bits - _PLAYS_BITS)
+
+    def work(chunk: tuple[int, int]) -> int:
+        first, end = chunk
+        bounds = csr.indptr[first : end + 1]
+        _sort_chunk(csr, bounds, column_bits, lengths[first:end], medians[first:end])
+        return int(bounds[-1] - bounds[0])
+
+    with ThreadPoolExecutor(threads) as pool:
+        for n_rows in pool.map(work, row_chunks(csr.indptr, chunk_rows, most_users)):
+            report(n_rows)
+    return lengths, medians
+
+
+def _sort_chunk(
+    csr: _Csr,
+    bounds: npt.NDArray[np.int64],
+    column_bits: int,
+    lengths: npt.NDArray[np.int64],
+    medians: npt.NDArray[np.float64],
+) -> None:
+    """Sort and sum a chunk of users' rows in place, from its start on; set their new lengths and medians.
+
+    A row becomes one integer of user, column and plays: sorting these sorts all three, and what has equal user
+    and column is adjacent.
+    """
+    import numpy as np
+
+    start, stop = int(bounds[0]), int(bounds[-1])
+    users = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
+    users <<= np.uint64(column_bits + _PLAYS_BITS)
+    plays = csr.data[start:stop]
+    medians[:] = _medians(plays, users, bounds - start)
+    keys = csr.indices[start:stop].astype(np.uint64)
+    keys <<= np.uint64(_PLAYS_BITS)
+    keys |= plays.view(np.uint32)
+    keys |= users
+    del users
+    keys.sort()
+    values = (keys & np.uint64(MAX_PLAYS)).astype(np.int64)
+    keys >>= np.uint64(_PLAYS_BITS)
+    is_first = np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
+    if not is_first.all():
+        firsts = np.flatnonzero(is_first)
+        values = np.add.reduceat(values, firsts)
+        lengths[:] = np.add.reduceat(is_first, bounds[:-1] - start, dtype=np.int64)
+        keys = keys[firsts]
+    keys &= np.uint64((1 << column_bits) - 1)
+    csr.indices[start : start + len(keys)] = keys
+    csr.data.view(np.float32)[start : start + len(values)] = values
+
+
+def _medians(
+    plays: npt.NDArray[np.int32], users: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the median of the plays between consecutive bounds, none of which are equal.
+
+    In the log as published a user's plays fall from row to row, which spares the sort.
+    """
+    import numpy as np
+
+    falls = plays[1:] <= plays[:-1]
+    falls[bounds[1:-1] - 1] = True
+    if falls.all():
+        ordered: npt.NDArray[Any] = plays
+    else:
+        keys = users | plays.view(np.uint32)
+        keys.sort()
+        ordered = keys & np.uint64(MAX_PLAYS)
+    below = bounds[:-1] + (np.diff(bounds) - 1) // 2
+    above = bounds[:-1] + np.diff(bounds) // 2
+    return (ordered[below].astype(np.float64) + ordered[above].astype(np.float64)) / 2
+
+
+def _close_gaps(csr: _Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> None:
+    """Move every chunk's rows to the left, where summing left gaps behind the chunks before it."""
+    import numpy as np
+
+    column_bits = max(csr.n_artists - 1, 1).bit_length()
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    for first, end in row_chunks(csr.indptr, chunk_rows, 1 << (64 - column_bits - _PLAYS_BITS)):
+        source, target, n = int(csr.indptr[first]), int(ends[first]), int(ends[end] - ends[first])
+        if source != target:
+            for array in (csr.indices, csr.data):
+                array[target : target + n] = array[source : source + n].copy()
+
+
+def _set_header(path: Path, dtype: np.dtype[Any], n: int) -> None:
+    """Give an `.npy` file of one dimension another type of the same size, or fewer elements."""
+    import numpy as np
+
+    with path.open("r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        header_bytes = file.tell()
+        header = io.BytesIO()
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n,)}
+        np.lib.format.write_array_header_1_0(header, described)
+        if header.tell() != header_bytes:
+            msg = f"the header of {path} has {header_bytes} bytes and would need {header.tell()}"
+            raise RuntimeError(msg)
+        file.seek(0)
+        file.write(header.getvalue())
+        file.truncate(header_bytes + n * dtype.itemsize)

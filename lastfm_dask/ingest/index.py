@@ -1,0 +1,144 @@
+"""Stage index: global ids in order of first appearance, counts by name, and the rows that were rejected.
+
+Walks the spool in file order, whatever order its blocks came in. Local codes become global ones by one array a
+block, kept beside the spool; the rows themselves are not touched here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lastfm_dask.ingest.mbids import Mbids
+from lastfm_dask.ingest.names import Names
+from lastfm_dask.interactions.encoding import column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from lastfm_dask.ingest.rejects import RejectsWriter
+    from lastfm_dask.ingest.spool import Spool
+
+@dataclass(slots=True)
+class Index:
+    """What the index stage found: names, counts, and where the maps from local to global ids lie."""
+
+    folder: Path
+    """Holds, by block number, the global ids of the block's users and artists."""
+    users: Names = field(default_factory=Names)
+    artists: Names = field(default_factory=Names)
+    mbids: Mbids | None = None
+    n_blocks: int = 0
+    added: pa.RecordBatch | None = None
+    """Rows that come after the source's, encoded like a block of it."""
+    rows_read: int = 0
+    rows_kept: int = 0
+    """Of the source: added rows do not count."""
+    played_once: int = 0
+    rejects: dict[str, int] = field(default_factory=dict)
+    n_lines: dict[int, int] = field(default_factory=dict)
+    """Lines by file, a header among them."""
+
+    def blocks(self, spool: Spool) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+        """Return each encoded block with its users' and its artists' global ids, in file order."""
+        import numpy as np
+
+        numbers = range(self.n_blocks + (self.added is not None))
+        for number in numbers:
+            batch = self.added if number == self.n_blocks else spool.get(number)
+            yield batch, *(np.load(_map_path(self.folder, number, role)) for role in ("users", "artists"))
+
+
+def _map_path(folder: Path, number: int, role: str) -> Path:
+    return folder / f"{number:08d}.{role}.npy"
+
+
+def index(
+    spool: Spool,
+    n_blocks: int,
+    folder: Path,
+    rejects: RejectsWriter,
+    *,
+    batch_names: int,
+    with_mbid: bool,
+    progress: Callable[[int], None] | None = None,
+) -> Index:
+    """Give ids to the names of all encoded blocks and count them.
+
+    Parameters
+    ----------
+    spool : Spool
+        Holds blocks 0 to n_blocks - 1.
+    n_blocks : int
+        How many blocks the source has.
+    folder : Path
+        An empty folder for the maps.
+    rejects : RejectsWriter
+        Gets the rejected rows, in file order.
+    batch_names : int
+        Names of blocks that are merged at once: the more, the faster, and the more memory it takes.
+    with_mbid : bool
+        Whether blocks hold MBIDs.
+    progress : callable, optional
+        Called with the number of blocks done since the last call.
+    """
+    result = Index(folder, mbids=Mbids() if with_mbid else None, n_blocks=n_blocks)
+    for first, batches in _batches(spool, n_blocks, batch_names):
+        _merge(result, first, batches)
+        for batch in batches:
+            _count_rows(result, batch, rejects)
+        if progress is not None:
+            progress(len(batches))
+    result.rejects = dict(rejects.counts)
+    return result
+
+
+def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+    """Return consecutive blocks whose names together are about `batch_names`, with the number of the first."""
+    first, batches, n_names = 0, [], 0
+    for number in range(n_blocks):
+        batch = spool.get(number)
+        batches.append(batch)
+        n_names += len(column(batch, "users")) + len(column(batch, "artists"))
+        if n_names >= batch_names:
+            yield first, batches
+            first, batches, n_names = number + 1, [], 0
+    if batches:
+        yield first, batches
+
+
+def _merge(result: Index, first: int, batches: list[pa.RecordBatch]) -> None:
+    """Give ids to the names of blocks, count them, and keep the maps."""
+    import numpy as np
+
+    maps = {}
+    for role, names in (("user", result.users), ("artist", result.artists)):
+        maps[role] = names.merge([column(batch, f"{role}s") for batch in batches])
+        for number, (batch, ids) in enumerate(zip(batches, maps[role], strict=True), start=first):
+            names.count(ids, column(batch, f"{role}_rows"), column(batch, f"{role}_plays"))
+            np.save(_map_path(result.folder, number, f"{role}s"), ids)
+    if result.mbids is not None:
+        result.mbids.add(batches, maps["artist"])
+
+
+def _count_rows(result: Index, batch: pa.RecordBatch, rejects: RejectsWriter) -> None:
+    file, n_lines, played_once = column(batch, "counts").tolist()
+    lines_before = result.n_lines.get(file, 0)
+    rejects.write(file, lines_before, batch)
+    result.n_lines[file] = lines_before + n_lines
+    n_kept = len(column(batch, "plays"))
+    result.rows_kept += n_kept
+    result.rows_read += n_kept + len(column(batch, "reject_lines"))
+    result.played_once += played_once
+
+
+def add_rows(result: Index, batch: pa.RecordBatch) -> None:
+    """Append rows that are not of the source, encoded like a block of it."""
+    _merge(result, result.n_blocks, [batch])
+    result.added = batch
+    result.played_once += int(column(batch, "counts")[2])

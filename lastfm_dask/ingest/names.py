@@ -1,0 +1,79 @@
+"""Distinct names and their ids, in order of first appearance, with what was counted by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+class Names:
+    """The distinct names of one role with their rows and plays, in order of first appearance.
+
+    Attributes
+    ----------
+    rows, plays : ndarray, shape (n,), int64
+        Rows and summed plays of each name.
+    """
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._chunks: list[pa.StringArray] = []
+        self._n = 0
+        self.rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.plays: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def array(self) -> pa.ChunkedArray:
+        """The names, name i having id i."""
+        import pyarrow as pa
+
+        return pa.chunked_array(self._chunks, pa.string())
+
+    def replace(self, names: pa.StringArray) -> None:
+        """Show other names for the same ids."""
+        self._chunks = [names]
+
+    def find(self, name: str) -> int | None:
+        """Return a name's id, or None."""
+        import pyarrow.compute as pc
+
+        found = pc.index(self.array, name).as_py()
+        return None if found < 0 else int(found)
+
+    def merge(self, dictionaries: Sequence[pa.StringArray]) -> list[npt.NDArray[np.int32]]:
+        """Give ids to all names in these arrays, taken in order; return the ids of each array's names."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        encoded = pa.chunked_array(dictionaries, pa.string()).dictionary_encode()
+        distinct = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())
+        found = pc.index_in(distinct, value_set=self.array)
+        unknown = found.is_null()
+        ids = found.fill_null(0).to_numpy().copy()
+        is_new = unknown.to_numpy(zero_copy_only=False)
+        n_new = int(np.count_nonzero(is_new))
+        ids[is_new] = np.arange(self._n, self._n + n_new, dtype=np.int32)
+        if n_new:
+            self._chunks.append(distinct if n_new == len(distinct) else distinct.filter(unknown))
+            self._n += n_new
+            self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
+            self.plays = np.concatenate([self.plays, np.zeros(n_new, np.int64)])
+        return [ids[chunk.indices.to_numpy()] for chunk in encoded.chunks]
+
+    def count(self, ids: npt.NDArray[np.int32], rows: npt.NDArray[Any], plays: npt.NDArray[Any]) -> None:
+        """Add the rows and plays of names; an id may stand more than once."""
+        import numpy as np
+
+        np.add.at(self.rows, ids, rows)
+        np.add.at(self.plays, ids, plays)

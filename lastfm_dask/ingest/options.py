@@ -1,0 +1,69 @@
+"""What a caller of ingest decides: what is read and how strictly, and how much of the machine is used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lastfm_dask.engine import STALL_TIMEOUT_S
+from lastfm_dask.interactions.schema import SchemaOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """What is read, and how strictly.
+
+    Attributes
+    ----------
+    schema : SchemaOptions
+        Format, columns, delimiter, header, case, MBIDs.
+    max_rejects : int or None
+        More rejected rows than these end the run; None for no bound, 0 for none at all (`--strict`).
+    artist_names : Path or None
+        A file whose lines hold an artist's id and its name: names are shown in place of ids.
+    add_user : str or None
+        A listener to append, who must not exist.
+    likes : tuple of str
+        That listener's favourites, `NAME` or `NAME=PLAYS`.
+    """
+
+    schema: SchemaOptions = field(default_factory=SchemaOptions)
+    max_rejects: int | None = None
+    artist_names: Path | None = None
+    add_user: str | None = None
+    likes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """How much of the machine, or which cluster, is used. None leaves it to the plan.
+
+    Attributes
+    ----------
+    memory_bytes : int or None
+        Hold at most this much.
+    threads : int or None
+        Compute with at most so many threads.
+    block_bytes : int or None
+        Read the source in blocks of this size.
+    scheduler, scheduler_file : str or None
+        Scan on this Dask cluster.
+    stall_timeout_s : float
+        How long to wait on a cluster without a finished block.
+    """
+
+    memory_bytes: int | None = None
+    threads: int | None = None
+    block_bytes: int | None = None
+    scheduler: str | None = None
+    scheduler_file: str | None = None
+    stall_timeout_s: float = STALL_TIMEOUT_S
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether a Dask cluster scans; `DASK_SCHEDULER_ADDRESS` asks for one as well."""
+        return bool(self.scheduler or self.scheduler_file or os.environ.get("DASK_SCHEDULER_ADDRESS"))

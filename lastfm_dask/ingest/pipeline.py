@@ -1,0 +1,359 @@
+"""From a source to a published dataset: what is planned, then scan, index, assemble, summarize, publish.
+
+Thin: it holds the order of the stages, their receipts and what is released between them. What a stage does is in
+the module of its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.dataset import Dataset
+from lastfm_dask.dataset.store import publish, refuse_existing, seal, work_directory
+from lastfm_dask.errors import BadInputError, UnknownNameError
+from lastfm_dask.ingest.options import IngestOptions, Resources
+from lastfm_dask.interactions import encoding, sources
+from lastfm_dask.memory import limits
+from lastfm_dask.memory.plan import IngestPlan, Pod, plan_ingest, task_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from lastfm_dask.dataset.store import WorkDirectory
+    from lastfm_dask.engine import ClusterEngine, EmbeddedEngine
+    from lastfm_dask.ingest.assemble import Assembled
+    from lastfm_dask.ingest.index import Index
+    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.memory.meter import Meter
+
+
+class Watcher(Protocol):
+    """Who is told of the plan and of progress. Called from the thread of ingest, `advance` from any."""
+
+    def planned(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int) -> None:
+        """Show what was planned, before work."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """Show that a stage of `total` steps begins."""
+
+    def advance(self, steps: int) -> None:
+        """Show that steps of the stage are done."""
+
+
+class _Nobody:
+    def planned(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int) -> None: ...
+
+    def begin(self, stage: str, total: int) -> None: ...
+
+    def advance(self, steps: int) -> None: ...
+
+
+@dataclass(slots=True)
+class _Run:
+    """What all stages of one run share."""
+
+    files: tuple[sources.SourceFile, ...]
+    schema: Schema
+    options: IngestOptions
+    resources: Resources
+    plan: IngestPlan
+    allowed: limits.Allowed
+    watcher: Watcher
+
+    @property
+    def paths(self) -> list[str]:
+        return [file.path for file in self.files]
+
+
+def ingest(
+    source: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str],
+    options: IngestOptions | None = None,
+    *,
+    resources: Resources | None = None,
+    watcher: Watcher | None = None,
+) -> Dataset:
+    """Read a listening log and publish a dataset directory: mappings, statistics, one CSR matrix.
+
+    Parameters
+    ----------
+    source : path or sequence of path
+        A file, several in the order given, or a glob; local or an address such as `s3://bucket/key`.
+    output : path
+        The dataset directory to make; it must not exist.
+    options : IngestOptions, optional
+        What is read, and how strictly.
+    resources : Resources, optional
+        How much of the machine, or which cluster, is used.
+    watcher : Watcher, optional
+        Is told of the plan and of progress.
+
+    Returns
+    -------
+    Dataset
+        The published dataset, opened.
+
+    Raises
+    ------
+    BadInputError
+        The source can't be read, no row of it is kept, or more are rejected than allowed; nothing is left behind.
+    BudgetError
+        Before any work: more memory or disk is needed than there is.
+    StoreError
+        The output exists or can't be written, or the disk is full.
+    UnknownNameError
+        The listener to add is known, or a favourite is not; nothing is left behind.
+    ClusterError
+        The cluster can't be used or stopped making progress. What it did is kept: calling again resumes.
+
+    Examples
+    --------
+    >>> dataset = ingest(example_log, example_folder / "small.dataset")
+    >>> dataset.user_items.shape == (dataset.n_users, dataset.n_artists)
+    True
+    """
+    output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
+    refuse_existing(output)
+    patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    files, schema = sources.find(patterns), options.schema.schema()
+    _check_options(options, schema, files, resources)
+    plan, allowed = plan_source(files, schema, resources, output.parent)
+    run = _Run(files, schema, options, resources, plan, allowed, watcher or _Nobody())
+    with work_directory(output, plan.disk_bytes) as work:
+        try:
+            _ingest_in(work, run)
+        except (BadInputError, UnknownNameError):
+            shutil.rmtree(work.path, ignore_errors=True)
+            raise
+    return Dataset(output)
+
+
+def _check_options(
+    options: IngestOptions, schema: Schema, files: Sequence[sources.SourceFile], resources: Resources
+) -> None:
+    """Refuse before any work what can be seen to fail later."""
+    from lastfm_dask.ingest.added import refuse_incomplete
+    from lastfm_dask.ingest.artist_names import read_names
+    from lastfm_dask.ingest.scan import refuse_compressed
+
+    refuse_incomplete(options.add_user, options.likes)
+    if options.artist_names is not None:
+        read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
+    if resources.on_cluster:
+        refuse_compressed(files)
+
+
+def plan_source(
+    files: Sequence[sources.SourceFile], schema: Schema, resources: Resources, folder: Path
+) -> tuple[IngestPlan, limits.Allowed]:
+    """Return the plan for a source whose dataset is built in `folder`, and what is allowed.
+
+    Raises
+    ------
+    BudgetError
+        Where more memory or disk is needed than there is.
+    """
+    from lastfm_dask.ingest.survey import survey
+    from lastfm_dask.memory import allocator, disk
+    from lastfm_dask.memory.meter import anon_bytes
+
+    _import_libraries()
+    shape = survey(files, schema)
+    allowed = limits.allowed_memory(resources.memory_bytes)
+    pod = Pod(
+        allowed_bytes=allowed.bytes,
+        reserved_bytes=anon_bytes(),
+        cpus=limits.cpus(resources.threads).count,
+        free_disk_bytes=disk.free_bytes(folder) if folder.is_dir() else None,
+        disk_in_memory=disk.lives_in_memory(folder),
+        can_trim=allocator.can_trim(),
+    )
+    return plan_ingest(shape, pod, block_bytes=resources.block_bytes), allowed
+
+
+def _import_libraries() -> None:
+    """Import what the stages need, so that it counts as reserved before anything is planned."""
+    from lastfm_dask.memory.lean import keep_pandas_out
+
+    keep_pandas_out()
+    import dask.threaded
+    import numpy as np  # noqa: F401
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+
+def _ingest_in(work: WorkDirectory, run: _Run) -> None:
+    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.memory import allocator
+    from lastfm_dask.memory.meter import Meter, receipts_document
+
+    pace = run.plan.pace
+    allocator.use(pace.allocator)
+    limits.limit_native_threads(pace.threads)
+    spool = Spool(work.spool, _spool_key(run))
+    run.watcher.planned(run.plan, run.allowed, spool.resumed)
+    output = work.fresh_output()
+    with Meter() as meter:
+        n_blocks, workers = _scan(run, spool, meter)
+        allocator.release()
+        found = _index(run, spool, n_blocks, work.fresh_maps(), output, meter)
+        allocator.release()
+        assembled = _assemble(run, found, spool, output, meter)
+        shutil.rmtree(work.spool, ignore_errors=True)
+        allocator.release()
+        content = _summarize(run, found, assembled, output, meter)
+        allocator.release()
+        with _stage(run, meter, "publish", pace.threads):
+            run.watcher.begin("publish", 1)
+            sealed = seal(output, [name for name in layout.DATASET.files if name != layout.RECEIPTS], pace.threads)
+            run.watcher.advance(1)
+    document = receipts_document(
+        meter.receipts, run.allowed, allocator=pace.allocator, threads=pace.threads, workers=workers
+    )
+    (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    publish(work, layout.DATASET, content, sealed)
+
+
+def _spool_key(run: _Run) -> dict[str, Any]:
+    """Return what encoded blocks depend on."""
+    import lastfm_dask
+
+    return {
+        "files": [[file.path, file.size_bytes, file.version, file.compression] for file in run.files],
+        "schema": asdict(run.schema),
+        "block_bytes": run.plan.pace.block_bytes,
+        "format": encoding.FORMAT_VERSION,
+        "version": lastfm_dask.__version__,
+    }
+
+
+def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
+    return meter.stage(
+        name,
+        projected_bytes=run.plan.stages[name],
+        threads=threads,
+        block_bytes=run.plan.pace.block_bytes,
+    )
+
+
+def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | None]:
+    """Run the stage scan; return how many blocks there are and, on a cluster, what each worker did."""
+    from lastfm_dask.engine import Preflight, open_engine
+    from lastfm_dask.ingest.scan import Sight, scan
+
+    pace, resources = run.plan.pace, run.resources
+    engine: EmbeddedEngine | ClusterEngine
+    with (
+        open_engine(
+            threads=pace.threads,
+            scheduler=resources.scheduler,
+            scheduler_file=resources.scheduler_file,
+            stall_timeout_s=resources.stall_timeout_s,
+            preflight=Preflight(Sight(tuple(run.paths)), task_bytes(run.plan.source, pace)),
+        ) as engine,
+        _stage(run, meter, "scan", pace.threads) as stage,
+    ):
+        run.watcher.begin("scan", sum(file.size_bytes for file in run.files))
+        n_blocks = scan(run.files, run.schema, pace.block_bytes, engine, spool, run.watcher.advance)
+        stage.written_bytes = spool.written_bytes()
+        stage.details = {"n_blocks": n_blocks, "resumed_blocks": spool.resumed}
+        workers = {use.address: asdict(use) for use in engine.workers.values()} if engine.on_cluster else None
+    return n_blocks, workers
+
+
+def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
+    from lastfm_dask.ingest.added import added_rows
+    from lastfm_dask.ingest.artist_names import read_names, show_names
+    from lastfm_dask.ingest.index import add_rows, index
+    from lastfm_dask.ingest.rejects import RejectsWriter
+
+    options, schema = run.options, run.schema
+    with _stage(run, meter, "index") as stage, RejectsWriter(output / layout.REJECTS, run.paths) as rejects:
+        run.watcher.begin("index", n_blocks)
+        found = index(
+            spool,
+            n_blocks,
+            folder,
+            rejects,
+            batch_names=run.plan.pace.batch_names,
+            with_mbid=schema.with_mbid,
+            progress=run.watcher.advance,
+        )
+        _refuse_rejects(found, rejects, options.max_rejects, run.paths)
+        if options.artist_names is not None:
+            names = read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
+            show_names(found.artists, names)
+        if options.add_user is not None:
+            batch = added_rows(
+                options.add_user, options.likes, found.users, found.artists, keep_case=schema.keep_case
+            )
+            add_rows(found, batch)
+        stage.rows = found.rows_read
+    meter.receipts[-2]["rows"] = found.rows_read
+    return found
+
+
+def _refuse_rejects(found: Index, rejects: Any, max_rejects: int | None, paths: Sequence[str]) -> None:
+    """Raise BadInputError where no row is kept, or more are rejected than allowed; the first rejects are shown."""
+    n_rejects = found.rows_read - found.rows_kept
+    if not found.rows_kept:
+        msg = (
+            f"{', '.join(paths)}: no row could be kept of {found.rows_read} read; the first of them:"
+            f"{rejects.examples()}\nSee that --format, --columns, --delimiter and --header fit the source"
+        )
+        raise BadInputError(msg, path=paths[0])
+    if max_rejects is not None and n_rejects > max_rejects:
+        msg = (
+            f"{', '.join(paths)}: {n_rejects} of {found.rows_read} rows were rejected, allowed are {max_rejects};"
+            f" the first of them:{rejects.examples()}\nMend them, or allow more (--max-rejects N, no --strict)"
+        )
+        raise BadInputError(msg, path=paths[0])
+
+
+def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter) -> Assembled:
+    from lastfm_dask.ingest.assemble import assemble
+
+    pace = run.plan.pace
+    with _stage(run, meter, "assemble", pace.threads) as stage:
+        stage.rows = int(found.users.rows.sum())
+        run.watcher.begin("assemble", 2 * stage.rows)
+        return assemble(
+            found,
+            spool,
+            output,
+            chunk_rows=pace.chunk_rows,
+            threads=pace.threads,
+            progress=run.watcher.advance,
+        )
+
+
+def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, meter: Meter) -> dict[str, Any]:
+    """Write the tables and return the manifest's content."""
+    from lastfm_dask.ingest.summarize import dataset_statistics, reconcile, write_tables
+
+    with _stage(run, meter, "summarize") as stage:
+        run.watcher.begin("summarize", 1)
+        write_tables(found, assembled, output)
+        stage.rows = len(found.users) + len(found.artists)
+        files = [
+            {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in run.files
+        ]
+        settings = {**asdict(run.schema), "columns": list(run.schema.columns), "format": run.options.schema.format}
+        content = {
+            "source": {"files": files},
+            "settings": settings,
+            "statistics": dataset_statistics(found, assembled),
+            "reconciliation": reconcile(found, assembled, run.paths),
+            "allowed_bytes": run.allowed.bytes,
+        }
+        run.watcher.advance(1)
+    return content

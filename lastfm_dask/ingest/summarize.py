@@ -1,0 +1,171 @@
+"""Stage summarize: the two tables of names and counts, the statistics, and the reconciliation with the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from lastfm_dask.ingest.assemble import Assembled
+    from lastfm_dask.ingest.index import Index
+    from lastfm_dask.ingest.names import Names
+
+PUBLISHED = {"lines": 17_559_530, "users": 359_347, "artists_with_mbid": 186_642, "artists_without_mbid": 107_373}
+"""What the README of the log as published says of it."""
+
+_TABLE_ROWS = 1 << 16
+_SHA1 = "^[0-9a-f]{40}$"
+_SHOWN = 20
+
+
+def write_tables(found: Index, assembled: Assembled, output: Path) -> None:
+    """Write `users.parquet` and `artists.parquet`, some ten thousand rows at a time."""
+    users, artists = found.users, found.artists
+    user_columns = {"n_artists": users.rows, "plays": users.plays, "median_plays": assembled.median_plays}
+    _write_table(output / layout.USERS, "user", users, user_columns)
+    artist_columns: dict[str, Any] = {"listeners": artists.rows, "plays": artists.plays}
+    if found.mbids is not None:
+        mbid, n_mbids = found.mbids.most_frequent(len(artists))
+        artist_columns |= {"mbid": mbid, "n_mbids": n_mbids}
+    _write_table(output / layout.ARTISTS, "artist", artists, artist_columns)
+
+
+def _write_table(path: Path, role: str, names: Names, columns: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = 0
+    writer: Any = None
+    try:
+        for chunk in _pieces(names.array):
+            part = {key: values[first : first + len(chunk)] for key, values in columns.items()}
+            table = pa.table({role: chunk, **part})
+            if writer is None:
+                # Names hardly repeat, and MBIDs neither: a dictionary would only be built to be given up.
+                writer = pq.ParquetWriter(path, table.schema, use_dictionary=False, compression="zstd")
+            writer.write_table(table)
+            first += len(chunk)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _pieces(names: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    # Cut by rows, not by the chunks in memory, so that the bytes do not depend on how names were gathered.
+    for first in range(0, len(names), _TABLE_ROWS):
+        yield names.slice(first, _TABLE_ROWS).combine_chunks()
+
+
+def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:
+    """Return the statistics of the dataset under work (see `dataset.statistics`)."""
+    import pyarrow as pa
+
+    artists = found.artists
+    index_bytes = 4 if int(found.users.rows.sum()) < 1 << 31 else 8
+    csr_bytes = (index_bytes + 4) * assembled.nnz + index_bytes * (len(found.users) + 1)
+    counts = Counts(
+        rows_read=found.rows_read,
+        rows_kept=found.rows_kept,
+        rejects=found.rejects,
+        played_once=found.played_once,
+        nnz=assembled.nnz,
+        csr_bytes=csr_bytes,
+    )
+    names: Callable[[Any], list[str]] = lambda columns: artists.array.take(pa.array(columns)).to_pylist()  # noqa: E731
+    top = top_artists(artists.rows, artists.plays, names)
+    return statistics(counts, found.users.rows, assembled.median_plays, artists.plays, top)
+
+
+def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str, Any]:
+    """Return how the rows of the source became the values of the matrix, and what is odd about them.
+
+    Keys: rows_read, rows_kept, rejects, rows_added, users_added, rows_summed (rows that joined an earlier one of
+    the same user and artist), nnz, n_users_not_sha1 and the first of these, lines by file; for a log with the
+    published one's line count `published`: what its README says, what was found, and why they differ.
+    """
+    rows_added = int(found.users.rows.sum()) - found.rows_kept
+    odd, n_odd = _not_sha1(found)
+    result: dict[str, Any] = {
+        "rows_read": found.rows_read,
+        "rows_kept": found.rows_kept,
+        "rejects": found.rejects,
+        "rows_added": rows_added,
+        "users_added": int(found.added is not None),
+        "rows_summed": found.rows_kept + rows_added - assembled.nnz,
+        "nnz": assembled.nnz,
+        "n_users_not_sha1": n_odd,
+        "users_not_sha1": odd,
+        "lines": {files[file]: n for file, n in sorted(found.n_lines.items())},
+    }
+    if found.mbids is not None:
+        result |= _several_mbids(found)
+    if sum(found.n_lines.values()) == PUBLISHED["lines"]:
+        result["published"] = _against_published(found, n_odd)
+    return result
+
+
+def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
+    """Return the users whose id is no SHA-1 (the first of them, with their rows), and how many there are."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    odd: list[dict[str, Any]] = []
+    n_odd = first = 0
+    for chunk in found.users.array.chunks:
+        for i in np.flatnonzero(~np.asarray(pc.match_substring_regex(chunk, _SHA1))):
+            n_odd += 1
+            if len(odd) < _SHOWN:
+                odd.append({"user": chunk[int(i)].as_py(), "rows": int(found.users.rows[first + i])})
+        first += len(chunk)
+    return odd, n_odd
+
+
+def _several_mbids(found: Index) -> dict[str, Any]:
+    """Return how many artists have several MBIDs, and those with the most."""
+    import numpy as np
+    import pyarrow as pa
+
+    assert found.mbids is not None  # noqa: S101 - the caller has looked
+    _, n_mbids = found.mbids.most_frequent(len(found.artists))
+    most = np.argsort(-n_mbids, kind="stable")[:_SHOWN]
+    most = most[n_mbids[most] > 1]
+    names = found.artists.array.take(pa.array(most)).to_pylist()
+    return {
+        "n_artists_with_several_mbids": int(np.count_nonzero(n_mbids > 1)),
+        "artists_with_several_mbids": [
+            {"artist": name, "n_mbids": int(n_mbids[j])} for name, j in zip(names, most, strict=True)
+        ],
+    }
+
+
+def _against_published(found: Index, n_odd: int) -> list[dict[str, Any]]:
+    """Return the published README's figures beside what was found, with the reason where they differ."""
+    n_users = len(found.users) - int(found.added is not None)
+    why_users = (
+        f"{n_odd} user ids are no SHA-1 (see users_not_sha1): the README leaves those out"
+        if n_odd
+        else "the README counts other rows than a plain split on the delimiter gives"
+    )
+    n_rejected = found.rows_read - found.rows_kept
+    rows = [
+        ("lines", PUBLISHED["lines"], found.rows_read, ""),
+        ("rows kept", PUBLISHED["lines"], found.rows_kept, f"{n_rejected} rows were rejected: see rejects.tsv"),
+        ("users", PUBLISHED["users"], n_users, why_users),
+        (
+            "artists",
+            PUBLISHED["artists_with_mbid"] + PUBLISHED["artists_without_mbid"],
+            len(found.artists),
+            "the README counts MBIDs, and names without one; here an artist is a lower-cased name",
+        ),
+    ]
+    return [
+        {"figure": figure, "published": published, "found": number, "why": why if number != published else ""}
+        for figure, published, number, why in rows
+    ]

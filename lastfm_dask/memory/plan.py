@@ -1,0 +1,282 @@
+"""Projected bytes of ingest's stages, and the pace that keeps to what is allowed. Pure: integers in, integers out.
+
+A projection is what a stage holds at most in anonymous memory, what is reserved included. The spool, the maps and
+the matrix are maps of files, whose pages the kernel takes back at will: they count only where the disk itself
+lives in memory. The factors below were measured; tests hold measured <= projected on real runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+from lastfm_dask.errors import BudgetError
+from lastfm_dask.memory.sizes import MIB, format_size
+
+BLOCK_BYTES = 16 * MIB
+MIN_BLOCK_BYTES = 1 * MIB
+BATCH_NAMES = 1 << 21
+MIN_BATCH_NAMES = 1 << 17
+CHUNK_ROWS = 1 << 17
+MIN_CHUNK_ROWS = 1 << 14
+
+_SMALL_BYTES = 6 * MIB
+"""Python's objects, thread stacks and buffers, whatever the size of the data."""
+_TABLE_BYTES = 12 * MIB
+"""What writing Parquet holds: some ten thousand rows, encoded and compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShape:
+    """The numbers of a source that decide what ingest needs; estimated from a sample before the work.
+
+    Attributes
+    ----------
+    source_bytes : int
+        Unpacked.
+    n_rows, n_users, n_artists : int
+        Rows, and distinct names.
+    user_bytes, artist_bytes : int
+        Bytes of a name, on average.
+    with_mbid : bool
+        Whether MBIDs are read.
+    """
+
+    source_bytes: int
+    n_rows: int
+    n_users: int
+    n_artists: int
+    user_bytes: int = 40
+    artist_bytes: int = 16
+    with_mbid: bool = False
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a line, on average; one at least."""
+        return max(1, self.source_bytes // max(1, self.n_rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What there is to work with.
+
+    Attributes
+    ----------
+    allowed_bytes, reserved_bytes : int
+        What this process may hold, and what it holds before its data.
+    cpus : int
+        Threads that may compute.
+    free_disk_bytes : int or None
+        Where the output is built; None where that is not known.
+    disk_in_memory : bool
+        Whether that disk's pages count as memory (a tmpfs).
+    can_trim : bool
+        Whether the allocator can be told to give memory back.
+    """
+
+    allowed_bytes: int
+    reserved_bytes: int
+    cpus: int
+    free_disk_bytes: int | None = None
+    disk_in_memory: bool = False
+    can_trim: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the work goes, which is what is given up first where memory is short."""
+
+    allocator: Literal["pooled", "trimmed"]
+    threads: int
+    block_bytes: int
+    batch_names: int = BATCH_NAMES
+    """Names of encoded blocks that are merged at once."""
+    chunk_rows: int = CHUNK_ROWS
+    """Rows that a thread sorts at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """What ingest will hold, by stage, and how it keeps to it."""
+
+    pace: Pace
+    stages: dict[str, int]
+    """Projected bytes by stage, in order."""
+    disk_bytes: int
+    """What the work directory takes at most; the dataset is a part of it."""
+    source: SourceShape
+
+    @property
+    def window(self) -> int:
+        """Blocks that are under way at once."""
+        return self.pace.threads
+
+
+def _hash_bytes(n: int) -> int:
+    """Return the bytes of Arrow's hash table for `n` names: 16 a slot, a power of two, at most half full."""
+    return 16 * (1 << max(5, (2 * max(n, 1) - 1).bit_length()))
+
+
+def _names_bytes(n: int, name_bytes: int) -> int:
+    """Return the bytes that `n` names take: their text, their offsets, and two counters of 8 bytes each."""
+    return n * (name_bytes + 4 + 16)
+
+
+def _held_bytes(source: SourceShape) -> int:
+    """Return what the stages after scan hold throughout: the names of both roles."""
+    users = _names_bytes(source.n_users, source.user_bytes)
+    artists = _names_bytes(source.n_artists, source.artist_bytes)
+    return users + artists + (source.n_artists * 120 if source.with_mbid else 0)
+
+
+def task_bytes(source: SourceShape, pace: Pace) -> int:
+    """Return the projected bytes of encoding one block, wherever that runs."""
+    n_rows = -(-pace.block_bytes // source.row_bytes)
+    # The block itself, the text of its columns, and what the exact path keeps by line: positions of its fields.
+    text_share = 4.0 if pace.allocator == "pooled" else 3.0
+    row_bytes = 120 + (36 if source.with_mbid else 0)
+    return int(text_share * pace.block_bytes) + row_bytes * n_rows
+
+
+def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
+    """Return the projected bytes of `scan`: every thread encodes one block."""
+    n_blocks = max(1, -(-source.source_bytes // pace.block_bytes))
+    block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
+    return reserved_bytes + _SMALL_BYTES + min(pace.threads, n_blocks) * task_bytes(source, block)
+
+
+def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
+    """Return the projected bytes of `index`: all names, one role's hash table, and one batch of blocks' names."""
+    hashes = max(
+        source.n_users * (source.user_bytes + 4) + _hash_bytes(source.n_users),
+        source.n_artists * (source.artist_bytes + 4) + _hash_bytes(source.n_artists),
+    )
+    grown = 16 * max(source.n_users, source.n_artists)
+    n_names = min(pace.batch_names, 2 * source.n_rows)
+    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
+
+
+def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
+    """Return the projected bytes of `assemble`: row bounds, a block being placed, and a chunk of rows a thread."""
+    n_block_rows = min(source.n_rows, -(-pace.block_bytes // source.row_bytes))
+    by_user = 40 * source.n_users
+    chunks = 45 * min(pace.chunk_rows * pace.threads, source.n_rows)
+    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + by_user + max(chunks, 24 * n_block_rows)
+
+
+def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
+    """Return the projected bytes of `summarize`: the names, the medians, sorted copies, and Parquet's buffers."""
+    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + 32 * source.n_users + _TABLE_BYTES
+
+
+def publish_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
+    """Return the projected bytes of `publish`: checksums are read through a small buffer."""
+    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + 16 * source.n_users
+
+
+STAGES: dict[str, Callable[[SourceShape, Pace, int], int]] = {
+    "scan": scan_bytes,
+    "index": index_bytes,
+    "assemble": assemble_bytes,
+    "summarize": summarize_bytes,
+    "publish": publish_bytes,
+}
+
+
+def disk_bytes(source: SourceShape, block_bytes: int) -> int:
+    """Return the bytes on disk: encoded rows and names, maps, the matrix, and the tables."""
+    n_blocks = max(1, -(-source.source_bytes // block_bytes))
+    n_block_rows = -(-source.n_rows // n_blocks)
+    # A block's names are at most its rows, and at most all names.
+    n_names = n_blocks * min(n_block_rows, source.n_users + source.n_artists)
+    encoded = 12 * source.n_rows + n_names * (20 + source.artist_bytes) + 4096 * n_blocks
+    tables = _names_bytes(source.n_users, source.user_bytes) + _names_bytes(source.n_artists, source.artist_bytes)
+    mbids = 36 * n_names if source.with_mbid else 0
+    return encoded + mbids + 8 * source.n_rows + tables
+
+
+def _rungs(pod: Pod, threads: int | None, block_bytes: int | None) -> Iterator[Pace]:
+    """Return paces from the fastest to the one that needs least: allocator, threads, block size."""
+    n_threads = min(threads or pod.cpus, pod.cpus)
+    first = block_bytes or BLOCK_BYTES
+    last: Literal["pooled", "trimmed"] = "trimmed" if pod.can_trim else "pooled"
+    yield Pace("pooled", n_threads, first)
+    for count in range(n_threads, 0, -1):
+        yield Pace(last, count, first)
+    while block_bytes is None and first > MIN_BLOCK_BYTES:
+        first //= 2
+        yield Pace(last, 1, first)
+
+
+def _shrunk(pace: Pace, fits: Callable[[Pace], bool], field: str, least: int) -> Pace:
+    """Halve one of a pace's sizes until it fits, or is the least."""
+    while getattr(pace, field) > least and not fits(pace):
+        pace = replace(pace, **{field: max(least, getattr(pace, field) // 2)})
+    return pace
+
+
+def project(source: SourceShape, pace: Pace, pod: Pod) -> dict[str, int]:
+    """Return the projected bytes of each stage at this pace."""
+    in_memory = disk_bytes(source, pace.block_bytes) if pod.disk_in_memory else 0
+    return {name: stage(source, pace, pod.reserved_bytes) + in_memory for name, stage in STAGES.items()}
+
+
+def plan_ingest(
+    source: SourceShape, pod: Pod, *, threads: int | None = None, block_bytes: int | None = None
+) -> IngestPlan:
+    """Return the fastest plan that keeps to what is allowed.
+
+    Parameters
+    ----------
+    source : SourceShape
+        What is read.
+    pod : Pod
+        What there is to work with.
+    threads, block_bytes : int, optional
+        What the caller asked for: never exceeded, and `block_bytes` never changed.
+
+    Raises
+    ------
+    BudgetError
+        Where even the slowest pace needs more memory or disk: with the stage, what was projected, what is
+        allowed, and the smallest limit that would do.
+    """
+    stages: dict[str, int] = {}
+    pace = Pace("pooled", 1, block_bytes or BLOCK_BYTES)
+    for rung in _rungs(pod, threads, block_bytes):
+        fits = partial(_fits, source, pod)
+        pace = _shrunk(rung, partial(fits, "index"), "batch_names", MIN_BATCH_NAMES)
+        pace = _shrunk(pace, partial(fits, "assemble"), "chunk_rows", MIN_CHUNK_ROWS)
+        stages = project(source, pace, pod)
+        if max(stages.values()) <= pod.allowed_bytes:
+            break
+    else:
+        raise _too_little_memory(stages, pod.allowed_bytes)
+    needed = disk_bytes(source, pace.block_bytes)
+    if pod.free_disk_bytes is not None and needed > pod.free_disk_bytes:
+        msg = (
+            f"the disk where the dataset is built has {format_size(pod.free_disk_bytes)} free, and"
+            f" {format_size(needed)} ({needed} bytes) are needed: make room, or choose an output elsewhere"
+        )
+        raise BudgetError(
+            msg, stage="scan", projected_bytes=needed, allowed_bytes=pod.free_disk_bytes, smallest_bytes=needed
+        )
+    return IngestPlan(pace, stages, needed, source)
+
+
+def _fits(source: SourceShape, pod: Pod, stage: str, pace: Pace) -> bool:
+    return project(source, pace, pod)[stage] <= pod.allowed_bytes
+
+
+def _too_little_memory(stages: dict[str, int], allowed_bytes: int) -> BudgetError:
+    worst = max(stages, key=stages.__getitem__)
+    needed = stages[worst]
+    msg = (
+        f"stage {worst} of ingest needs {format_size(needed)} ({needed} bytes) at the slowest pace, allowed are"
+        f" {format_size(allowed_bytes)}: give it {needed} bytes or more (--memory, the pod's limit)"
+    )
+    return BudgetError(
+        msg, stage=worst, projected_bytes=needed, allowed_bytes=allowed_bytes, smallest_bytes=needed
+    )
