@@ -69,12 +69,17 @@ def use(allocator: Allocator) -> None:
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def trim() -> None:
+    """Give memory that the C library freed back to the kernel; imports nothing."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
 def release() -> None:
     """Give freed memory back to the kernel: of Arrow's pools and of the C library. Takes some milliseconds."""
     import pyarrow as pa
 
     for pool in (pa.default_memory_pool(), _first_pool()):
         pool.release_unused()
-    libc = _glibc()
-    if libc is not None:
-        libc.malloc_trim(0)
+    trim()

@@ -34,8 +34,8 @@ SPLIT_BLOCK_NNZ = 1 << 18
 
 _SMALL_BYTES = 8 * MIB
 _SPLIT_VALUE_BYTES = 64
-_THREAD_BYTES = 3 * MIB
-"""What BLAS touches of its buffer, and a thread's stack and arena."""
+_THREAD_BYTES = 8 * MIB
+"""What BLAS touches of its buffers and keeps, and a thread's stack and arena."""
 _PRODUCT_VALUE_BYTES = 32
 _N_METRICS = 7
 
@@ -93,7 +93,7 @@ def stage_bytes(shape: EvaluationShape, range_nnz: int, held_bytes: int) -> dict
     held_bytes : int
         What is held before: reserved memory, and files that live in memory.
     """
-    base = held_bytes + _SMALL_BYTES
+    base = held_bytes + _SMALL_BYTES + shape.threads * _THREAD_BYTES
     block = max(min(SPLIT_BLOCK_NNZ, shape.nnz), shape.longest)
     return {
         # Two arrays of a byte an interaction: the roles, and where they equal one; lengths and choices by user.
@@ -121,7 +121,7 @@ def _fit_bytes(shape: EvaluationShape, range_nnz: int, base: int) -> int:
         product = _PRODUCT_VALUE_BYTES * (min(PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
         needs += [
             prepare_bytes(training, range_nnz, base) + by_artist,
-            base + by_artist + shape.threads * (product + _THREAD_BYTES),
+            base + by_artist + shape.threads * product,
         ]
     return max(needs)
 
@@ -134,7 +134,7 @@ def _rank_thread_bytes(shape: EvaluationShape) -> int:
     if shape.neighbours:
         product = _PRODUCT_VALUE_BYTES * (min(PRODUCT_NNZ, rows * shape.n_artists) + shape.n_artists)
     lists = rows * (32 * (shape.k + shape.longest) + 8 * shape.factors)
-    return _THREAD_BYTES + max(scores, product) + history + lists + 16 * shape.factors**2
+    return max(scores, product) + history + lists + 16 * shape.factors**2
 
 
 def _measure_bytes(shape: EvaluationShape) -> int:

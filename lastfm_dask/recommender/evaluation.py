@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.memory.allocator import trim
 from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
 from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation, scores_rows
 from lastfm_dask.recommender.candidates import NEIGHBOURS, FitRun
@@ -201,6 +202,8 @@ def plan_for(
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     if factors:
         # Imported before anything is planned, so that it counts as reserved.
+        import implicit.cpu.topk  # noqa: F401
+
         import lastfm_dask.recommender.fitting  # noqa: F401
     lengths = np.diff(user_items.indptr)
     n_users, n_artists = user_items.shape
@@ -262,6 +265,7 @@ class Judge:
                 progress = self._progress(f"fit {name}")
                 ranker = candidate.fit(self.split, FitRun(place, threads, plan.range_nnz, progress))
                 fitted = time.perf_counter()
+                trim()
             with self.meter.stage(f"rank {name}", projected_bytes=plan.rank_bytes, threads=threads) as stage:
                 stage.rows = len(self.users)
                 progress = self._progress(f"rank {name}")
@@ -274,6 +278,7 @@ class Judge:
                     progress=progress,
                 )
                 ranked = time.perf_counter()
+                trim()
         # One thread of BLAS: sums in another order would differ in the last digit.
         with (
             self.meter.stage(f"measure {name}", projected_bytes=plan.measure_bytes, threads=1),
@@ -286,6 +291,8 @@ class Judge:
                 seed=self.settings.split.seed,
                 n_resamples=self.settings.n_resamples,
             )
+            # What freed lists and scores leave behind would count against the next stage.
+            trim()
         return ModelReport(name, metrics, candidate.settings, fitted - started, ranked - fitted)
 
     def _progress(self, what: str) -> Callable[[int, int], None]:

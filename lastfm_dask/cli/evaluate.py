@@ -1,0 +1,173 @@
+"""`evaluate`: what recommendations are worth on a dataset, by held-out interactions."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli.options import (
+    PATH,
+    json_option,
+    memory_option,
+    settings_of,
+    settings_options,
+    threads_option,
+)
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lastfm_dask.recommender.candidates import Candidate
+    from lastfm_dask.recommender.evaluation import Evaluation
+    from lastfm_dask.recommender.settings import TrainSettings
+
+SPLITS = ("random", "leave-k-out", "new-listeners")
+COMPARED = ("notebook", "recommended", "neighbours")
+SHOWN = ("ndcg", "recall", "recall_min", "precision", "map", "coverage")
+"""Columns of the table, each at the longest k; all figures are in the JSON."""
+
+
+def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that hold interactions out."""
+    for option in reversed(
+        (
+            click.option(
+                "--split",
+                "method",
+                type=click.Choice(SPLITS),
+                default="random",
+                show_default=True,
+                help="What is held out: interactions at random, K artists of each listener, or whole listeners.",
+            ),
+            click.option(
+                "--fraction",
+                type=float,
+                default=0.2,
+                show_default=True,
+                help="Share of the interactions (random) or of the listeners (new-listeners) held out.",
+            ),
+            click.option(
+                "--held-out",
+                "n_held_out",
+                type=int,
+                default=1,
+                show_default=True,
+                help="Artists held out of each list (leave-k-out).",
+            ),
+            click.option(
+                "--seed", type=int, default=42, show_default=True, help="Seed of the split and the intervals."
+            ),
+            click.option(
+                "--users",
+                "n_users",
+                type=click.IntRange(0),
+                default=10_000,
+                show_default=True,
+                help="Judge at most so many listeners, drawn at random; 0 judges all.",
+            ),
+            click.option(
+                "--scratch",
+                type=PATH,
+                help="Folder for temporary files; where the dataset stands if not said.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
+    """Return where temporary files go: where asked, else beside the dataset, else the system's place (None).
+
+    The system's place often lives in memory, or is small; the disk that holds the dataset is neither.
+    """
+    if scratch is not None:
+        if not scratch.is_dir():
+            msg = f"{scratch} is no folder: make it first"
+            raise click.BadParameter(msg, param_hint="--scratch")
+        return scratch
+    beside = dataset.absolute().parent
+    return beside if os.access(beside, os.W_OK | os.X_OK) else None
+
+
+def candidates_of(settings: TrainSettings, compare: tuple[str, ...]) -> list[Candidate]:
+    """Return what is measured: the model, popularity, and what was asked for beside them."""
+    from lastfm_dask.recommender import candidates
+    from lastfm_dask.recommender.settings import preset
+
+    found = [candidates.als(settings.preset, settings), candidates.popularity()]
+    for name in dict.fromkeys(compare):
+        if name == candidates.NEIGHBOURS:
+            found.append(candidates.neighbours())
+        elif name != settings.preset:
+            found.append(candidates.als(name, preset(name)))
+    return found
+
+
+@click.command()
+@click.argument("dataset", type=PATH)
+@settings_options
+@split_options
+@click.option(
+    "-k", "ks", type=int, multiple=True, default=(10,), show_default=True, help="Length of the lists."
+)
+@click.option(
+    "--compare",
+    type=click.Choice(COMPARED),
+    multiple=True,
+    help="Measure this beside it. Repeat it for more.",
+)
+@memory_option
+@threads_option
+@json_option
+def command(
+    dataset: Path,
+    compare: tuple[str, ...],
+    ks: tuple[int, ...],
+    memory_bytes: int | None,
+    threads: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure recommendations on held-out interactions, popularity beside them.
+
+    The model is trained on the rest of DATASET by the settings given and judged on what was held out.
+    """
+    from lastfm_dask.cli.progress import shown_progress
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.recommender import evaluation
+    from lastfm_dask.recommender.splits import SplitSettings
+
+    split = SplitSettings(
+        **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}
+    )
+    wanted = evaluation.EvaluationSettings(split, ks, options.pop("n_users") or None)
+    folder = scratch_folder(dataset, options.pop("scratch"))
+    settings = settings_of(**options)
+    user_items = Dataset(dataset).user_items
+    with shown_progress() as progress:
+        run = evaluation.EvaluationRun(memory_bytes, threads, folder, progress)
+        found = evaluation.evaluate(user_items, candidates_of(settings, compare), wanted, run)
+    if as_json:
+        echo_json(found.to_dict())
+    else:
+        show(found, max(ks))
+
+
+def show(found: Evaluation, k: int) -> None:
+    """Print an evaluation as tables: the figures, and NDCG's intervals with what each model took."""
+    split = found.split
+    title = (
+        f"Split {split['method']}, seed {split['seed']}: {split['n_train']:,} interactions to learn from,"
+        f" {split['n_held_out']:,} held out, {split['n_users']:,} listeners judged"
+    )
+    names = [f"{name}@{k}" for name in SHOWN]
+    rows = [[m.name, *(m.metrics[name].value for name in names)] for m in found.models]
+    print_table(title, ["model", *names], rows)
+    ndcg = f"ndcg@{k}"
+    intervals = [[m.name, m.metrics[ndcg].low, m.metrics[ndcg].high, m.fit_s, m.rank_s] for m in found.models]
+    print_table("", ["model", f"{ndcg} 95 % from", "to", "fit s", "rank s"], intervals)
