@@ -86,9 +86,8 @@ def test_blocks_are_begun_in_order_and_drawn_only_when_a_thread_is_free(threads)
             n_done += 1
 
     EmbeddedEngine(threads).for_each(task, blocks(), sink)
-    # Two threads may swap neighbours on the way from the iterator to the task.
-    assert max(abs(i - number) for i, number in enumerate(begun)) < threads
-    assert len(begun) == 100
+    # A thread may be held up between the iterator and the task.
+    assert (begun if threads == 1 else sorted(begun)) == list(range(100))
 
 
 def test_without_a_scheduler_no_port_is_opened_and_distributed_is_not_imported():
