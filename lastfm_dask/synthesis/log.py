@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogSize", "LogSummary", "write_log"]
 
-_USERS_PER_BLOCK = 2048
+_USERS_PER_BLOCK = 1024
 # Rows of an artist with two MBIDs that have the second.
 _SECOND_MBID = 0.2
 

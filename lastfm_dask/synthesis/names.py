@@ -80,7 +80,7 @@ def make_names(n_names: int, rng: np.random.Generator) -> list[str]:
 
 def _unbalanced_places(n_names: int) -> range:
     """Places in the long tail, so few that a reader that honours quotes loses about one row in a thousand."""
-    n_unbalanced = max(1, round(n_names * 12 / 292_589))
+    n_unbalanced = max(1, round(n_names * 120 / 292_589))
     step = max(1, n_names // 3 // n_unbalanced)
     return (
         range(n_names - 1 - step * (n_unbalanced - 1), n_names, step)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TOP_SHARE = 0.215
 """Share of the lists that the most heard artist is in."""
 ROWS_PER_USER = 48.87
-MEDIAN_LISTENERS = 2.5
+MEDIAN_LISTENERS = 2.4
 """The law at the median artist: rounded down and up by turns, so half of the artists have two or fewer."""
 TAIL_LISTENERS = 8
 """Up to so many listeners an artist's rows are placed one by one, above they are drawn."""
