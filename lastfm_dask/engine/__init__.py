@@ -81,6 +81,11 @@ class Engine(Protocol):
         """
 
 
+def import_embedded() -> None:
+    """Import what the embedded engine runs on, so that it counts as reserved before anything is planned."""
+    import dask.threaded  # noqa: F401
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedEngine:
     """Dask's threaded scheduler in this process. Opens no port; the sink runs in the task's thread.

@@ -181,10 +181,11 @@ def plan_source(
 
 def _import_libraries() -> None:
     """Import what the stages need, so that it counts as reserved before anything is planned."""
+    from lastfm_dask.engine import import_embedded
     from lastfm_dask.memory.lean import keep_pandas_out
 
     keep_pandas_out()
-    import dask.threaded
+    import_embedded()
     import numpy as np  # noqa: F401
     import pyarrow.compute
     import pyarrow.csv

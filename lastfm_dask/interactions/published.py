@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import BinaryIO
 
-ROWS = 17_559_530
-"""Lines of the log, by its README."""
-USERS = 359_347
-"""Users, by its README; a plain split on TAB finds two more values in that column, which are dates."""
 _CHUNK_BYTES = 1 << 20
 
 
