@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lastfm_dask.recommender.candidates import Candidate
     from lastfm_dask.recommender.evaluation import Evaluation
     from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.recommender.tuning import Tuning
 
 SPLITS = ("random", "leave-k-out", "new-listeners")
 COMPARED = ("notebook", "recommended", "neighbours")
@@ -139,27 +140,28 @@ def command(
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.recommender import evaluation
+    from lastfm_dask.recommender.evaluation import evaluate
+    from lastfm_dask.recommender.judging import EvaluationRun, EvaluationSettings
     from lastfm_dask.recommender.splits import SplitSettings
 
     split = SplitSettings(
         **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}
     )
-    wanted = evaluation.EvaluationSettings(split, ks, options.pop("n_users") or None)
+    wanted = EvaluationSettings(split, ks, options.pop("n_users") or None)
     folder = scratch_folder(dataset, options.pop("scratch"))
     settings = settings_of(**options)
     user_items = Dataset(dataset).user_items
     with shown_progress() as progress:
-        run = evaluation.EvaluationRun(memory_bytes, threads, folder, progress)
-        found = evaluation.evaluate(user_items, candidates_of(settings, compare), wanted, run)
+        run = EvaluationRun(memory_bytes, threads, folder, progress)
+        found = evaluate(user_items, candidates_of(settings, compare), wanted, run)
     if as_json:
         echo_json(found.to_dict())
     else:
         show(found, max(ks))
 
 
-def show(found: Evaluation, k: int) -> None:
-    """Print an evaluation as tables: the figures, and NDCG's intervals with what each model took."""
+def show(found: Evaluation | Tuning, k: int) -> None:
+    """Print what models were found to be worth as tables: the figures, and NDCG's intervals with what each model took."""
     split = found.split
     title = (
         f"Split {split['method']}, seed {split['seed']}: {split['n_train']:,} interactions to learn from,"

@@ -59,6 +59,8 @@ class EvaluationShape:
     """Of the largest model; 0 where none has factors."""
     neighbours: bool
     threads: int
+    n_splits: int = 1
+    """Splits whose files stand at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _measure_bytes(shape: EvaluationShape) -> int:
 
 def temporary_bytes(shape: EvaluationShape) -> int:
     """Return the bytes of the files: the split's parts, and the largest model's."""
-    parts = 8 * shape.nnz + 3 * 8 * (shape.n_users + 1)
+    parts = shape.n_splits * (8 * shape.nnz + 3 * 8 * (shape.n_users + 1))
     models = [0]
     if shape.factors:
         models.append(disk_bytes(_training(shape)))

@@ -36,6 +36,10 @@ _NO_SCORE = -1e38
 """implicit pads a list that ends early with scores below this."""
 
 
+def _silent(done: int, total: int) -> None:
+    pass
+
+
 class Ranker(Protocol):
     """What was fitted on a training part."""
 
@@ -52,7 +56,7 @@ class FitRun:
     threads: int
     range_nnz: int
     """Stored values that a transpose holds at once."""
-    progress: Callable[[int, int], None]
+    progress: Callable[[int, int], None] = _silent
     """Told how much is done, and of how much."""
 
 

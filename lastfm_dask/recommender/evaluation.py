@@ -1,115 +1,40 @@
 """How good recommendations are: models trained on a part of a dataset, judged on what was held out.
 
-The split, the metrics and the candidates are in modules of their own; this one plans, trains, ranks in bounded batches
-on all threads, and puts the figures together. Batches have one size whatever the threads are, so that figures
-do not depend on them.
+Plans before any work, splits, and puts the figures together. The split, the metrics, the candidates and the judging
+are in modules of their own.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from lastfm_dask.errors import BadInputError
-from lastfm_dask.memory.allocator import trim
 from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
-from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation, scores_rows
-from lastfm_dask.recommender.candidates import NEIGHBOURS, FitRun
-from lastfm_dask.recommender.metrics import measure
-from lastfm_dask.recommender.splits import Split, SplitSettings, largest_held_out, make_split
-from lastfm_dask.recommender.threads import for_each
+from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation
+from lastfm_dask.recommender.candidates import NEIGHBOURS
+from lastfm_dask.recommender.judging import (
+    EvaluationRun,
+    EvaluationSettings,
+    Judge,
+    ModelReport,
+    choose_users,
+    temporary_folder,
+)
+from lastfm_dask.recommender.splits import largest_held_out, make_split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
     from lastfm_dask.memory.plan_evaluation import EvaluationPlan
-    from lastfm_dask.recommender.candidates import Candidate, Ranker
-    from lastfm_dask.recommender.metrics import Interval
-    from lastfm_dask.recommender.settings import TrainSettings
-
-    Users = npt.NDArray[np.integer]
-    Items = npt.NDArray[np.int32]
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSettings:
-    """What is measured.
-
-    Raises
-    ------
-    BadInputError
-        Where a figure is out of its range.
-    """
-
-    split: SplitSettings = field(default_factory=SplitSettings)
-    ks: tuple[int, ...] = (10,)
-    """Lengths of the lists that are judged."""
-    n_users: int | None = 10_000
-    """Listeners that are judged, drawn by the split's seed; None: all."""
-    n_resamples: int = 1000
-    """Of the bootstrap; 0: no intervals."""
-
-    def __post_init__(self) -> None:
-        problems = []
-        if not self.ks or min(self.ks) < 1 or max(self.ks) > 1000:
-            problems.append(f"k is {', '.join(map(str, self.ks)) or 'missing'}, allowed is 1 to 1000")
-        if self.n_users is not None and self.n_users < 1:
-            problems.append(f"{self.n_users} listeners are to be judged, allowed is 1 or more")
-        if self.n_resamples < 0:
-            problems.append(f"{self.n_resamples} resamples are asked for, allowed is 0 or more")
-        if problems:
-            msg = f"this can't be evaluated: {'; '.join(problems)}"
-            raise BadInputError(msg)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationRun:
-    """How an evaluation goes, apart from what is measured."""
-
-    memory_bytes: int | None = None
-    """Keep to this much anonymous memory, and to what the process is allowed anyhow."""
-    threads: int | None = None
-    """At most; the figures do not depend on it."""
-    folder: Path | None = None
-    """Where temporary files go; the system's place for them unless given."""
-    progress: Callable[[str, int, int], None] = _silent
-    """Told what is being done, how much of it is done, and of how much."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelReport:
-    """The figures of one model."""
-
-    name: str
-    metrics: dict[str, Interval]
-    settings: TrainSettings | None
-    fit_s: float
-    rank_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the model's entry in what `evaluate --json` prints."""
-        return {
-            "name": self.name,
-            **{name: interval.value for name, interval in self.metrics.items()},
-            "ci95": {name: [interval.low, interval.high] for name, interval in self.metrics.items()},
-            "settings": self.settings.to_dict() if self.settings else None,
-            "fit_s": round(self.fit_s, 3),
-            "rank_s": round(self.rank_s, 3),
-        }
+    from lastfm_dask.recommender.candidates import Candidate
+    from lastfm_dask.recommender.judging import Users
+    from lastfm_dask.recommender.splits import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +109,13 @@ def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def temporary_folder(run: EvaluationRun) -> Iterator[Path]:
-    """Give an empty folder that goes when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=run.folder, ignore_cleanup_errors=True) as name:
-        yield Path(name)
-
-
 def plan_for(
-    user_items: csr_matrix, candidates: Sequence[Candidate], settings: EvaluationSettings, run: EvaluationRun
+    user_items: csr_matrix,
+    candidates: Sequence[Candidate],
+    settings: EvaluationSettings,
+    run: EvaluationRun,
+    *,
+    n_splits: int = 1,
 ) -> EvaluationPlan:
     """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
     from lastfm_dask.memory.disk import free_bytes, lives_in_memory
@@ -219,6 +142,7 @@ def plan_for(
         factors=factors,
         neighbours=any(c.name == NEIGHBOURS for c in candidates),
         threads=cpus(run.threads).count,
+        n_splits=n_splits,
     )
     folder = run.folder or Path(tempfile.gettempdir())
     room = Room(
@@ -228,117 +152,3 @@ def plan_for(
         disk_is_memory=lives_in_memory(folder),
     )
     return plan_evaluation(shape, room)
-
-
-def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int]:
-    """Return the rows that are judged, in order, and how many have no history and so can't be."""
-    judged = np.diff(split.held_out.indptr) > 0
-    known = np.diff(split.history.indptr) > 0
-    users = np.flatnonzero(judged & known)
-    if not len(users):
-        msg = f"the split {split.settings.to_dict()} leaves nobody to judge: hold out a smaller share, or take more data"
-        raise BadInputError(msg)
-    if settings.n_users is not None and settings.n_users < len(users):
-        rng = np.random.default_rng(settings.split.seed)
-        users = np.sort(rng.choice(users, settings.n_users, replace=False))
-    return users, int(np.count_nonzero(judged & ~known))
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Fits and measures one candidate after the other on one split."""
-
-    split: Split
-    users: Users
-    settings: EvaluationSettings
-    plan: EvaluationPlan
-    run: EvaluationRun
-    meter: Meter
-
-    def report(self, candidate: Candidate) -> ModelReport:
-        """Return a candidate's figures; its files go before the next one's come."""
-        plan, threads = self.plan, self.plan.threads
-        name = candidate.name
-        with temporary_folder(self.run) as place:
-            with self.meter.stage(f"fit {name}", projected_bytes=plan.fit_bytes, threads=threads):
-                started = time.perf_counter()
-                progress = self._progress(f"fit {name}")
-                ranker = candidate.fit(self.split, FitRun(place, threads, plan.range_nnz, progress))
-                fitted = time.perf_counter()
-                trim()
-            with self.meter.stage(f"rank {name}", projected_bytes=plan.rank_bytes, threads=threads) as stage:
-                stage.rows = len(self.users)
-                progress = self._progress(f"rank {name}")
-                items = rank_users(
-                    ranker,
-                    self.split.history,
-                    self.users,
-                    max(self.settings.ks),
-                    threads=threads,
-                    progress=progress,
-                )
-                ranked = time.perf_counter()
-                trim()
-        # One thread of BLAS: sums in another order would differ in the last digit.
-        with (
-            self.meter.stage(f"measure {name}", projected_bytes=plan.measure_bytes, threads=1),
-            threadpool_limits(1, "blas"),
-        ):
-            metrics = measure(
-                items,
-                self.split.held_out[self.users],
-                self.settings.ks,
-                seed=self.settings.split.seed,
-                n_resamples=self.settings.n_resamples,
-            )
-            # What freed lists and scores leave behind would count against the next stage.
-            trim()
-        return ModelReport(name, metrics, candidate.settings, fitted - started, ranked - fitted)
-
-    def _progress(self, what: str) -> Callable[[int, int], None]:
-        self.run.progress(what, 0, 1)
-        return lambda done, total: self.run.progress(what, done, total)
-
-
-def rank_users(
-    ranker: Ranker,
-    history: csr_matrix,
-    users: Users,
-    k: int,
-    *,
-    threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-) -> Items:
-    """Return the lists of many listeners, int32, shape (len(users), k), -1 where a list ends early.
-
-    Parameters
-    ----------
-    ranker : Ranker
-    history : csr_matrix, shape (n_users, n_artists), float32
-        What each listener is known to have, and is not told again.
-    users : int, shape (n,)
-        Rows of `history`.
-    k : int
-        Artists a list.
-    threads : int
-        Batches that are ranked at once; the lists do not depend on it.
-    progress : callable, optional
-        Told how many lists are done, and of how many.
-    """
-    items = np.full((len(users), k), -1, dtype=np.int32)
-    n_batch = scores_rows(history.shape[1])
-    n_done = 0
-
-    def work(start: int) -> None:
-        batch = users[start : start + n_batch]
-        items[start : start + len(batch)] = ranker.rank(batch, history[batch], k)
-
-    def told(start: int) -> None:
-        nonlocal n_done
-        n_done += min(n_batch, len(users) - start)
-        if progress:
-            progress(n_done, len(users))
-
-    with threadpool_limits(1, "blas"):
-        for_each(work, range(0, len(users), n_batch), threads, told)
-    return items

@@ -1,0 +1,90 @@
+"""`tune`: the settings that recommend best on a dataset, found by search, for `train --settings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli.evaluate import scratch_folder, show, split_options
+from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.recommender.tuning import Tuning
+
+N_SHOWN = 10
+"""Trials in the table, the best first; the settings file has all."""
+
+
+@click.command()
+@click.argument("dataset", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The settings file to write.")
+@click.option("--trials", "n_trials", type=int, default=40, show_default=True, help="Models to train.")
+@split_options
+@click.option(
+    "-k", type=int, default=10, show_default=True, help="Search for the highest NDCG of lists so long."
+)
+@click.option("--max-factors", type=int, default=256, show_default=True, help="Most latent factors to try.")
+@click.option(
+    "--weighting",
+    "weightings",
+    multiple=True,
+    help="Try this weighting alone. Repeat it for more; all unless said.",
+)
+@memory_option
+@threads_option
+@json_option
+def command(
+    dataset: Path,
+    output: Path,
+    weightings: tuple[str, ...],
+    memory_bytes: int | None,
+    threads: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search for the settings that recommend best on DATASET.
+
+    The search holds interactions out of the part that `evaluate` with the same seed trains on; the settings found are
+    judged on what neither saw. Needs the extra `tune` (Optuna). The same seed finds the same settings.
+    """
+    from lastfm_dask.cli.progress import shown_progress
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.recommender.judging import EvaluationRun
+    from lastfm_dask.recommender.search import TuneSettings
+    from lastfm_dask.recommender.settings import WEIGHTINGS
+    from lastfm_dask.recommender.splits import SplitSettings
+    from lastfm_dask.recommender.tuning import tune
+
+    split = SplitSettings(
+        **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}
+    )
+    folder = scratch_folder(dataset, options.pop("scratch"))
+    options["n_users"] = options["n_users"] or None
+    settings = TuneSettings(split=split, weightings=weightings or WEIGHTINGS, **options)
+    user_items = Dataset(dataset).user_items
+    with shown_progress() as progress:
+        found = tune(user_items, output, settings, EvaluationRun(memory_bytes, threads, folder, progress))
+    if as_json:
+        echo_json({**found.to_dict(), "output": str(output)})
+    else:
+        _show(found, output, settings.k)
+
+
+def _show(found: Tuning, output: Path, k: int) -> None:
+    ranked = sorted(
+        found.trials, key=lambda trial: -1.0 if trial.value is None else trial.value, reverse=True
+    )
+    rows = [trial.to_dict() for trial in ranked[:N_SHOWN]]
+    n_failed = sum(trial.value is None for trial in found.trials)
+    title = f"{len(found.trials)} trials, {n_failed} of which could not be trained; the best {len(rows)} by {found.metric}"
+    print_table(
+        title,
+        [found.metric if key == "value" else key for key in rows[0]],
+        [list(row.values()) for row in rows],
+    )
+    show(found, k)
+    click.echo(f"Settings written to {output}: lastfm-dask train DATASET -o MODEL --settings {output}")

@@ -1,0 +1,199 @@
+"""What is searched, and the search itself: Optuna's TPE sampler asks for models, one after the other.
+
+Optuna is imported here alone, when a search begins; it comes with the extra `tune`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.memory.allocator import trim
+from lastfm_dask.recommender import candidates, judging
+from lastfm_dask.recommender.metrics import measure
+from lastfm_dask.recommender.settings import PRESETS, WEIGHTINGS, TrainSettings
+from lastfm_dask.recommender.splits import SplitSettings
+
+if TYPE_CHECKING:
+    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
+    from lastfm_dask.recommender.judging import EvaluationRun, Users
+    from lastfm_dask.recommender.splits import Split
+
+TUNED = "tuned"
+"""The preset's name in the settings that a search chose."""
+MIN_FACTORS = 8
+BM25_K1 = (1.0, 1000.0)
+BM25_B = (0.0, 1.0)
+_N_STARTUP = 12
+"""Trials drawn at random, or given, before the sampler learns from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSettings:
+    """What is searched, and by what figure.
+
+    Raises
+    ------
+    BadInputError
+        Where a figure is out of its range.
+    """
+
+    n_trials: int = 40
+    """Models that are trained. The presets come first, where they lie within what is searched."""
+    split: SplitSettings = field(default_factory=SplitSettings)
+    """Held out of the whole dataset; what is left is split in the same way for the search. Its seed is the
+    sampler's too."""
+    k: int = 10
+    """The search is for the highest NDCG@k."""
+    n_users: int | None = 10_000
+    """Listeners that are judged; None: all."""
+    max_factors: int = 256
+    weightings: tuple[str, ...] = WEIGHTINGS
+    regularization: tuple[float, float] = (0.01, 1000.0)
+    alpha: tuple[float, float] = (0.1, 100.0)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.n_trials < 1:
+            problems.append(f"{self.n_trials} trials are asked for, allowed is 1 or more")
+        if not MIN_FACTORS <= self.max_factors <= 4096:
+            problems.append(f"the most factors are {self.max_factors}, allowed is {MIN_FACTORS} to 4096")
+        if not self.weightings or not set(self.weightings) <= set(WEIGHTINGS):
+            problems.append(f"weightings are {self.weightings}, allowed is any of {', '.join(WEIGHTINGS)}")
+        if problems:
+            msg = f"this can't be searched: {'; '.join(problems)}"
+            raise BadInputError(msg)
+
+    @property
+    def metric(self) -> str:
+        """The figure's name."""
+        return f"ndcg@{self.k}"
+
+    @property
+    def measured(self) -> judging.EvaluationSettings:
+        """What is measured on what the search never saw."""
+        return judging.EvaluationSettings(self.split, (self.k,), self.n_users)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One model of the search."""
+
+    number: int
+    value: float | None
+    """The figure; None where these settings can't be trained."""
+    settings: TrainSettings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the trial as a JSON object."""
+        return {"trial": self.number, "value": self.value, **searched(self.settings)}
+
+
+def searched(settings: TrainSettings) -> dict[str, Any]:
+    """Return the settings that a search varies; BM25's are None under another weighting."""
+    found = {name: getattr(settings, name) for name in ("factors", "regularization", "alpha", "weighting")}
+    bm25 = settings.weighting == "bm25"
+    return {**found, **{name: getattr(settings, name) if bm25 else None for name in ("bm25_k1", "bm25_b")}}
+
+
+def new_study(settings: TuneSettings) -> Any:
+    """Return a new study whose first trials are the presets."""
+    try:
+        import optuna
+    except ImportError as error:
+        msg = (
+            "tuning needs Optuna, which is not installed: install the extra, pip install 'lastfm_dask[tune]'"
+        )
+        raise BadInputError(msg) from error
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        sampler = optuna.samplers.TPESampler(seed=settings.split.seed % 2**32, n_startup_trials=_N_STARTUP)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for preset in PRESETS.values():
+            if preset.factors <= settings.max_factors and preset.weighting in settings.weightings:
+                study.enqueue_trial(
+                    {name: value for name, value in searched(preset).items() if value is not None}
+                )
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return study
+
+
+@dataclass(slots=True)
+class Search:
+    """Trains and measures what a study asks for, on one split."""
+
+    settings: TuneSettings
+    split: Split
+    plan: EvaluationPlan
+    run: EvaluationRun
+    users: Users = field(init=False)
+    n_unknown: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.users, self.n_unknown = judging.choose_users(self.split, self.settings.measured)
+
+    def trials(self, study: Any) -> tuple[Trial, ...]:
+        """Return all trials in their order."""
+        n_trials = self.settings.n_trials
+        found: list[Trial] = []
+        for number in range(n_trials):
+            self.run.progress("search", number, n_trials)
+            asked = study.ask()
+            tried = _suggested(asked, self.settings)
+            value = self._value(tried)
+            study.tell(asked, value, state=None if value is not None else _failed())
+            found.append(Trial(number, value, tried))
+            trim()
+        self.run.progress("search", n_trials, n_trials)
+        return tuple(found)
+
+    def _value(self, settings: TrainSettings) -> float | None:
+        """Return the figure of some settings, None where they can't be trained."""
+        with judging.temporary_folder(self.run) as place:
+            fit_run = candidates.FitRun(place, self.plan.threads, self.plan.range_nnz)
+            try:
+                ranker = candidates.fit_als(self.split, settings, fit_run)
+            except BadInputError:
+                return None
+            items = judging.rank_users(
+                ranker, self.split.history, self.users, self.settings.k, threads=self.plan.threads
+            )
+        held_out = self.split.held_out[self.users]
+        return measure(items, held_out, (self.settings.k,), n_resamples=0)[self.settings.metric].value
+
+
+def _suggested(trial: Any, space: TuneSettings) -> TrainSettings:
+    """Ask a trial of Optuna for settings; four digits are enough of a number that a person may read."""
+
+    def number(name: str, low: float, high: float, *, log: bool = True) -> float:
+        return float(f"{trial.suggest_float(name, low, high, log=log):.4g}")
+
+    found = {
+        "factors": trial.suggest_int("factors", MIN_FACTORS, space.max_factors, log=True),
+        "regularization": number("regularization", *space.regularization),
+        "alpha": number("alpha", *space.alpha),
+        "weighting": trial.suggest_categorical("weighting", list(space.weightings)),
+    }
+    if found["weighting"] == "bm25":
+        found["bm25_k1"] = number("bm25_k1", *BM25_K1)
+        found["bm25_b"] = number("bm25_b", *BM25_B, log=False)
+    return TrainSettings(**found, preset=TUNED)
+
+
+def _failed() -> Any:
+    import optuna
+
+    return optuna.trial.TrialState.FAIL
+
+
+def best_of(trials: tuple[Trial, ...]) -> TrainSettings:
+    """Return the settings of the highest figure, the first where several have it."""
+    measured = [trial for trial in trials if trial.value is not None]
+    if not measured:
+        msg = f"none of {len(trials)} trials could be trained: allow more trials, or the weighting log"
+        raise BadInputError(msg)
+    return max(measured, key=lambda trial: trial.value or 0.0).settings

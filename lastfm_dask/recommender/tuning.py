@@ -1,0 +1,153 @@
+"""The search for the settings that recommend best on a dataset: Optuna's TPE, seeded, on this node.
+
+What is searched on is a split inside the training part of another split: the settings that are found can be judged
+on interactions that the search never saw, and `evaluate` with the same seed judges on these very interactions.
+Needs the extra `tune`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
+from lastfm_dask.errors import StoreError
+from lastfm_dask.memory.meter import Meter, stages_json
+from lastfm_dask.recommender import candidates
+from lastfm_dask.recommender.evaluation import describe, plan_for
+from lastfm_dask.recommender.judging import EvaluationRun, Judge, ModelReport, choose_users, temporary_folder
+from lastfm_dask.recommender.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
+from lastfm_dask.recommender.settings import PRESETS, TrainSettings
+from lastfm_dask.recommender.splits import Split, make_split
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a search found."""
+
+    metric: str
+    best: TrainSettings
+    trials: tuple[Trial, ...]
+    search_split: dict[str, Any]
+    split: dict[str, Any]
+    """What the models below were judged on, and the search never saw."""
+    models: tuple[ModelReport, ...]
+    """The chosen settings, the presets, and popularity."""
+    allowed_bytes: int
+    stages: list[dict[str, Any]] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `tune --json` prints."""
+        return {
+            **self.document(),
+            "models": [model.to_dict() for model in self.models],
+            "allowed_bytes": self.allowed_bytes,
+            "stages": stages_json(self.stages),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return what a settings file holds: nothing that depends on the time or the machine."""
+        return {
+            "settings": self.best.to_dict(),
+            "metric": self.metric,
+            "split": self.split,
+            "held_out": {model.name: {n: i.value for n, i in model.metrics.items()} for model in self.models},
+            "search_split": self.search_split,
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+
+
+def tune(
+    user_items: csr_matrix,
+    output: str | PathLike[str],
+    settings: TuneSettings | None = None,
+    run: EvaluationRun | None = None,
+) -> Tuning:
+    """Search for the settings with the highest NDCG@k, judge them on what was held out, and write their file.
+
+    Parameters
+    ----------
+    user_items : csr_matrix, shape (n_users, n_artists), float32
+        The plays, columns sorted, no duplicates; read, never written.
+    output : path
+        The settings file, which `train --settings` takes; it must not exist.
+    settings : TuneSettings, optional
+    run : EvaluationRun, optional
+
+    Raises
+    ------
+    BadInputError
+        Where Optuna is not installed, or the matrix leaves nothing to hold out.
+    BudgetError
+        Before any work, where more memory or disk is needed than there is.
+    StoreError
+        Where the output exists or can't be written.
+    """
+    output = Path(output)
+    refuse_existing(output)
+    if not output.absolute().parent.is_dir():
+        msg = f"{output} can't be written: its folder does not exist; make it first"
+        raise StoreError(msg, path=str(output))
+    settings, run = settings or TuneSettings(), run or EvaluationRun()
+    study = new_study(settings)
+    largest = candidates.als(TUNED, TrainSettings(factors=max(settings.max_factors, _largest_preset())))
+    plan = plan_for(user_items, [largest], settings.measured, run, n_splits=2)
+    with Meter() as meter, temporary_folder(run) as place:
+        with meter.stage("split", projected_bytes=plan.split_bytes, threads=1):
+            outer, inner = _splits(user_items, settings, place)
+        search = Search(settings, inner, plan, run)
+        highest = max(plan.fit_bytes, plan.rank_bytes, plan.measure_bytes)
+        with meter.stage("search", projected_bytes=highest, threads=plan.threads):
+            trials = search.trials(study)
+        best = best_of(trials)
+        users, n_unknown = choose_users(outer, settings.measured)
+        judge = Judge(outer, users, settings.measured, plan, run, meter)
+        judged = [candidates.als(TUNED, best), candidates.popularity()]
+        judged += [candidates.als(name, preset) for name, preset in PRESETS.items()]
+        reports = tuple(judge.report(candidate) for candidate in judged)
+        found = Tuning(
+            metric=settings.metric,
+            best=best,
+            trials=trials,
+            search_split=describe(inner, search.users, search.n_unknown),
+            split=describe(outer, users, n_unknown),
+            models=reports,
+            allowed_bytes=plan.allowed_bytes,
+            stages=meter.receipts,
+        )
+    write_settings(found, output)
+    return found
+
+
+def write_settings(found: Tuning, output: Path) -> None:
+    """Write a settings file, whole or not at all: the settings, and how they were found."""
+    part = output.with_name(f".{output.name}.part")
+    with disk_full_is_store_error(output.absolute()):
+        try:
+            part.write_text(
+                json.dumps(found.document(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            )
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _largest_preset() -> int:
+    return max(preset.factors for preset in PRESETS.values())
+
+
+def _splits(user_items: csr_matrix, settings: TuneSettings, place: Path) -> tuple[Split, Split]:
+    """Return what is held out of the whole, and what is held out of the rest for the search."""
+    (place / "outer").mkdir()
+    (place / "inner").mkdir()
+    outer = make_split(user_items, settings.split, place / "outer")
+    # Another seed: the same draws would favour the same places again.
+    inner = replace(settings.split, seed=settings.split.seed + 1)
+    return outer, make_split(outer.train, inner, place / "inner")
