@@ -23,11 +23,10 @@ from lastfm_dask.memory import limits
 from lastfm_dask.memory.plan import IngestPlan, Pod, plan_ingest, task_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from os import PathLike
 
     from lastfm_dask.dataset.store import WorkDirectory
-    from lastfm_dask.engine import ClusterEngine, EmbeddedEngine
     from lastfm_dask.ingest.assemble import Assembled
     from lastfm_dask.ingest.index import Index
     from lastfm_dask.ingest.spool import Spool
@@ -248,11 +247,11 @@ def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
 
 def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | None]:
     """Run the stage scan; return how many blocks there are and, on a cluster, what each worker did."""
-    from lastfm_dask.engine import Preflight, open_engine
+    from lastfm_dask.engine import open_engine
     from lastfm_dask.ingest.scan import Sight, scan
+    from lastfm_dask.preflight import Preflight
 
     pace, resources = run.plan.pace, run.resources
-    engine: EmbeddedEngine | ClusterEngine
     with (
         open_engine(
             threads=pace.threads,
