@@ -1,0 +1,169 @@
+"""Remote sources against real servers: S3 (moto's) and HTTP, by `sources`, and by the whole embedded ingest."""
+
+from __future__ import annotations
+
+import gzip
+import random
+
+import pytest
+
+pytest.importorskip("aiohttp", reason="the extra cluster-test is not installed")
+
+from servers import CREDENTIALS, s3_server, web_server
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions import sources
+
+LINES = b"".join(b"user%03d\t\tartist %d\t%d\n" % (i // 40, i % 97, i % 50 + 1) for i in range(8000))
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    pytest.importorskip("moto", reason="the extra cluster-test is not installed")
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    with s3_server(tmp_path_factory.mktemp("s3")) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch):
+    """A bucket with a few logs, reached by the environment alone, as a pod would."""
+    import fsspec
+
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    fs = fsspec.filesystem("s3")
+    fs.invalidate_cache()
+    if not fs.exists("logs"):
+        fs.mkdir("logs")
+    fs.pipe({"logs/year/b.tsv": LINES[:5000], "logs/year/a.tsv": LINES, "logs/year/note.txt": b"x"})
+    fs.pipe({"logs/packed.tsv.gz": gzip.compress(LINES), "logs/odd[1].tsv": LINES})
+    return "s3://logs"
+
+
+@pytest.fixture
+def web():
+    with web_server({"log.tsv": LINES, "empty.tsv": b"", "log.tsv.gz": gzip.compress(LINES)}) as server:
+        yield server
+
+
+def ranges_agree(path, data):
+    random.seed(0)
+    with sources.open_ranges(path) as read:
+        places = [(random.randrange(len(data)), random.randrange(1, 20000)) for _ in range(10)]
+        for offset, n_bytes in [(0, len(data)), (0, 1), (len(data), 10), (len(data) + 99, 10), *places]:
+            got = read(offset, n_bytes)
+            assert isinstance(got, bytearray)
+            assert got == data[offset : offset + n_bytes], (offset, n_bytes)
+
+
+def test_s3_is_found_listed_and_read_by_ranges(bucket):
+    found = sources.find([f"{bucket}/year/*.tsv"])
+    assert [(file.path, file.size_bytes) for file in found] == [
+        (f"{bucket}/year/a.tsv", len(LINES)),
+        (f"{bucket}/year/b.tsv", 5000),
+    ]
+    assert all(file.version for file in found)
+    ranges_agree(f"{bucket}/year/a.tsv", LINES)
+    # A name that looks like a pattern is taken as it is where it exists.
+    assert sources.find([f"{bucket}/odd[1].tsv"])[0].size_bytes == len(LINES)
+
+
+def test_s3_a_file_that_was_replaced_is_seen_and_read_anew(bucket):
+    import fsspec
+
+    before = sources.find([f"{bucket}/year/b.tsv"])[0]
+    fsspec.filesystem("s3").pipe("logs/year/b.tsv", LINES[:7000])
+    after = sources.find([f"{bucket}/year/b.tsv"])[0]
+    assert (after.size_bytes, after.version != before.version) == (7000, True)
+    ranges_agree(f"{bucket}/year/b.tsv", LINES[:7000])
+
+
+def test_s3_streams_a_compressed_file(bucket):
+    (file,) = sources.find([f"{bucket}/packed.tsv.gz"])
+    assert file.compression == "gzip"
+    with sources.open_stream(file) as stream:
+        assert stream.read() == LINES
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("s3://logs/year/none.tsv", "does not exist"),
+        ("s3://nowhere/log.tsv", "does not exist"),
+        ("s3://logs/none/*.tsv", "nothing there matches"),
+        ("s3://logs/year", "is a folder"),
+    ],
+)
+def test_s3_what_is_missing_is_said_with_its_place(bucket, path, message):
+    with pytest.raises(BadInputError, match=message) as caught:
+        sources.find([path])
+    assert str(caught.value).startswith(path)
+
+
+def test_s3_without_credentials_or_server_the_next_step_is_named(bucket, monkeypatch):
+    import fsspec
+
+    # Its own instance: the file system object of the other tests has its credentials already.
+    monkeypatch.setattr(
+        "fsspec.filesystem", lambda _: fsspec.get_filesystem_class("s3")(skip_instance_cache=True)
+    )
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(BadInputError, match=r"s3://logs/year/a\.tsv .*redentials"):
+        sources.find([f"{bucket}/year/a.tsv"])
+
+
+def test_http_is_read_by_ranges_that_the_server_is_seen_to_honour(web):
+    (file,) = sources.find([web.url("log.tsv")])
+    assert (file.size_bytes, bool(file.version)) == (len(LINES), True)
+    ranges_agree(file.path, LINES)
+    assert all(wanted for _, wanted in web.requests)
+
+
+def test_http_a_server_without_ranges_is_refused_before_its_file_is_taken(web):
+    web.honours_ranges = False
+    web.files["log.tsv"] = LINES * 200
+    with pytest.raises(BadInputError, match=r"does not honour ranges.*download it"):
+        sources.find([web.url("log.tsv")])
+    # What is under way in the sockets' buffers can't be taken back.
+    assert web.sent_bytes < len(LINES) * 200
+
+
+def test_http_lists_nothing_so_a_pattern_is_refused_with_that_word(web):
+    with pytest.raises(BadInputError, match="name each file"):
+        sources.find([web.url("*.tsv")])
+
+
+def test_http_failures_that_pass_are_tried_again_and_broken_answers_never_taken(web):
+    web.n_failures = 2
+    assert sources.find([web.url("log.tsv")])[0].size_bytes == len(LINES)
+    web.cuts = 2
+    with sources.open_ranges(web.url("log.tsv")) as read:
+        assert read(10, 100_000) == LINES[10:100_010]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        ("none.tsv", None, "does not exist"),
+        ("log.tsv", 403, "may not be read .*403"),
+        ("log.tsv", 401, "may not be read .*401"),
+        ("log.tsv", 418, "can't be read: .*418"),
+    ],
+)
+def test_http_what_is_missing_or_forbidden_is_said_with_its_place(web, name, status, message):
+    if status:
+        web.status[name] = status
+    with pytest.raises(BadInputError, match=message) as caught:
+        sources.find([web.url(name)])
+    assert str(caught.value).startswith(web.url(name))
+
+
+def test_http_an_empty_file_is_empty_and_a_compressed_one_streams(web):
+    with pytest.raises(BadInputError, match="empty"):
+        sources.find([web.url("empty.tsv")])
+    (file,) = sources.find([web.url("log.tsv.gz") + "?signature=abc"])
+    assert file.compression == "gzip"
+    with sources.open_stream(file) as stream:
+        assert stream.read() == LINES
