@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_FEW = 4
+"""Up to so many names are looked for one by one: a scan that stops at a match is cheaper than hashing all."""
+
 
 class Vocabulary:
     """The names of one role, read from a Parquet column when first asked for.
@@ -57,6 +60,16 @@ class Vocabulary:
         folded: list[str] = fold_all(self._names).to_pylist()
         return folded
 
+    @property
+    def plain_bytes(self) -> int:
+        """How many bytes the names take when they are read, as the file says."""
+        from pyarrow.parquet import read_metadata
+
+        metadata = read_metadata(self.path)
+        column = metadata.schema.names.index(self.column)
+        groups = (metadata.row_group(i).column(column) for i in range(metadata.num_row_groups))
+        return int(sum(group.total_uncompressed_size for group in groups) + 4 * metadata.num_rows)
+
     def __len__(self) -> int:
         return len(self._names)
 
@@ -77,10 +90,12 @@ class Vocabulary:
         # A name that is no Unicode (a lone surrogate: bytes of a command line) can't be known.
         asked = [name for name in dict.fromkeys(names) if _is_unicode(name)]
         found: dict[str, int] = {}
-        if len(asked) == 1:
-            index = pc.index(self._names, pa.scalar(asked[0], pa.string())).as_py()
-            found = {asked[0]: index} if index >= 0 else {}
-        elif asked:
+        if len(asked) <= _FEW:
+            for name in asked:
+                index = pc.index(self._names, pa.scalar(name, pa.string())).as_py()
+                if index >= 0:
+                    found[name] = index
+        else:
             places = pc.index_in(self._names, value_set=pa.array(asked, pa.string()))
             known = places.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
             for index, place in zip(known.tolist(), places.take(pa.array(known)).to_pylist(), strict=True):

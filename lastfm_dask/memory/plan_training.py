@@ -20,8 +20,12 @@ MIN_RANGE_NNZ = 1 << 18
 FACTOR_BLOCK_VALUES = 1 << 20
 """Factors that are made or checked at once."""
 
-_BLOCK_VALUE_BYTES = 24
+_WEIGHTED_VALUE_BYTES = 24
+"""By value of a block: rows, weights, and what BM25 gathers."""
+_SEARCHED_VALUE_BYTES = 12
+"""By value of a block that is searched for a range's columns: two masks, and places."""
 _RANGE_VALUE_BYTES = 18
+"""By value of a range: column and value, as gathered and as sorted."""
 _BLAS_THREAD_BYTES = 2 * MIB
 """What BLAS touches of its buffer, and a thread's stack and arena."""
 _SMALL_BYTES = 4 * MIB
@@ -75,16 +79,17 @@ class TrainingPlan:
 
 def prepare_bytes(shape: TrainingShape, range_nnz: int, reserved_bytes: int) -> int:
     """Return the projected bytes of `prepare`: weights block by block, the transpose range by range."""
-    block = _BLOCK_VALUE_BYTES * min(BLOCK_NNZ, shape.nnz)
-    held = _RANGE_VALUE_BYTES * min(range_nnz, shape.nnz)
+    block, held = min(BLOCK_NNZ, shape.nnz), min(range_nnz, shape.nnz)
+    weighting = _WEIGHTED_VALUE_BYTES * block
+    transpose = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * held
     by_row_and_column = 8 * shape.n_users + 24 * shape.n_artists
-    return reserved_bytes + _SMALL_BYTES + block + held + by_row_and_column
+    return reserved_bytes + _SMALL_BYTES + max(weighting, transpose) + by_row_and_column
 
 
 def fit_bytes(shape: TrainingShape, reserved_bytes: int) -> int:
     """Return the projected bytes of `fit`: Gram matrices and each thread's vectors; all else is mapped."""
     gram = 4 * 8 * shape.factors * shape.factors
-    block = 16 * FACTOR_BLOCK_VALUES
+    block = 16 * min(FACTOR_BLOCK_VALUES, shape.factors * max(shape.n_users, shape.n_artists))
     by_thread = _BLAS_THREAD_BYTES + 16 * shape.factors
     return reserved_bytes + _SMALL_BYTES + gram + block + 8 * shape.n_artists + shape.threads * by_thread
 

@@ -124,13 +124,23 @@ def transpose_on_disk(
     for first, end in column_ranges(indptr, range_nnz):
         start, stop = int(indptr[first]), int(indptr[end])
         if start < stop:
-            part = _columns(user_items, first, end, stop - start).tocsc()
-            indices[start:stop] = part.indices
-            data[start:stop] = part.data
+            _write_range(user_items, (first, end), indices[start:stop], data[start:stop])
     result = csr_matrix((n_artists, n_users), dtype=np.float32)
     result.indptr, result.indices, result.data = indptr, indices, data
     result.has_sorted_indices = result.has_canonical_format = True
     return result
+
+
+def _write_range(
+    matrix: csr_matrix,
+    columns: tuple[int, int],
+    indices: npt.NDArray[np.integer],
+    data: npt.NDArray[np.float32],
+) -> None:
+    """Write one range of columns to its place; what was gathered is gone when this returns."""
+    part = _columns(matrix, *columns, len(indices)).tocsc()
+    indices[...] = part.indices
+    data[...] = part.data
 
 
 def _columns(matrix: csr_matrix, first: int, end: int, n_values: int) -> csr_matrix:

@@ -61,6 +61,14 @@ def row_blocks(indptr: Integers, block_nnz: int = BLOCK_NNZ) -> Iterator[tuple[i
         start = end
 
 
+def count_columns(indices: Integers, n_artists: int) -> npt.NDArray[np.int64]:
+    """Return how many stored values each column has, shape (n_artists,); counted block by block."""
+    counts = np.zeros(n_artists, np.int64)
+    for start in range(0, len(indices), BLOCK_NNZ):
+        counts += np.bincount(indices[start : start + BLOCK_NNZ], minlength=n_artists)
+    return counts
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Statistics of a whole matrix, which `bm25` needs; the other weightings do without."""
@@ -74,13 +82,11 @@ class Totals:
     @classmethod
     def of(cls, indptr: Integers, indices: Integers, data: Floats, n_artists: int) -> Totals:
         """Count a CSR matrix, block by block; plays are summed in float64, which is exact below 2^53."""
-        listeners = np.zeros(n_artists, np.int64)
         total = 0.0
-        for start in range(0, len(indices), BLOCK_NNZ):
-            listeners += np.bincount(indices[start : start + BLOCK_NNZ], minlength=n_artists)
+        for start in range(0, len(data), BLOCK_NNZ):
             total += float(np.sum(data[start : start + BLOCK_NNZ], dtype=np.float64))
         n_users = len(indptr) - 1
-        return cls(n_users, total / n_users if n_users else 0.0, listeners)
+        return cls(n_users, total / n_users if n_users else 0.0, count_columns(indices, n_artists))
 
     def idf(self) -> Floats:
         """Return ln(n_users) - ln(1 + listeners) by column, float32."""

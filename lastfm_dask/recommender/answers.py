@@ -1,0 +1,309 @@
+"""A trained model, opened to answer: recommend, score, similar, explain, for known listeners and for new ones.
+
+Opening maps files and reads none of them whole; names are read when first needed. Needs NumPy and Arrow alone:
+neither implicit nor SciPy is imported. Answers for everybody at once are `everybody`'s business.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.recommender.explain import explanation
+from lastfm_dask.recommender.fold_in import NormalEquations
+from lastfm_dask.recommender.listeners import Filters, Listener, Names
+from lastfm_dask.recommender.model_files import ModelFiles
+from lastfm_dask.recommender.ranking import Ranking, Taken, exact_scores, most_similar
+from lastfm_dask.recommender.results import (
+    POPULARITY,
+    Asker,
+    Explanation,
+    Recommendations,
+    RecommendedArtist,
+    ScoredArtist,
+    Scores,
+    Similar,
+    SimilarArtist,
+)
+from lastfm_dask.recommender.weighting import Totals, Weigher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from lastfm_dask.recommender.everybody import Batch, Everybody
+
+
+class Recommender(ModelFiles):
+    """A model directory, opened.
+
+    Parameters
+    ----------
+    path : path
+        What `train` published.
+
+    Attributes
+    ----------
+    path : Path
+        The directory.
+    manifest : Manifest
+        What it says of itself.
+    settings : TrainSettings
+        How it was trained.
+
+    Raises
+    ------
+    StoreError
+        Where the directory is missing, unfinished, damaged, or no model.
+
+    Examples
+    --------
+    >>> model = Recommender(example_model)
+    >>> found = model.recommend(likes={"sigur rós": 30, "björk": 12}, n=3)
+    >>> [item.artist for item in found.items]  # doctest: +SKIP
+    ['múm', 'radiohead', 'amiina']
+    >>> model.recommend(likes=["sigur ros"]).asker.unknown[0].near[0]
+    'sigur rós'
+    >>> model.recommend(likes=["sigur ros"]).fallback
+    'popularity'
+    """
+
+    _filtered: tuple[Filters, Ranking] | None = None
+    """The last filters and what they left: whoever filters mostly asks again with the same."""
+
+    def recommend(
+        self,
+        user: str | None = None,
+        *,
+        likes: Mapping[str, int] | Iterable[str] | None = None,
+        n: int = 10,
+        exclude: Iterable[str] = (),
+        min_listeners: int | None = None,
+        max_listeners: int | None = None,
+        include_known: bool = False,
+    ) -> Recommendations:
+        """Return the best artists for a user of the model, or for a new listener by what they like.
+
+        Parameters
+        ----------
+        user : str, optional
+            A user of the model; or give `likes`.
+        likes : mapping of str to int, or iterable of str, optional
+            Artists and plays (30 where only names are given). Names that are not known are listed in the answer;
+            if none is, the answer is the most popular artists, and says so.
+        n : int
+            How many artists at most.
+        exclude : iterable of str
+            Artists to leave out.
+        min_listeners, max_listeners : int, optional
+            Leave out artists with fewer or with more listeners.
+        include_known : bool
+            Whether to list artists that the listener has already.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the user, or an artist to leave out, is not known.
+        BadInputError
+            Where neither or both of `user` and `likes` are given, or `n` is below 1.
+        """
+        check_count(n)
+        filters = self.filters(exclude, min_listeners, max_listeners)
+        listener = self._names.listener(user, likes)
+        taken = np.zeros(0, np.int32) if include_known else listener.items
+        if not len(listener.items):
+            return self._popular(listener.asker, n, filters)
+        with one_blas_thread():
+            vectors = self._vector(listener)[None, :]
+            ranked = self.ranking(filters).best(vectors, n, Taken(np.array([0, len(taken)]), taken))
+        items = ranked.items[0][ranked.items[0] >= 0]
+        return Recommendations(listener.asker, self._lines(items, ranked.scores[0][: len(items)]))
+
+    def recommend_all(
+        self,
+        *,
+        n: int = 10,
+        exclude: Iterable[str] = (),
+        min_listeners: int | None = None,
+        max_listeners: int | None = None,
+        include_known: bool = False,
+        memory_bytes: int | None = None,
+        threads: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield the best artists for all users, in batches of consecutive rows that fit the memory allowed.
+
+        Parameters
+        ----------
+        n, exclude, min_listeners, max_listeners, include_known
+            As for `recommend`.
+        memory_bytes : int, optional
+            Keep to this many bytes, and to what the process is allowed anyhow.
+        threads : int, optional
+            Batches that are worked on at once; all CPUs unless given. The answers do not depend on it.
+
+        Yields
+        ------
+        Batch
+            The users' rows, and their artists and scores as arrays.
+
+        Raises
+        ------
+        BudgetError
+            Where even the smallest batch needs more memory than is allowed; before any work.
+        """
+        filters = self.filters(exclude, min_listeners, max_listeners)
+        everybody = self.everybody(n, filters, include_known=include_known)
+        yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
+
+    def everybody(self, n: int, filters: Filters, *, include_known: bool = False) -> Everybody:
+        """Return the job of answering for all users, for planning, running and writing it."""
+        from lastfm_dask.recommender.everybody import Everybody
+
+        check_count(n)
+        return Everybody(self, n, filters, include_known)
+
+    def similar(self, artist: str, n: int = 10) -> Similar:
+        """Return the artists most like one, by the cosine of their vectors.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the artist is not known; carries near names.
+        """
+        check_count(n)
+        index = self._names.artist(artist)
+        found, similarities = most_similar(self.item_factors, self.item_norms, index, n)
+        names = self.artists.names(found)
+        lines = zip(names, similarities.tolist(), self.listeners[found].tolist(), strict=True)
+        return Similar(self.artists.name(index), tuple(SimilarArtist(*line) for line in lines))
+
+    def score(
+        self,
+        artists: Iterable[str],
+        user: str | None = None,
+        *,
+        likes: Mapping[str, int] | Iterable[str] | None = None,
+        vectors: bool = False,
+    ) -> Scores:
+        """Return the scores of artists for a listener: the dot products of their vectors.
+
+        Parameters
+        ----------
+        artists : iterable of str
+            Whom to score.
+        user, likes
+            As for `recommend`.
+        vectors : bool
+            Whether to give the vectors too.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the user or an artist is not known, or none of the likes is.
+        """
+        listener = self._names.known_listener(user, likes)
+        indices = np.array(self._names.artists_of(artists), np.int64)
+        vector, rows = self._vector(listener), self.item_factors[indices]
+        names = self.artists.names(indices)
+        lines = zip(names, indices.tolist(), exact_scores(vector, rows).tolist(), strict=True)
+        scores = tuple(ScoredArtist(*line) for line in lines)
+        if not vectors:
+            return Scores(listener.asker, scores)
+        by_name = {name: tuple(row.tolist()) for name, row in zip(names, rows, strict=True)}
+        return Scores(listener.asker, scores, tuple(vector.tolist()), by_name)
+
+    def explain(
+        self,
+        artist: str,
+        user: str | None = None,
+        *,
+        likes: Mapping[str, int] | Iterable[str] | None = None,
+    ) -> Explanation:
+        """Say how much each artist of a listener's list adds to the score of one artist.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the user or the artist is not known, or none of the likes is.
+        """
+        listener = self._names.known_listener(user, likes)
+        index = self._names.artist(artist)
+        target = self.item_factors[index]
+        score = float(exact_scores(self._vector(listener), target[None, :])[0])
+        with one_blas_thread():
+            contributions = self._equations(listener).contributions(target)
+        names = self.artists.names(listener.items)
+        return explanation(listener.asker, self.artists.name(index), score, names, contributions)
+
+    def filters(
+        self, exclude: Iterable[str] = (), min_listeners: int | None = None, max_listeners: int | None = None
+    ) -> Filters:
+        """Return which artists may be listed; raises UnknownNameError where one to leave out is not known."""
+        return Filters(tuple(self._names.artists_of(exclude)), min_listeners, max_listeners)
+
+    def ranking(self, filters: Filters) -> Ranking:
+        """Return all artists that may be listed, in the order of their vectors' lengths."""
+        if filters.is_empty:
+            return self._ranking
+        if self._filtered is None or self._filtered[0] != filters:
+            self._filtered = (filters, self._ranking.only(filters.allowed(self.listeners)))
+        return self._filtered[1]
+
+    @cached_property
+    def _ranking(self) -> Ranking:
+        return Ranking.of(self.item_factors, self.item_norms)
+
+    @cached_property
+    def _names(self) -> Names:
+        content = self.manifest.content
+        keep_case = bool(content.get("dataset", {}).get("settings", {}).get("keep_case"))
+        return Names(self.users, self.artists, self.matrix, keep_case)
+
+    @cached_property
+    def _weigher(self) -> Weigher:
+        return Weigher(self.settings, self._totals)
+
+    def _totals(self) -> Totals:
+        """Return the whole matrix's statistics as training had them: stored values are counted, not rows."""
+        from lastfm_dask.recommender.weighting import count_columns
+
+        mean_plays = self.manifest.content["confidence"]["mean_plays"]
+        return Totals(self.n_users, float(mean_plays), count_columns(self.matrix[1], self.n_artists))
+
+    def _vector(self, listener: Listener) -> npt.NDArray[np.float64]:
+        """Return a listener's vector: as trained for a user of the model, folded in exactly for a new one."""
+        if listener.row is not None:
+            return np.asarray(self.user_factors[listener.row], np.float64)
+        with one_blas_thread():
+            return self._equations(listener).vector()
+
+    def _equations(self, listener: Listener) -> NormalEquations:
+        ends = np.array([0, len(listener.items)])
+        confidence = self._weigher.confidence(ends, listener.items, listener.plays)
+        rows = self.item_factors[listener.items]
+        return NormalEquations.of(self.item_gram, rows, confidence, self.settings.regularization)
+
+    def _lines(
+        self, items: npt.NDArray[np.integer], scores: npt.NDArray[np.float64]
+    ) -> tuple[RecommendedArtist, ...]:
+        columns = (self.artists.names(items), scores.tolist(), items.tolist(), self.listeners[items].tolist())
+        return tuple(RecommendedArtist(*line) for line in zip(*columns, strict=True))
+
+    def _popular(self, asker: Asker, n: int, filters: Filters) -> Recommendations:
+        order = np.argsort(-self.listeners, kind="stable")
+        items = order[filters.allowed(self.listeners)[order]][:n]
+        return Recommendations(
+            asker, self._lines(items, self.listeners[items].astype(np.float64)), POPULARITY
+        )
+
+
+def check_count(n: int) -> None:
+    """Raise BadInputError where a list can't be that long."""
+    if n < 1:
+        msg = f"a list of {n} artists was asked for: ask for 1 or more"
+        raise BadInputError(msg)

@@ -1,0 +1,173 @@
+"""Answers for all users of a model: batches of rows that fit the memory allowed, in order, and written as they come.
+
+Each list is what `Recommender.recommend` gives that user. Nothing here depends on the size of a batch or on threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.recommender.ranking import Ranked, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+    from typing import IO
+
+    import numpy.typing as npt
+
+    from lastfm_dask.dataset.vocabulary import Vocabulary
+    from lastfm_dask.memory.plan_recommending import RecommendingPlan
+    from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.listeners import Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The answers for consecutive users."""
+
+    start: int
+    """The row of the first user."""
+    items: npt.NDArray[np.int32]
+    """Columns, the best first, shape (n_users of the batch, n); -1 where a list has ended."""
+    scores: npt.NDArray[np.float64]
+    """Shape (n_users of the batch, n); NaN where a list has ended."""
+
+    @property
+    def rows(self) -> range:
+        """The users' rows."""
+        return range(self.start, self.start + len(self.items))
+
+
+class Everybody:
+    """The job of answering for all users.
+
+    Parameters
+    ----------
+    model : Recommender
+        Whose users are answered.
+    n : int
+        How many artists a list has at most.
+    filters : Filters
+        Which artists may be listed.
+    include_known : bool
+        Whether to list artists that a user has already.
+    """
+
+    def __init__(self, model: Recommender, n: int, filters: Filters, include_known: bool) -> None:
+        self.model = model
+        self.n = n
+        self.filters = filters
+        self.include_known = include_known
+
+    def plan(self, *, memory_bytes: int | None = None, threads: int | None = None) -> RecommendingPlan:
+        """Return batch and threads for what is allowed; raises BudgetError where nothing fits."""
+        from lastfm_dask.memory.limits import allowed_memory, cpus
+        from lastfm_dask.memory.meter import anon_bytes
+        from lastfm_dask.memory.plan_recommending import RecommendingShape, plan_recommending
+
+        model = self.model
+        shape = RecommendingShape(
+            n_users=model.n_users,
+            n_artists=model.n_artists,
+            nnz=int(model.manifest.content["nnz"]),
+            factors=model.settings.factors,
+            n=self.n,
+            names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
+        )
+        return plan_recommending(
+            shape,
+            cpus(threads).count,
+            reserved_bytes=anon_bytes(),
+            allowed_bytes=allowed_memory(memory_bytes).bytes,
+        )
+
+    def batches(self, plan: RecommendingPlan) -> Iterator[Batch]:
+        """Yield all batches in the order of their rows, a bounded number of them worked on at once."""
+        ranking = self.model.ranking(self.filters)
+        indptr, indices, _ = self.model.matrix
+
+        def work(start: int) -> Batch:
+            end = min(start + plan.batch_users, self.model.n_users)
+            ends = np.asarray(indptr[start : end + 1], np.int64)
+            taken = Taken(ends - ends[0], indices[ends[0] : ends[-1]])
+            if self.include_known:
+                taken = Taken(np.zeros(len(ends), np.int64), indices[:0])
+            found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, taken)
+            return Batch(start, found.items, found.scores)
+
+        waiting: deque[Future[Batch]] = deque()
+        with one_blas_thread(), ThreadPoolExecutor(plan.threads) as pool:
+            try:
+                for start in range(0, self.model.n_users, plan.batch_users):
+                    if len(waiting) > plan.threads:
+                        yield waiting.popleft().result()
+                    waiting.append(pool.submit(work, start))
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+def write_json_lines(
+    model: Recommender, batches: Iterable[Batch], file: IO[str], on_batch: Callable[[Batch], None]
+) -> None:
+    """Write a line `{"user", "items": [{"artist", "score"}]}` for each user, in the order of their rows."""
+    for batch in batches:
+        names = _quoted_names(model.artists, batch.items)
+        users = model.users.names(batch.rows)
+        lines = []
+        for user, items, scores in zip(users, batch.items.tolist(), batch.scores.tolist(), strict=True):
+            listed = (
+                f'{{"artist": {names[item]}, "score": {score!r}}}'
+                for item, score in zip(items, scores, strict=True)
+                if item >= 0
+            )
+            lines.append(
+                f'{{"user": {json.dumps(user, ensure_ascii=False)}, "items": [{", ".join(listed)}]}}\n'
+            )
+        file.write("".join(lines))
+        on_batch(batch)
+
+
+def _quoted_names(artists: Vocabulary, items: npt.NDArray[np.int32]) -> dict[int, str]:
+    """Return the names of a batch's artists as JSON texts."""
+    distinct = np.unique(items[items >= 0])
+    quoted = (json.dumps(name, ensure_ascii=False) for name in artists.names(distinct))
+    return dict(zip(distinct.tolist(), quoted, strict=True))
+
+
+def write_parquet(
+    model: Recommender, batches: Iterable[Batch], path: Path, on_batch: Callable[[Batch], None]
+) -> None:
+    """Write a row (user, rank from 1, artist, score) for each artist listed, users in the order of their rows."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pa.schema(
+        [("user", pa.string()), ("rank", pa.int32()), ("artist", pa.string()), ("score", pa.float64())]
+    )
+    with ParquetWriter(path, schema) as writer:
+        for batch in batches:
+            writer.write_table(pa.table(_columns(model, batch), schema=schema))
+            on_batch(batch)
+
+
+def _columns(model: Recommender, batch: Batch) -> list[Any]:
+    import pyarrow as pa
+
+    listed = batch.items >= 0
+    rows, ranks = np.nonzero(listed)
+    distinct, codes = np.unique(batch.items[listed], return_inverse=True)
+    artists = pa.array(model.artists.names(distinct), pa.string()).take(pa.array(codes))
+    users = pa.array(model.users.names(batch.rows), pa.string()).take(pa.array(rows))
+    return [users, pa.array(ranks + 1, pa.int32()), artists, pa.array(batch.scores[listed])]

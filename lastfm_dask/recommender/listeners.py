@@ -1,0 +1,161 @@
+"""Who asks, and what may be listed: names turned into rows, columns and plays, unknown ones gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lastfm_dask.dataset.likes import DEFAULT_PLAYS, checked_like, summed
+from lastfm_dask.dataset.vocabulary import did_you_mean
+from lastfm_dask.errors import BadInputError, UnknownNameError
+from lastfm_dask.interactions.names import lower
+from lastfm_dask.recommender.results import Asker, Like, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from lastfm_dask.dataset.vocabulary import Vocabulary
+
+    Likes = Mapping[str, int] | Iterable[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which artists may be listed."""
+
+    exclude: tuple[int, ...] = ()
+    """Columns to leave out."""
+    min_listeners: int | None = None
+    max_listeners: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every artist may be listed."""
+        return not self.exclude and self.min_listeners is None and self.max_listeners is None
+
+    def allowed(self, listeners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Return which artists may be listed, by their numbers of listeners; both shape (n_artists,)."""
+        allowed = np.ones(len(listeners), np.bool_)
+        if self.min_listeners is not None:
+            allowed &= listeners >= self.min_listeners
+        if self.max_listeners is not None:
+            allowed &= listeners <= self.max_listeners
+        allowed[list(self.exclude)] = False
+        return allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Whom an answer is for, in the model's terms."""
+
+    asker: Asker
+    row: int | None
+    """The row of a user of the model; None for a new listener."""
+    items: npt.NDArray[np.integer]
+    """Columns of the artists that the listener has; empty where nothing is known of a new one."""
+    plays: npt.NDArray[np.float32]
+
+
+class Names:
+    """Finds users and artists by name.
+
+    Parameters
+    ----------
+    users, artists : Vocabulary
+        The model's names.
+    matrix : tuple of arrays
+        indptr, indices and data of user_items.
+    keep_case : bool
+        Whether artist names were stored as they stood in the source, not in lower case.
+    """
+
+    def __init__(
+        self, users: Vocabulary, artists: Vocabulary, matrix: tuple[Any, Any, Any], keep_case: bool
+    ) -> None:
+        self.users = users
+        self.artists = artists
+        self.matrix = matrix
+        self.keep_case = keep_case
+
+    def is_artist(self, name: str) -> bool:
+        """Say whether an artist has this name, in whatever case where names are stored in lower case."""
+        return self._find([name])[0] is not None
+
+    def artist(self, name: str) -> int:
+        """Return an artist's column; raises UnknownNameError."""
+        return self.artists_of([name])[0]
+
+    def artists_of(self, names: Iterable[str]) -> list[int]:
+        """Return the columns of artists; raises UnknownNameError that names all that are not known."""
+        names = list(names)
+        found = self._find(names)
+        unknown = [name for name, index in zip(names, found, strict=True) if index is None]
+        if unknown:
+            raise self._unknown([UnknownName(name, self.artists.near(name)) for name in unknown])
+        return [index for index in found if index is not None]
+
+    def listener(self, user: str | None, likes: Likes | None) -> Listener:
+        """Return a user of the model, or a new listener of whom perhaps nothing is known.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the user is not known.
+        BadInputError
+            Where neither or both are given, or a like's plays are out of range.
+        """
+        if (user is None) == (likes is None):
+            msg = "say for whom: either a user of the model, or what a new listener likes"
+            raise BadInputError(msg)
+        if user is not None:
+            row = self.users.index(user)
+            indptr, indices, data = self.matrix
+            start, end = int(indptr[row]), int(indptr[row + 1])
+            return Listener(Asker(user), row, indices[start:end], data[start:end])
+        return self._new_listener(_pairs(likes or ()))
+
+    def known_listener(self, user: str | None, likes: Likes | None) -> Listener:
+        """Return a listener as `listener` does; raises UnknownNameError where none of the likes is known."""
+        listener = self.listener(user, likes)
+        if not len(listener.items):
+            raise self._unknown(listener.asker.unknown)
+        return listener
+
+    def _new_listener(self, likes: list[tuple[str, int]]) -> Listener:
+        found = self._find([name for name, _ in likes])
+        known = [(index, plays) for index, (_, plays) in zip(found, likes, strict=True) if index is not None]
+        missing = (name for index, (name, _) in zip(found, likes, strict=True) if index is None)
+        unknown = tuple(UnknownName(name, self.artists.near(name)) for name in dict.fromkeys(missing))
+        plays = summed(known)
+        items = np.array(list(plays), np.int32)
+        names = self.artists.names(items)
+        asker = Asker(None, tuple(map(Like, names, plays.values())), unknown)
+        return Listener(asker, None, items, np.array(list(plays.values()), np.float32))
+
+    def _find(self, names: Sequence[str]) -> list[int | None]:
+        found = self.artists.find_all(names)
+        if self.keep_case or None not in found:
+            return found
+        lowered = self.artists.find_all([lower(name) for name in names])
+        return [exact if exact is not None else low for exact, low in zip(found, lowered, strict=True)]
+
+    def _unknown(self, names: Sequence[UnknownName]) -> UnknownNameError:
+        if not names:
+            return UnknownNameError("no artist was named: name one at least")
+        parts = [f"no artist is called {name.name!r}{did_you_mean(name.near)}" for name in names]
+        return UnknownNameError("; ".join(parts), name=names[0].name, near=names[0].near)
+
+
+def _pairs(likes: Likes) -> list[tuple[str, int]]:
+    """Return names and plays; a text alone would be taken letter by letter, so it is refused."""
+    if isinstance(likes, str):
+        msg = f"likes is the text {likes!r}: give a list of names, or names with plays"
+        raise BadInputError(msg)
+    if isinstance(likes, Mapping):
+        return [checked_like(name, int(plays)) for name, plays in likes.items()]
+    return [checked_like(name, DEFAULT_PLAYS) for name in likes]

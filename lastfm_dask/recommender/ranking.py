@@ -1,0 +1,246 @@
+"""The best artists for one listener or for many, exactly, looking only at artists that can still be among them.
+
+A score x.y is at most |x| |y|. Artists are taken by falling |y|; a listener is done once their n-th best score so
+far is above |x| times the next |y|. Few artists have long vectors, so most are never looked at. Candidates are
+chosen in float32, a few more than asked for, and then scored and ordered in float64: an artist's score is the same
+number whoever else is scored with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lastfm_dask.memory.plan_recommending import BLOCK_ARTISTS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Factors = npt.NDArray[np.float32]
+    Indices = npt.NDArray[np.integer]
+
+SPARE = 8
+"""Candidates kept beyond those asked for, since float32 may order near ties otherwise than float64."""
+FIRST_BLOCK = 1024
+_SLACK = 1 + 1e-4
+"""Above any rounding of a float32 product of a few thousand factors, as a share of |x| |y|."""
+
+
+def exact_scores(vectors: npt.NDArray[np.floating], factors: Factors) -> npt.NDArray[np.float64]:
+    """Return the dot products of rows of factors with one vector, or each row with its own, in float64.
+
+    Each is summed by itself, so that it does not depend on which other rows are scored with it.
+    """
+    product = np.multiply(factors, vectors, dtype=np.float64)
+    return np.asarray(product.sum(axis=-1))
+
+
+def most_similar(
+    factors: Factors, norms: npt.NDArray[np.float32], index: int, n: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the `n` rows most like one, that one left out, and the cosines of the angles between them.
+
+    Parameters
+    ----------
+    factors : float32, shape (n_artists, factors)
+        All are looked at: a short vector can be as similar as a long one.
+    norms : float32, shape (n_artists,)
+        The length of each row; a row of length 0 is like none.
+    index : int
+        The row to compare with.
+    n : int
+        How many at most.
+    """
+    target = factors[index]
+    lengths = np.where(norms > 0, norms, np.float32(np.inf))
+    cosines = (factors @ target) / lengths
+    cosines[index] = -np.inf
+    n_kept = min(n + SPARE, len(cosines) - 1)
+    threshold = np.partition(cosines, len(cosines) - n_kept)[len(cosines) - n_kept] if n_kept else np.inf
+    found = np.flatnonzero(cosines >= threshold)
+    found = found[found != index]
+    exact = exact_scores(target.astype(np.float64), factors[found])
+    exact /= lengths[found].astype(np.float64) * float(lengths[index])
+    order = np.lexsort((found, -exact))[:n]
+    return found[order], np.clip(exact[order], -1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Artists that must not be listed, for a batch of listeners: rows of a CSR matrix."""
+
+    indptr: Indices
+    """Shape (n + 1,); `indptr[0]` is 0."""
+    indices: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The best artists of a batch of listeners, the best first."""
+
+    items: npt.NDArray[np.int32]
+    """Shape (n_listeners, n); -1 where a list has ended."""
+    scores: npt.NDArray[np.float64]
+    """Shape (n_listeners, n); NaN where a list has ended."""
+
+
+class Ranking:
+    """Artists in the order of their vectors' lengths.
+
+    Parameters
+    ----------
+    factors : float32, shape (n_artists, factors)
+        May be memory-mapped: only rows that are looked at are read.
+    order : int32
+        Columns by falling norm; those that are not in it are never listed.
+    norms : float32
+        The length of each of these columns' vectors.
+    """
+
+    def __init__(
+        self, factors: Factors, order: npt.NDArray[np.int32], norms: npt.NDArray[np.float32]
+    ) -> None:
+        # A plain array: slicing and indexing a memmap costs more than the work on small blocks.
+        self.factors = np.asarray(factors)
+        self.order = order
+        self.norms = norms
+
+    @classmethod
+    def of(cls, factors: Factors, norms: npt.NDArray[np.float32]) -> Ranking:
+        """Return all artists, `norms` being the length of each row of `factors`."""
+        order = np.argsort(-np.asarray(norms), kind="stable").astype(np.int32)
+        return cls(factors, order, np.asarray(norms)[order])
+
+    def only(self, allowed: npt.NDArray[np.bool_]) -> Ranking:
+        """Return those artists that are allowed, shape (n_artists,)."""
+        kept = allowed[self.order]
+        return Ranking(self.factors, self.order[kept], self.norms[kept])
+
+    @cached_property
+    def position(self) -> npt.NDArray[np.int32]:
+        """Where each artist stands in `order`, shape (n_artists,); those left out stand behind its end."""
+        position = np.full(len(self.factors), len(self.order), np.int32)
+        position[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return position
+
+    def best(self, vectors: npt.NDArray[np.floating], n: int, taken: Taken) -> Ranked:
+        """Return the `n` best artists for each of a batch of listeners.
+
+        Parameters
+        ----------
+        vectors : floats, shape (n_listeners, factors)
+            float64 for a listener who was folded in, float32 as stored for others.
+        n : int
+            How many artists a list has at most.
+        taken : Taken
+            What each listener's list leaves out.
+
+        Returns
+        -------
+        Ranked
+            Ties go by first appearance (the lower column).
+        """
+        search = _Search(self, np.asarray(vectors, np.float32), n + SPARE, taken)
+        found = search.run()
+        return self._ordered(vectors, n, found)
+
+    def _ordered(self, vectors: npt.NDArray[np.floating], n: int, found: npt.NDArray[np.int32]) -> Ranked:
+        """Score candidates exactly, order them, and keep `n`."""
+        ended = found < 0
+        scores = np.empty(found.shape, np.float64)
+        for row in range(len(found)):
+            scores[row] = exact_scores(vectors[row], self.factors[found[row]])
+        scores[ended] = -np.inf
+        order = np.lexsort((found, -scores), axis=-1)[:, :n]
+        items, scores = np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
+        scores[items < 0] = np.nan
+        return Ranked(items, scores)
+
+
+class _Search:
+    """One batch's search: the best so far of each listener, block after block of artists."""
+
+    def __init__(self, ranking: Ranking, vectors: Factors, n: int, taken: Taken) -> None:
+        self.ranking = ranking
+        self.vectors = vectors
+        self.lengths = np.linalg.norm(vectors.astype(np.float64), axis=1) * _SLACK
+        # By position, so that each block finds its own in one piece; positions behind the end are never asked for.
+        rows = np.repeat(np.arange(len(vectors)), np.diff(taken.indptr))
+        positions = ranking.position[taken.indices]
+        by_position = np.argsort(positions, kind="stable")
+        self.taken_rows, self.taken_positions = rows[by_position], positions[by_position]
+        self.items = np.full((len(vectors), n), -1, np.int32)
+        self.scores = np.full((len(vectors), n), -np.inf, np.float32)
+
+    def run(self) -> npt.NDArray[np.int32]:
+        """Return the candidates, shape (n_listeners, n), -1 where there are no more."""
+        n_candidates = len(self.ranking.order)
+        alive = np.arange(len(self.vectors))
+        start, size = 0, max(FIRST_BLOCK, 2 * self.items.shape[1])
+        while start < n_candidates and len(alive):
+            end = min(start + size, n_candidates)
+            self._look(alive, start, end)
+            if end < n_candidates:
+                # A bound that is not above the n-th best score can't change a list.
+                bound = self.lengths[alive] * float(self.ranking.norms[end])
+                alive = alive[bound > self.scores[alive, -1]]
+            start, size = end, BLOCK_ARTISTS
+        return self.items
+
+    def _look(self, alive: npt.NDArray[np.intp], start: int, end: int) -> None:
+        """Score the artists of a block for the listeners that are not done, and keep what is better."""
+        block = self.ranking.order[start:end]
+        everybody = len(alive) == len(self.vectors)
+        vectors = self.vectors if everybody else self.vectors[alive]
+        scores = vectors @ self.ranking.factors[block].T
+        first, last = np.searchsorted(self.taken_positions, [start, end])
+        rows, columns = self.taken_rows[first:last], self.taken_positions[first:last] - start
+        if not everybody:
+            row_of = np.full(len(self.vectors), -1)
+            row_of[alive] = np.arange(len(alive))
+            rows = row_of[rows]
+            rows, columns = rows[rows >= 0], columns[rows >= 0]
+        scores[rows, columns] = -np.inf
+        self._keep(alive, block, scores)
+
+    def _keep(
+        self, alive: npt.NDArray[np.intp], block: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]
+    ) -> None:
+        n = self.items.shape[1]
+        if scores.shape[1] > 4 * n and self.items[alive, -1].min(initial=0) < 0:
+            # Lists are not full yet: nearly all would pass the comparison below.
+            kept = np.argpartition(-scores, n - 1, axis=1)[:, :n]
+            scores, items = np.take_along_axis(scores, kept, 1), block[kept]
+            rows = np.repeat(np.arange(len(alive)), n)
+            found_items, found_scores = items.ravel(), scores.ravel()
+        else:
+            places = np.flatnonzero(scores > self.scores[alive, -1:])
+            if not len(places):
+                return
+            rows, columns = np.divmod(places, scores.shape[1])
+            found_items, found_scores = block[columns], scores.ravel()[places]
+        usable = found_scores > -np.inf
+        rows, found_items, found_scores = rows[usable], found_items[usable], found_scores[usable]
+        changed, rows = np.unique(rows, return_inverse=True)
+        self._merge(alive[changed], rows, found_items, found_scores)
+
+    def _merge(
+        self,
+        listeners: npt.NDArray[np.intp],
+        rows: npt.NDArray[np.intp],
+        items: npt.NDArray[np.int32],
+        scores: npt.NDArray[np.float32],
+    ) -> None:
+        """Put what was found, `rows` being places in `listeners`, among these listeners' best."""
+        n = self.items.shape[1]
+        rows = np.concatenate([np.repeat(np.arange(len(listeners)), n), rows])
+        items = np.concatenate([self.items[listeners].ravel(), items])
+        scores = np.concatenate([self.scores[listeners].ravel(), scores])
+        order = np.lexsort((items, -scores, rows))
+        # Places of each row's first entry, then of its first n: every row has n at least.
+        starts = np.searchsorted(rows[order], np.arange(len(listeners)))
+        chosen = order[starts[:, None] + np.arange(n)]
+        self.items[listeners], self.scores[listeners] = items[chosen], scores[chosen]

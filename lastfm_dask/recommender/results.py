@@ -1,0 +1,162 @@
+"""What answers are made of: frozen, typed, and each with the JSON object that the command line prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+POPULARITY = "popularity"
+"""The fallback where nothing is known of a listener: the artists with the most listeners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """An artist that a new listener likes, as the model knows it."""
+
+    artist: str
+    plays: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name that the model does not know, and those that may have been meant."""
+
+    name: str
+    near: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"name": self.name, "near": list(self.near)}
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whom an answer is for: a user of the model, or a new listener by what they like."""
+
+    user: str | None = None
+    likes: tuple[Like, ...] = ()
+    unknown: tuple[UnknownName, ...] = ()
+    """Names among the likes that the model does not know."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `{"user": …}` or `{"like": […]}`."""
+        return {"like": [asdict(like) for like in self.likes]} if self.user is None else {"user": self.user}
+
+    def unknown_list(self) -> list[dict[str, Any]]:
+        """Return the JSON list of unknown names."""
+        return [name.to_dict() for name in self.unknown]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedArtist:
+    """One line of a recommendation."""
+
+    artist: str
+    score: float
+    """The dot product of the listener's and the artist's vectors; the listeners where popularity stood in."""
+    index: int
+    """The artist's column."""
+    listeners: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendations:
+    """Artists for one listener, the best first."""
+
+    asker: Asker
+    items: tuple[RecommendedArtist, ...]
+    fallback: str | None = None
+    """`popularity` where none of the likes is known, else None."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `recommend --json` prints."""
+        return {
+            **self.asker.to_dict(),
+            "items": [asdict(item) for item in self.items],
+            "unknown": self.asker.unknown_list(),
+            "fallback": self.fallback,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarArtist:
+    """One line of `similar`."""
+
+    artist: str
+    similarity: float
+    """The cosine of the angle between both artists' vectors, -1 to 1."""
+    listeners: int
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """The artists most like one, the most similar first."""
+
+    artist: str
+    items: tuple[SimilarArtist, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `similar --json` prints."""
+        return asdict(self) | {"items": [asdict(item) for item in self.items]}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredArtist:
+    """One line of `score`."""
+
+    artist: str
+    index: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of some artists for one listener, in the order in which they were asked for."""
+
+    asker: Asker
+    scores: tuple[ScoredArtist, ...]
+    user_vector: tuple[float, ...] = field(repr=False, default=())
+    """The listener's factors, where vectors were asked for."""
+    artist_vectors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `score --json` prints; `vectors` only where they were asked for."""
+        vectors = {name: list(vector) for name, vector in self.artist_vectors.items()}
+        return {
+            **self.asker.to_dict(),
+            "scores": [asdict(score) for score in self.scores],
+            "unknown": self.asker.unknown_list(),
+            **({"vectors": {"user": list(self.user_vector), "artists": vectors}} if self.user_vector else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """How much one artist of a listener's list adds to a score."""
+
+    artist: str
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a score comes from; contributions and remainder add up to it."""
+
+    asker: Asker
+    artist: str
+    score: float
+    contributions: tuple[Contribution, ...]
+    """One for each artist of the listener's list, the largest first."""
+    remainder: float
+    """What the solver left over when the listener's vector was trained; zero but for rounding for a new listener."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `explain --json` prints."""
+        return {
+            **self.asker.to_dict(),
+            "artist": self.artist,
+            "score": self.score,
+            "contributions": [asdict(one) for one in self.contributions],
+            "remainder": self.remainder,
+            "unknown": self.asker.unknown_list(),
+        }
