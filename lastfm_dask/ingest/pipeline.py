@@ -161,7 +161,7 @@ def plan_source(
         Where more memory or disk is needed than there is.
     """
     from lastfm_dask.ingest.survey import survey
-    from lastfm_dask.memory import allocator, disk
+    from lastfm_dask.memory import disk
     from lastfm_dask.memory.meter import anon_bytes
 
     _import_libraries()
@@ -173,7 +173,6 @@ def plan_source(
         cpus=limits.cpus(resources.threads).count,
         free_disk_bytes=disk.free_bytes(folder) if folder.is_dir() else None,
         disk_in_memory=disk.lives_in_memory(folder),
-        can_trim=allocator.can_trim(),
     )
     return plan_ingest(shape, pod, block_bytes=resources.block_bytes), allowed
 
@@ -197,7 +196,7 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
     from lastfm_dask.memory.meter import Meter, receipts_document
 
     pace = run.plan.pace
-    allocator.use(pace.allocator)
+    pool = allocator.use()
     limits.limit_native_threads(pace.threads)
     spool = Spool(work.spool, _spool_key(run))
     run.watcher.planned(run.plan, run.allowed, spool.resumed)
@@ -217,7 +216,7 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
             sealed = seal(output, [name for name in layout.DATASET.files if name != layout.RECEIPTS], pace.threads)
             run.watcher.advance(1)
     document = receipts_document(
-        meter.receipts, run.allowed, allocator=pace.allocator, threads=pace.threads, workers=workers
+        meter.receipts, run.allowed, allocator=pool, threads=pace.threads, workers=workers
     )
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     publish(work, layout.DATASET, content, sealed)
