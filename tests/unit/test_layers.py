@@ -21,6 +21,7 @@ LAYERS = (
     "ingest",
     "recommender",
     "synthesis",
+    "profile",
     "cli",
 )
 # The package's own front door names what stands behind it, and `python -m` is the command line.
@@ -31,7 +32,7 @@ HOMES = {
     "pandas": ("interactions.frame",),
     "implicit": ("recommender",),
     "optuna": ("recommender",),
-    "bokeh": ("cli", "memory"),
+    "bokeh": ("profile",),
 }
 LATE = ("pandas", "dask", "distributed", "implicit", "optuna", "bokeh", "rich")
 MODULES = sorted(PACKAGE.rglob("*.py"))

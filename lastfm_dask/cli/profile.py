@@ -1,0 +1,90 @@
+"""`profile`: what each stage of a dataset or a model took, as a table or as a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.options import PATH, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.profile.receipts import Profile
+
+
+@click.command()
+@click.argument("path", type=PATH)
+@click.option("--html", "file", type=PATH, help="Write one self-contained page with charts; replaces a file.")
+@json_option
+def command(path: Path, file: Path | None, as_json: bool) -> None:
+    """Show how much time and memory each stage of PATH, a dataset or a model, took.
+
+    Reserved, projected and measured memory count what only the process's end gives back; pages of files, which
+    the kernel takes back at will, stand apart. A stage that broke its projection is marked.
+    """
+    from lastfm_dask.cli.output import echo_json
+    from lastfm_dask.profile import receipts
+
+    profile = receipts.open_profile(path)
+    if file is not None:
+        from lastfm_dask.profile.page import write_page
+
+        write_page(profile, file)
+    if as_json:
+        echo_json(receipts.as_json(profile) | ({} if file is None else {"html": str(file)}))
+    else:
+        _show(profile, file)
+
+
+def _show(profile: Profile, file: Path | None) -> None:
+    from lastfm_dask.cli.output import print_table
+    from lastfm_dask.memory.sizes import format_size
+    from lastfm_dask.profile import receipts
+
+    document = profile.document
+    title = (
+        f"{profile.path}: {profile.wall_s:,.1f} s in all; allowed {format_size(document['allowed_bytes'])}"
+        f" ({document['allowed_source']}), allocator {document['allocator']}; memory in MiB"
+    )
+    heads = (
+        "stage", "wall s", "rows/s", "reserved", "projected", "measured", "share", "files", "read", "written",
+        "threads", "block",
+    )  # fmt: skip
+    print_table(title, heads, [_row(stage) for stage in profile.stages])
+    if profile.workers:
+        rows = [
+            (worker["address"], worker["n_blocks"], _mib(worker["peak_held_bytes"]))
+            for worker in profile.workers
+        ]
+        print_table("workers of the scan", ("worker", "blocks", "held at most, MiB"), rows)
+    for line in receipts.exceeded(profile):
+        click.echo(line)
+    if file is not None:
+        click.echo(f"{file} written")
+
+
+def _row(stage: dict[str, object]) -> tuple[object, ...]:
+    from lastfm_dask.profile import receipts
+
+    share = receipts.share_of_projected(stage)
+    words = None if share is None else f"{100 * share:.0f} %{' !' if share > 1 else ''}"
+    moved = (_mib(stage.get(name)) for name in ("file_bytes", "read_bytes", "written_bytes"))
+    held = (_mib(stage.get(f"{name}_bytes")) for name in ("reserved", "projected", "measured"))
+    wall_s = round(float(str(stage["wall_s"])), 2)
+    block = _mib(stage.get("block_bytes"))
+    return (
+        stage["stage"],
+        wall_s,
+        receipts.rows_per_s(stage),
+        *held,
+        words,
+        *moved,
+        stage.get("threads"),
+        block,
+    )
+
+
+def _mib(value: object) -> float | None:
+    return round(value / (1 << 20), 1) if isinstance(value, (int, float)) else None
