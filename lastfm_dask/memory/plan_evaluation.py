@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BudgetError
+from lastfm_dask.memory.plan_recommending import BLOCK_ARTISTS
 from lastfm_dask.memory.plan_training import (
     MIN_RANGE_NNZ,
     RANGE_NNZ,
@@ -23,8 +24,8 @@ from lastfm_dask.memory.sizes import MIB, format_size
 if TYPE_CHECKING:
     from lastfm_dask.memory.plan_training import Room
 
-SCORES_BYTES = 32 * MIB
-"""Scores of the listeners that are ranked at once, on each thread."""
+BATCH_USERS = 256
+"""Listeners that are ranked at once, on each thread."""
 PRODUCT_NNZ = 1 << 20
 """Similarities that a product of item neighbours may hold, on each thread, unless one artist has more."""
 N_NEIGHBOURS = 200
@@ -37,6 +38,8 @@ _SPLIT_VALUE_BYTES = 64
 _THREAD_BYTES = 8 * MIB
 """What BLAS touches of its buffers and keeps, and a thread's stack and arena."""
 _PRODUCT_VALUE_BYTES = 32
+_SCORE_BYTES = 20
+"""By artist and listener: the score, its negative, and places."""
 _N_METRICS = 7
 
 
@@ -77,11 +80,6 @@ class EvaluationPlan:
     disk_bytes: int
     """What the temporary files take at most."""
     allowed_bytes: int
-
-
-def scores_rows(n_artists: int) -> int:
-    """Return how many listeners are ranked at once on a thread; it depends on nothing else."""
-    return max(1, min(256, SCORES_BYTES // (4 * max(1, n_artists))))
 
 
 def stage_bytes(shape: EvaluationShape, range_nnz: int, held_bytes: int) -> dict[str, int]:
@@ -129,14 +127,16 @@ def _fit_bytes(shape: EvaluationShape, range_nnz: int, base: int) -> int:
 
 
 def _rank_thread_bytes(shape: EvaluationShape) -> int:
-    rows = scores_rows(shape.n_artists)
-    history = 24 * min(rows * shape.longest, shape.nnz)
-    scores = 4 * shape.n_artists * rows if shape.factors else 0
+    """Return what a batch holds: its history, what is scored at once (a block of artists, or a product), lists."""
+    history = 24 * min(BATCH_USERS * shape.longest, shape.nnz)
+    scores = _SCORE_BYTES * BATCH_USERS * min(BLOCK_ARTISTS, shape.n_artists) if shape.factors else 0
+    scores += 4 * shape.factors * (min(BLOCK_ARTISTS, shape.n_artists) + 4 * BATCH_USERS)
     product = 0
     if shape.neighbours:
-        product = _PRODUCT_VALUE_BYTES * (min(PRODUCT_NNZ, rows * shape.n_artists) + shape.n_artists)
-    lists = rows * (32 * (shape.k + shape.longest) + 8 * shape.factors)
-    return max(scores, product) + history + lists + 16 * shape.factors**2
+        product = _PRODUCT_VALUE_BYTES * (min(PRODUCT_NNZ, BATCH_USERS * shape.n_artists) + shape.n_artists)
+    lists = 64 * BATCH_USERS * (shape.k + shape.longest)
+    equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest)
+    return max(scores, product) + history + lists + equations
 
 
 def _measure_bytes(shape: EvaluationShape) -> int:

@@ -1,18 +1,20 @@
 """What can be evaluated: implicit's ALS with any settings, popularity, and item neighbours.
 
-A candidate is a recipe: fitted on the training part of a split it becomes a ranker, which gives lists. The lists of
-ALS come from implicit's own search, in batches whose size depends on the number of artists alone.
+A candidate is a recipe: fitted on the training part of a split it becomes a ranker, which gives lists. ALS is trained,
+ranked and folded in by the very functions that make and ask a model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lastfm_dask.recommender.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.recommender.fold_in import NormalEquations
+from lastfm_dask.recommender.ranking import Ranking, Taken
 from lastfm_dask.recommender.weighting import Weigher
 
 if TYPE_CHECKING:
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = "neighbours"
 POPULARITY = "popularity"
-
-_NO_SCORE = -1e38
-"""implicit pads a list that ends early with scores below this."""
 
 
 def _silent(done: int, total: int) -> None:
@@ -118,54 +117,50 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
         threads=run.threads,
         after_iteration=after_iteration,
     )
+    gram, norms = fitting.item_statistics(item_factors)
+    ranking = Ranking.of(item_factors, norms)
     if not split.folds_in:
-        return AlsRanker(user_factors, item_factors, None)
-    model = fitting.make_model(settings, threads=1)
-    model.user_factors, model.item_factors = user_factors, item_factors
-    with threadpool_limits(1, "blas"):
-        _ = model.YtY  # made once, before threads ask for it
+        return AlsRanker(user_factors, ranking, None)
     # Only bm25 asks for statistics: those of the training part, as `prepare` counted them.
     weigher = Weigher(settings, lambda: cast("Totals", prepared.totals))
-    return AlsRanker(user_factors, item_factors, FoldIn(model, weigher))
+    return AlsRanker(user_factors, ranking, FoldIn(ranking.factors, gram, weigher))
 
 
 @dataclass(frozen=True, slots=True)
 class FoldIn:
     """Gives listeners that the model never saw their vectors, from what they have played."""
 
-    model: Any
-    """implicit's, on one thread; its Gram matrix made."""
+    item_factors: npt.NDArray[np.float32]
+    gram: npt.NDArray[np.float64]
+    """Of the artists' factors."""
     weigher: Weigher
 
-    def vectors(self, history: csr_matrix) -> npt.NDArray[np.float32]:
-        """Return the exact least-squares solution for each row of plays, float32, shape (n_rows, factors).
+    def vectors(self, history: csr_matrix) -> npt.NDArray[np.float64]:
+        """Return the exact least-squares solution for each row of plays, shape (n_rows, factors).
 
-        Hu, Koren, Volinsky 2008, eq. 4, by Cholesky's factorization.
+        Hu, Koren, Volinsky 2008, eq. 4.
         """
-        confidence = history.copy()
-        confidence.data = self.weigher.confidence(history.indptr, history.indices, history.data)
-        vectors: npt.NDArray[np.float32] = self.model.recalculate_user(
-            np.arange(history.shape[0]), confidence
-        )
+        confidence = self.weigher.confidence(history.indptr, history.indices, history.data)
+        vectors = np.empty((history.shape[0], self.gram.shape[0]))
+        for row, (start, stop) in enumerate(pairwise(history.indptr.tolist())):
+            rows = self.item_factors[history.indices[start:stop]]
+            regularization = self.weigher.settings.regularization
+            vectors[row] = NormalEquations.of(
+                self.gram, rows, confidence[start:stop], regularization
+            ).vector()
         return vectors
 
 
 @dataclass(frozen=True, slots=True)
 class AlsRanker:
-    """Ranks artists by the dot product of their factors with a listener's."""
+    """Ranks artists by the dot product of their factors with a listener's, as a model's answers are ranked."""
 
     user_factors: npt.NDArray[np.float32]
-    item_factors: npt.NDArray[np.float32]
+    ranking: Ranking
     fold_in: FoldIn | None
     """Where listeners are answered from their history alone."""
 
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
-        from implicit.cpu.topk import topk
-
         vectors = self.user_factors[users] if self.fold_in is None else self.fold_in.vectors(history)
-        n = min(k, len(self.item_factors))
-        found, scores = topk(self.item_factors, vectors, n, filter_query_items=history, num_threads=1)
-        items = np.full((len(vectors), k), -1, dtype=np.int32)
-        items[:, :n] = np.where(scores > _NO_SCORE, found, -1)
-        return items
+        return self.ranking.best(vectors, k, Taken(history.indptr, history.indices)).items

@@ -125,8 +125,6 @@ def plan_for(
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     if factors:
         # Imported before anything is planned, so that it counts as reserved.
-        import implicit.cpu.topk  # noqa: F401
-
         import lastfm_dask.recommender.fitting  # noqa: F401
     lengths = np.diff(user_items.indptr)
     n_users, n_artists = user_items.shape

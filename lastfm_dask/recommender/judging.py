@@ -1,7 +1,7 @@
 """One model after the other, fitted on a split's training part and judged on what was held out.
 
 Settings, the run, and a model's figures stand here; planning and the whole of an evaluation are `evaluation`'s
-business. Batches have one size whatever the threads are, so that figures do not depend on them.
+business.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.allocator import trim
-from lastfm_dask.memory.plan_evaluation import scores_rows
+from lastfm_dask.memory.plan_evaluation import BATCH_USERS
 from lastfm_dask.recommender.candidates import FitRun
 from lastfm_dask.recommender.metrics import measure
 from lastfm_dask.recommender.splits import Split, SplitSettings
@@ -214,19 +214,18 @@ def rank_users(
         Told how many lists are done, and of how many.
     """
     items = np.full((len(users), k), -1, dtype=np.int32)
-    n_batch = scores_rows(history.shape[1])
     n_done = 0
 
     def work(start: int) -> None:
-        batch = users[start : start + n_batch]
+        batch = users[start : start + BATCH_USERS]
         items[start : start + len(batch)] = ranker.rank(batch, history[batch], k)
 
     def told(start: int) -> None:
         nonlocal n_done
-        n_done += min(n_batch, len(users) - start)
+        n_done += min(BATCH_USERS, len(users) - start)
         if progress:
             progress(n_done, len(users))
 
     with threadpool_limits(1, "blas"):
-        for_each(work, range(0, len(users), n_batch), threads, told)
+        for_each(work, range(0, len(users), BATCH_USERS), threads, told)
     return items

@@ -1,0 +1,72 @@
+"""Popularity and item neighbours against dense arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from making import random_plays
+
+from lastfm_dask.recommender import baselines
+from lastfm_dask.recommender.baselines import fit_neighbours, fit_popularity
+
+PLAYS = random_plays(n_users=70, n_artists=45, per_user=6, seed=5)
+USERS = np.arange(PLAYS.shape[0])
+
+
+def cosines(n_neighbours):
+    """Return the cosine of each two artists' ln(1 + plays), but for the nearest `n_neighbours` zero, dense."""
+    columns = np.log1p(PLAYS.toarray().astype(np.float64))
+    columns /= np.linalg.norm(columns, axis=0)
+    similar = columns.T @ columns
+    np.fill_diagonal(similar, 0)
+    for row in similar:
+        row[np.argsort(-row, kind="stable")[n_neighbours:]] = 0
+    return similar
+
+
+def test_popularity_is_by_listeners_and_leaves_out_what_is_known():
+    listeners = np.bincount(PLAYS.indices, minlength=PLAYS.shape[1])
+    order = np.argsort(-listeners, kind="stable").tolist()
+    items = fit_popularity(PLAYS).rank(USERS, PLAYS, 10)
+    for row, found in enumerate(items.tolist()):
+        known = set(PLAYS[row].indices.tolist())
+        assert found == [artist for artist in order if artist not in known][:10]
+
+
+def test_a_list_ends_where_there_are_no_more_artists():
+    items = fit_popularity(PLAYS).rank(USERS, PLAYS, 60)
+    assert np.array_equal((items >= 0).sum(axis=1), PLAYS.shape[1] - np.diff(PLAYS.indptr))
+
+
+@pytest.mark.parametrize("n_neighbours", [3, 200])
+def test_similarities_are_the_cosines_of_log_plays(tmp_path, n_neighbours):
+    found = fit_neighbours(PLAYS, tmp_path, n_neighbours=n_neighbours)
+    expected = cosines(n_neighbours)
+    np.testing.assert_allclose(found.similarities.toarray(), expected, atol=2e-6)
+
+
+def test_neighbours_list_the_highest_sums(tmp_path):
+    found = fit_neighbours(PLAYS, tmp_path, n_neighbours=10).rank(USERS, PLAYS, 8)
+    scores = np.log1p(PLAYS.toarray().astype(np.float64)) @ cosines(10)
+    scores[PLAYS.nonzero()] = 0
+    for row, items in enumerate(found):
+        listed = items[items >= 0]
+        best = -np.sort(-scores[row])[:8]
+        np.testing.assert_allclose(scores[row][listed], best[best > 1e-9], atol=1e-5)
+
+
+def test_neighbours_depend_on_neither_blocks_nor_threads(tmp_path, monkeypatch):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "blocks").mkdir()
+    whole = fit_neighbours(PLAYS, tmp_path / "whole")
+    monkeypatch.setattr(baselines, "PRODUCT_NNZ", 50)
+    blocks = fit_neighbours(PLAYS, tmp_path / "blocks", threads=3, range_nnz=64)
+    assert np.array_equal(whole.similarities.data, blocks.similarities.data)
+    assert np.array_equal(whole.similarities.indices, blocks.similarities.indices)
+    assert np.array_equal(whole.rank(USERS, PLAYS, 10), blocks.rank(USERS, PLAYS, 10))
+
+
+def test_ties_go_to_the_artist_who_came_first():
+    indices, scores = baselines.nearest(np.array([5, 3, 9, 1]), np.array([0.5, 0.5, 0.9, 0.5]), 3)
+    assert indices.tolist() == [9, 1, 3]
+    assert scores.tolist() == [0.9, 0.5, 0.5]

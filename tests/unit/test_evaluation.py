@@ -1,0 +1,121 @@
+"""An evaluation as a whole: planned, the same on any threads, clean behind itself."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from making import random_plays
+
+from lastfm_dask.errors import BadInputError, BudgetError
+from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation, temporary_bytes
+from lastfm_dask.memory.plan_training import MIN_RANGE_NNZ, RANGE_NNZ, Room
+from lastfm_dask.recommender import candidates, judging
+from lastfm_dask.recommender.evaluation import evaluate
+from lastfm_dask.recommender.judging import EvaluationRun, EvaluationSettings, choose_users, rank_users
+from lastfm_dask.recommender.settings import TrainSettings
+from lastfm_dask.recommender.splits import SplitSettings, make_split
+
+PLAYS = random_plays(n_users=150, n_artists=80, per_user=10, seed=1)
+SMALL = TrainSettings(factors=8, regularization=3.0, iterations=3)
+ALL = [candidates.als("small", SMALL), candidates.popularity(), candidates.neighbours()]
+SHAPE = EvaluationShape(
+    n_users=359_000,
+    n_artists=292_000,
+    nnz=17_500_000,
+    longest=200,
+    n_judged=10_000,
+    n_held_out=3_500_000,
+    k=10,
+    n_ks=1,
+    factors=128,
+    neighbours=True,
+    threads=8,
+)
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("method", ["random", "leave-k-out", "new-listeners"])
+def test_figures_do_not_depend_on_threads(tmp_path, monkeypatch, method):
+    monkeypatch.setattr(judging, "BATCH_USERS", 16)
+    settings = EvaluationSettings(SplitSettings(method), ks=(5, 10), n_resamples=20)
+    one, three = (evaluate(PLAYS, ALL, settings, EvaluationRun(threads=n, folder=tmp_path)) for n in (1, 3))
+    assert one.split == three.split
+    assert [model.metrics for model in one.models] == [model.metrics for model in three.models]
+    assert all(model.metrics["ndcg@10"].value > 0 for model in one.models)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_stage_has_a_receipt_and_progress_comes_to_its_end(tmp_path):
+    told = {}
+    run = EvaluationRun(folder=tmp_path, progress=lambda what, done, total: told.update({what: done / total}))
+    found = evaluate(PLAYS, ALL, EvaluationSettings(n_resamples=0), run)
+    steps = [f"{step} {one.name}" for one in ALL for step in ("fit", "rank", "measure")]
+    assert [stage["stage"] for stage in found.stages] == ["split", *steps]
+    assert all(told[what] == 1 for what in ("split", "fit small", "rank small", "rank popularity"))
+    assert json.loads(json.dumps(found.to_dict()))["models"][0]["name"] == "small"
+
+
+def test_too_little_memory_is_refused_before_any_work(tmp_path):
+    run = EvaluationRun(memory_bytes=1 << 20, folder=tmp_path, progress=lambda *told: pytest.fail(str(told)))
+    with pytest.raises(BudgetError) as caught:
+        evaluate(PLAYS, ALL, None, run)
+    assert caught.value.smallest_bytes == caught.value.projected_bytes > caught.value.allowed_bytes
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sample_of_listeners_is_drawn_by_the_seed(tmp_path):
+    split = make_split(PLAYS, SplitSettings(), tmp_path)
+    everybody, _ = choose_users(split, EvaluationSettings(n_users=None))
+    some, _ = choose_users(split, EvaluationSettings(n_users=30))
+    again, _ = choose_users(split, EvaluationSettings(n_users=30))
+    assert len(some) == 30
+    assert np.array_equal(some, again)
+    assert set(some) < set(everybody)
+    assert (np.diff(split.held_out.indptr)[everybody] > 0).all()
+    assert (np.diff(split.train.indptr)[everybody] > 0).all()
+
+
+def test_an_error_in_one_batch_ends_the_ranking():
+    class Failing:
+        def rank(self, *given):
+            msg = "no list"
+            raise RuntimeError(msg)
+
+    with pytest.raises(RuntimeError, match="no list"):
+        rank_users(Failing(), PLAYS, np.arange(150), 10, threads=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [({"ks": ()}, "k is missing"), ({"ks": (0,)}, "k is 0"), ({"n_users": 0}, "0 lis")]
+)
+def test_settings_that_can_not_be_are_refused(change, word):
+    with pytest.raises(BadInputError, match=word):
+        EvaluationSettings(**change)
+
+
+def test_a_plan_gives_up_pace_before_work():
+    plenty = plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, 64 * GIB))
+    assert (plenty.threads, plenty.range_nnz) == (8, RANGE_NNZ)
+    stages = (plenty.split_bytes, plenty.fit_bytes, plenty.rank_bytes, plenty.measure_bytes)
+    less = plan_evaluation(SHAPE, Room(50_000_000, max(stages) - 1, 64 * GIB))
+    assert less.range_nnz < RANGE_NNZ or less.threads < 8
+    with pytest.raises(BudgetError) as caught:
+        plan_evaluation(SHAPE, Room(50_000_000, 60_000_000, 64 * GIB))
+    smallest = caught.value.smallest_bytes
+    least = plan_evaluation(SHAPE, Room(50_000_000, smallest, 64 * GIB))
+    assert (least.threads, least.range_nnz) == (1, MIN_RANGE_NNZ)
+    with pytest.raises(BudgetError):
+        plan_evaluation(SHAPE, Room(50_000_000, smallest - 1, 64 * GIB))
+
+
+def test_files_count_against_the_disk_or_the_memory_they_live_in():
+    needed = temporary_bytes(SHAPE)
+    with pytest.raises(BudgetError, match="--scratch"):
+        plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, needed - 1))
+    on_disk, in_memory = (
+        plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, needed, disk_is_memory=lives))
+        for lives in (False, True)
+    )
+    assert in_memory.split_bytes - on_disk.split_bytes == needed
