@@ -7,9 +7,10 @@ when workers die, is `run`'s business; what is asked of workers is `preflight`'s
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import warnings
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -200,10 +201,11 @@ def connected(address: str | None, scheduler_file: str | Path | None) -> Iterato
     if address is None and not Path(str(scheduler_file)).is_file():
         msg = f"the scheduler file {scheduler_file} does not exist: start `dask scheduler --scheduler-file` first"
         raise ClusterError(msg, path=str(scheduler_file))
-    target: dict[str, Any] = {"address": address} if address else {"scheduler_file": str(scheduler_file)}
     with _quiet():
         try:
-            client = _client(target)
+            client = _client(
+                address or json.loads(Path(str(scheduler_file)).read_text(encoding="utf-8"))["address"]
+            )
         except Exception as error:
             msg = (
                 f"could not connect to the Dask scheduler at {where}: {type(error).__name__}: {error}. Check that it "
@@ -218,13 +220,24 @@ def connected(address: str | None, scheduler_file: str | Path | None) -> Iterato
                 client.close(timeout=_CLOSE_TIMEOUT_S)  # type: ignore[no-untyped-call]
 
 
-def _client(target: dict[str, Any]) -> Client:
+def _client(address: str) -> Client:
     with warnings.catch_warnings():
         # Dask's warning about versions is our preflight's business, which knows the workers too.
         warnings.simplefilter("ignore")
         from distributed import Client
 
-        return Client(**target, set_as_default=False, name="lastfm_dask")  # type: ignore[no-untyped-call]
+        # A client whose first connection fails is cleaned up late and loudly: it is made where one has worked.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(asyncio.run, _try_to_connect(address)).result()
+        return Client(address, set_as_default=False, name="lastfm_dask")  # type: ignore[no-untyped-call]
+
+
+async def _try_to_connect(address: str) -> None:
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    comm = await connect(address, **Security().get_connection_args("client"))  # type: ignore[no-untyped-call]
+    await comm.close()
 
 
 @contextmanager
