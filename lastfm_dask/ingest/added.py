@@ -31,7 +31,9 @@ def refuse_incomplete(user: str | None, likes: Sequence[str]) -> None:
         raise BadInputError(msg)
 
 
-def added_rows(user: str, likes: Sequence[str], users: Names, artists: Names, *, keep_case: bool) -> pa.RecordBatch:
+def added_rows(
+    user: str, likes: Sequence[str], users: Names, artists: Names, *, keep_case: bool
+) -> pa.RecordBatch:
     """Return a new listener's rows as an encoded block.
 
     Raises

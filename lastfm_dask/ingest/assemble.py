@@ -247,7 +247,8 @@ def _medians(
         ordered = keys & np.uint64(MAX_PLAYS)
     below = bounds[:-1] + (np.diff(bounds) - 1) // 2
     above = bounds[:-1] + np.diff(bounds) // 2
-    return (ordered[below].astype(np.float64) + ordered[above].astype(np.float64)) / 2
+    medians: npt.NDArray[np.float64] = (ordered[below].astype(np.float64) + ordered[above]) / 2
+    return medians
 
 
 def _close_gaps(csr: _Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingest.rejects import RejectsWriter
     from lastfm_dask.ingest.spool import Spool
 
+
 @dataclass(slots=True)
 class Index:
     """What the index stage found: names, counts, and where the maps from local to global ids lie."""
@@ -44,7 +45,9 @@ class Index:
     n_lines: dict[int, int] = field(default_factory=dict)
     """Lines by file, a header among them."""
 
-    def blocks(self, spool: Spool) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    def blocks(
+        self, spool: Spool
+    ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
         """Return each encoded block with its users' and its artists' global ids, in file order."""
         import numpy as np
 

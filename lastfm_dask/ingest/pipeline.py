@@ -11,6 +11,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lastfm_dask.dataset import layout
@@ -34,25 +35,34 @@ if TYPE_CHECKING:
     from lastfm_dask.memory.meter import Meter
 
 
-class Watcher(Protocol):
-    """Who is told of the plan and of progress. Called from the thread of ingest, `advance` from any."""
+class Progress(Protocol):
+    """Called with the stage, how much of it is done, and how much there is; from any thread, one at a time."""
 
-    def planned(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int) -> None:
-        """Show what was planned, before work."""
-
-    def begin(self, stage: str, total: int) -> None:
-        """Show that a stage of `total` steps begins."""
-
-    def advance(self, steps: int) -> None:
-        """Show that steps of the stage are done."""
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Show it."""
 
 
-class _Nobody:
-    def planned(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int) -> None: ...
+class Planned(Protocol):
+    """Called before work with the plan, what is allowed, and how many blocks an earlier run left."""
 
-    def begin(self, stage: str, total: int) -> None: ...
+    def __call__(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int, /) -> None:
+        """Show it."""
 
-    def advance(self, steps: int) -> None: ...
+
+class _Counter:
+    """Adds up the steps of one stage, which threads report."""
+
+    def __init__(self, progress: Progress | None, stage: str, total: int) -> None:
+        self._progress, self._stage, self._total = progress, stage, total
+        self._done = 0
+        self._lock = Lock()
+        self(0)
+
+    def __call__(self, steps: int) -> None:
+        if self._progress is not None:
+            with self._lock:
+                self._done = min(self._done + steps, self._total)
+                self._progress(self._stage, self._done, self._total)
 
 
 @dataclass(slots=True)
@@ -65,7 +75,11 @@ class _Run:
     resources: Resources
     plan: IngestPlan
     allowed: limits.Allowed
-    watcher: Watcher
+    progress: Progress | None
+
+    def count(self, stage: str, total: int) -> _Counter:
+        """Return what the stage tells of its steps."""
+        return _Counter(self.progress, stage, total)
 
     @property
     def paths(self) -> list[str]:
@@ -78,7 +92,8 @@ def ingest(
     options: IngestOptions | None = None,
     *,
     resources: Resources | None = None,
-    watcher: Watcher | None = None,
+    planned: Planned | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Read a listening log and publish a dataset directory: mappings, statistics, one CSR matrix.
 
@@ -92,8 +107,10 @@ def ingest(
         What is read, and how strictly.
     resources : Resources, optional
         How much of the machine, or which cluster, is used.
-    watcher : Watcher, optional
-        Is told of the plan and of progress.
+    planned : callable, optional
+        Called before work with the plan, what is allowed, and how many blocks an earlier run left to resume.
+    progress : callable, optional
+        Called with the stage, how much of it is done, and how much there is.
 
     Returns
     -------
@@ -125,10 +142,10 @@ def ingest(
     files, schema = sources.find(patterns), options.schema.schema()
     _check_options(options, schema, files, resources)
     plan, allowed = plan_source(files, schema, resources, output.parent)
-    run = _Run(files, schema, options, resources, plan, allowed, watcher or _Nobody())
+    run = _Run(files, schema, options, resources, plan, allowed, progress)
     with work_directory(output, plan.disk_bytes) as work:
         try:
-            _ingest_in(work, run)
+            _ingest_in(work, run, planned)
         except (BadInputError, UnknownNameError):
             shutil.rmtree(work.path, ignore_errors=True)
             raise
@@ -190,7 +207,7 @@ def _import_libraries() -> None:
     import pyarrow.parquet  # noqa: F401
 
 
-def _ingest_in(work: WorkDirectory, run: _Run) -> None:
+def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
     from lastfm_dask.ingest.spool import Spool
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.meter import Meter, receipts_document
@@ -199,7 +216,8 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
     pool = allocator.use()
     limits.limit_native_threads(pace.threads)
     spool = Spool(work.spool, _spool_key(run))
-    run.watcher.planned(run.plan, run.allowed, spool.resumed)
+    if planned is not None:
+        planned(run.plan, run.allowed, spool.resumed)
     output = work.fresh_output()
     with Meter() as meter:
         n_blocks, workers = _scan(run, spool, meter)
@@ -212,9 +230,11 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
         content = _summarize(run, found, assembled, output, meter)
         allocator.release()
         with _stage(run, meter, "publish", pace.threads):
-            run.watcher.begin("publish", 1)
-            sealed = seal(output, [name for name in layout.DATASET.files if name != layout.RECEIPTS], pace.threads)
-            run.watcher.advance(1)
+            count = run.count("publish", 1)
+            sealed = seal(
+                output, [name for name in layout.DATASET.files if name != layout.RECEIPTS], pace.threads
+            )
+            count(1)
     document = receipts_document(
         meter.receipts, run.allowed, allocator=pool, threads=pace.threads, workers=workers
     )
@@ -261,8 +281,8 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
         ) as engine,
         _stage(run, meter, "scan", pace.threads) as stage,
     ):
-        run.watcher.begin("scan", sum(file.size_bytes for file in run.files))
-        n_blocks = scan(run.files, run.schema, pace.block_bytes, engine, spool, run.watcher.advance)
+        count = run.count("scan", run.plan.source.source_bytes)
+        n_blocks = scan(run.files, run.schema, pace.block_bytes, engine, spool, count)
         stage.written_bytes = spool.written_bytes()
         stage.details = {"n_blocks": n_blocks, "resumed_blocks": spool.resumed}
         workers = {use.address: asdict(use) for use in engine.workers.values()} if engine.on_cluster else None
@@ -277,7 +297,6 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
 
     options, schema = run.options, run.schema
     with _stage(run, meter, "index") as stage, RejectsWriter(output / layout.REJECTS, run.paths) as rejects:
-        run.watcher.begin("index", n_blocks)
         found = index(
             spool,
             n_blocks,
@@ -285,7 +304,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             rejects,
             batch_names=run.plan.pace.batch_names,
             with_mbid=schema.with_mbid,
-            progress=run.watcher.advance,
+            progress=run.count("index", n_blocks),
         )
         _refuse_rejects(found, rejects, options.max_rejects, run.paths)
         if options.artist_names is not None:
@@ -324,14 +343,13 @@ def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter)
     pace = run.plan.pace
     with _stage(run, meter, "assemble", pace.threads) as stage:
         stage.rows = int(found.users.rows.sum())
-        run.watcher.begin("assemble", 2 * stage.rows)
         return assemble(
             found,
             spool,
             output,
             chunk_rows=pace.chunk_rows,
             threads=pace.threads,
-            progress=run.watcher.advance,
+            progress=run.count("assemble", 2 * stage.rows),
         )
 
 
@@ -340,13 +358,17 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
     from lastfm_dask.ingest.summarize import dataset_statistics, reconcile, write_tables
 
     with _stage(run, meter, "summarize") as stage:
-        run.watcher.begin("summarize", 1)
+        count = run.count("summarize", 1)
         write_tables(found, assembled, output)
         stage.rows = len(found.users) + len(found.artists)
         files = [
             {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in run.files
         ]
-        settings = {**asdict(run.schema), "columns": list(run.schema.columns), "format": run.options.schema.format}
+        settings = {
+            **asdict(run.schema),
+            "columns": list(run.schema.columns),
+            "format": run.options.schema.format,
+        }
         content = {
             "source": {"files": files},
             "settings": settings,
@@ -354,5 +376,5 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
             "reconciliation": reconcile(found, assembled, run.paths),
             "allowed_bytes": run.allowed.bytes,
         }
-        run.watcher.advance(1)
+        count(1)
     return content

@@ -73,7 +73,9 @@ def scan(
         blocks,
         sink,
         key=lambda block: f"{spool.fingerprint}-{block.number}",
-        label=lambda block: f"block {block.number} (bytes {block.start} to {block.end} of {paths[block.file]})",
+        label=lambda block: (
+            f"block {block.number} (bytes {block.start} to {block.end} of {paths[block.file]})"
+        ),
     )
     return n_blocks
 

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
     from lastfm_dask.ingest.assemble import Assembled
     from lastfm_dask.ingest.index import Index
+    from lastfm_dask.ingest.mbids import Mbids
     from lastfm_dask.ingest.names import Names
 
-PUBLISHED = {"lines": 17_559_530, "users": 359_347, "artists_with_mbid": 186_642, "artists_without_mbid": 107_373}
+PUBLISHED = {
+    "lines": 17_559_530,
+    "users": 359_347,
+    "artists_with_mbid": 186_642,
+    "artists_without_mbid": 107_373,
+}
 """What the README of the log as published says of it."""
 
 _TABLE_ROWS = 1 << 16
@@ -105,7 +111,7 @@ def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str,
         "lines": {files[file]: n for file, n in sorted(found.n_lines.items())},
     }
     if found.mbids is not None:
-        result |= _several_mbids(found)
+        result |= _several_mbids(found, found.mbids)
     if sum(found.n_lines.values()) == PUBLISHED["lines"]:
         result["published"] = _against_published(found, n_odd)
     return result
@@ -127,13 +133,12 @@ def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
     return odd, n_odd
 
 
-def _several_mbids(found: Index) -> dict[str, Any]:
+def _several_mbids(found: Index, mbids: Mbids) -> dict[str, Any]:
     """Return how many artists have several MBIDs, and those with the most."""
     import numpy as np
     import pyarrow as pa
 
-    assert found.mbids is not None  # noqa: S101 - the caller has looked
-    _, n_mbids = found.mbids.most_frequent(len(found.artists))
+    _, n_mbids = mbids.most_frequent(len(found.artists))
     most = np.argsort(-n_mbids, kind="stable")[:_SHOWN]
     most = most[n_mbids[most] > 1]
     names = found.artists.array.take(pa.array(most)).to_pylist()
@@ -156,7 +161,12 @@ def _against_published(found: Index, n_odd: int) -> list[dict[str, Any]]:
     n_rejected = found.rows_read - found.rows_kept
     rows = [
         ("lines", PUBLISHED["lines"], found.rows_read, ""),
-        ("rows kept", PUBLISHED["lines"], found.rows_kept, f"{n_rejected} rows were rejected: see rejects.tsv"),
+        (
+            "rows kept",
+            PUBLISHED["lines"],
+            found.rows_kept,
+            f"{n_rejected} rows were rejected: see rejects.tsv",
+        ),
         ("users", PUBLISHED["users"], n_users, why_users),
         (
             "artists",

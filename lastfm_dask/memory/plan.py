@@ -7,11 +7,15 @@ lives in memory. The factors below were measured; tests hold measured <= project
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
+
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.memory.sizes import MIB, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 BLOCK_BYTES = 16 * MIB
 SMALL_BLOCK_BYTES = 2 * MIB
@@ -105,6 +109,8 @@ class IngestPlan:
     disk_bytes: int
     """What the work directory takes at most; the dataset is a part of it."""
     source: SourceShape
+    allocator: str = "system"
+    """Arrow's pool in the stages: the C library's, where that is glibc."""
 
     @property
     def window(self) -> int:
@@ -186,12 +192,15 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     """Return the bytes on disk: encoded rows and names, maps, the matrix, and the tables."""
     n_blocks = max(1, -(-source.source_bytes // block_bytes))
     n_block_rows = -(-source.n_rows // n_blocks)
-    # A block's names are at most its rows, and at most all names.
-    n_names = n_blocks * min(n_block_rows, source.n_users + source.n_artists)
-    encoded = 12 * source.n_rows + n_names * (20 + source.artist_bytes) + 4096 * n_blocks
-    tables = _names_bytes(source.n_users, source.user_bytes) + _names_bytes(source.n_artists, source.artist_bytes)
-    mbids = 36 * n_names if source.with_mbid else 0
-    return encoded + mbids + 8 * source.n_rows + tables
+    # Users come in runs; distinct artists grow with about the root of the rows. Twice that, and never above the rows.
+    n_block_users = min(n_block_rows, source.n_users, 2 * -(-source.n_users // n_blocks))
+    n_block_artists = min(n_block_rows, source.n_artists, int(2 * source.n_artists / n_blocks**0.5) + 1)
+    block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
+    mbids = 80 * n_block_artists if source.with_mbid else 0
+    tables = _names_bytes(source.n_users, source.user_bytes) + _names_bytes(
+        source.n_artists, source.artist_bytes
+    )
+    return n_blocks * (block + mbids) + (8 + 8) * source.n_rows + tables
 
 
 def _rungs(pod: Pod, threads: int | None, block_bytes: int | None) -> Iterator[Pace]:
@@ -262,7 +271,11 @@ def plan_ingest(
             f" {format_size(needed)} ({needed} bytes) are needed: make room, or choose an output elsewhere"
         )
         raise BudgetError(
-            msg, stage="scan", projected_bytes=needed, allowed_bytes=pod.free_disk_bytes, smallest_bytes=needed
+            msg,
+            stage="scan",
+            projected_bytes=needed,
+            allowed_bytes=pod.free_disk_bytes,
+            smallest_bytes=needed,
         )
     return IngestPlan(pace, stages, needed, source)
 

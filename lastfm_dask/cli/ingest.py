@@ -1,0 +1,94 @@
+"""`lastfm-dask ingest`: read a listening log into a dataset."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli import ingesting
+from lastfm_dask.cli.options import PATH, compute_options, json_option
+from lastfm_dask.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.memory.limits import Allowed
+    from lastfm_dask.memory.plan import IngestPlan
+
+
+@click.command("ingest")
+@click.argument("source", nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, required=True, help="The dataset directory to make.")
+@ingesting.ingest_options
+@compute_options
+@json_option
+def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any) -> None:
+    """Read SOURCE, a listening log, into a dataset: mappings, statistics, one CSR matrix.
+
+    SOURCE is a file, several, or a glob; plain, .gz, .bz2, .zst, or the .tar.gz as published; local or an address
+    such as s3://bucket/key. No row is lost without a record: rejects.tsv in the dataset holds those that were not
+    kept, and why.
+    """
+    from lastfm_dask.cli.output import echo_json
+
+    dataset = run_ingest(source, output, options, quiet=as_json)
+    if as_json:
+        echo_json(dataset_json(dataset))
+    else:
+        show_dataset(dataset)
+        click.echo(f"{output} written")
+
+
+def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any], *, quiet: bool) -> Dataset:
+    """Ingest with the plan shown first, unless quiet, and with progress where somebody watches."""
+    from lastfm_dask.ingest.pipeline import ingest
+
+    def planned(plan: IngestPlan, allowed: Allowed, resumed_blocks: int) -> None:
+        if not quiet:
+            ingesting.echo_plan(plan, allowed)
+            if resumed_blocks:
+                click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run")
+
+    with shown_progress() as progress:
+        return ingest(
+            source,
+            output,
+            ingesting.ingest_options_of(options),
+            resources=ingesting.resources_of(options),
+            planned=planned,
+            progress=progress,
+        )
+
+
+def dataset_json(dataset: Dataset) -> dict[str, Any]:
+    """Return what `ingest --json` prints: the statistics, what was allowed, the stages, the reconciliation."""
+    from lastfm_dask.memory.meter import stages_json
+
+    receipts = _receipts(dataset)
+    return {
+        "dataset": str(dataset.path),
+        "fingerprint": dataset.fingerprint,
+        **dataset.statistics,
+        "allowed_bytes": receipts["allowed_bytes"],
+        "stages": stages_json(receipts["stages"]),
+        "reconciliation": dataset.manifest.content["reconciliation"],
+    }
+
+
+def show_dataset(dataset: Dataset) -> None:
+    """Print what an ingest found and took."""
+    from lastfm_dask.cli import summary
+
+    summary.print_statistics(dataset.statistics)
+    summary.print_reconciliation(dataset.manifest.content["reconciliation"])
+    summary.print_stages(_receipts(dataset)["stages"])
+
+
+def _receipts(dataset: Dataset) -> dict[str, Any]:
+    from lastfm_dask.dataset import layout
+
+    text = (dataset.path / layout.RECEIPTS).read_text(encoding="utf-8")
+    return json.loads(text)  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""What `ingest`, `run` and `plan` share: the options that say how a source is read, and the plan shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from lastfm_dask.cli.options import PATH, like_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lastfm_dask.ingest.options import IngestOptions, Resources
+    from lastfm_dask.interactions.schema import SchemaOptions
+    from lastfm_dask.memory.limits import Allowed
+    from lastfm_dask.memory.plan import IngestPlan
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def schema_options(function: F) -> F:
+    """Add the options that say what the fields of a source's lines are; `schema_of` reads them."""
+    for option in reversed(
+        (
+            click.option(
+                "--format", default="lastfm-360k", show_default=True, help="lastfm-360k or hetrec-2k."
+            ),
+            click.option(
+                "--columns",
+                metavar="ROLES",
+                help="Roles of the fields, in order: user, mbid, artist, plays, or - for one that is not read.",
+            ),
+            click.option("--delimiter", metavar="CHAR", help=r"The character between fields; \t is a tab."),
+            click.option(
+                "--header/--no-header", default=None, help="Whether the first line names the columns."
+            ),
+            click.option("--keep-case", is_flag=True, help="Keep artist names as written; else lower case."),
+            click.option(
+                "--with-mbid", is_flag=True, help="Read MBIDs, and keep each artist's most frequent."
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def ingest_options(function: F) -> F:
+    """Add the options of reading a source into a dataset; `ingest_options_of` reads them."""
+    for option in reversed(
+        (
+            click.option("--artist-names", type=PATH, help="Show the names that this file gives artist ids."),
+            click.option("--strict", is_flag=True, help="End with exit code 3 at any rejected row."),
+            click.option("--max-rejects", type=click.IntRange(0), help="End where more rows are rejected."),
+            click.option(
+                "--add-user", metavar="ID", help="Append a listener, whose favourites --like names."
+            ),
+            like_option,
+            click.option(
+                "--stall-timeout",
+                "stall_timeout_s",
+                type=click.FloatRange(min=0, min_open=True),
+                help="Seconds to wait on a cluster that finishes nothing.  [default: 300]",
+            ),
+        )
+    ):
+        function = option(function)
+    return schema_options(function)
+
+
+def schema_of(options: dict[str, Any]) -> SchemaOptions:
+    """Return what `schema_options` asked for."""
+    from lastfm_dask.interactions.schema import SchemaOptions
+
+    columns, delimiter = options["columns"], options["delimiter"]
+    return SchemaOptions(
+        format=options["format"],
+        columns=tuple(role.strip() for role in columns.split(",")) if columns is not None else None,
+        delimiter="\t" if delimiter == r"\t" else delimiter,
+        header=options["header"],
+        keep_case=options["keep_case"],
+        with_mbid=options["with_mbid"],
+    )
+
+
+def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
+    """Return what `ingest_options` asked for."""
+    from lastfm_dask.ingest.options import IngestOptions
+
+    return IngestOptions(
+        schema=schema_of(options),
+        max_rejects=0 if options["strict"] else options["max_rejects"],
+        artist_names=options["artist_names"],
+        add_user=options["add_user"],
+        likes=options["likes"],
+    )
+
+
+def resources_of(options: dict[str, Any]) -> Resources:
+    """Return what `compute_options` asked for."""
+    from lastfm_dask.engine import STALL_TIMEOUT_S
+    from lastfm_dask.ingest.options import Resources
+
+    file = options["scheduler_file"]
+    return Resources(
+        memory_bytes=options["memory_bytes"],
+        threads=options["threads"],
+        block_bytes=options["block_bytes"],
+        scheduler=options["scheduler"],
+        scheduler_file=None if file is None else str(file),
+        stall_timeout_s=options.get("stall_timeout_s") or STALL_TIMEOUT_S,
+    )
+
+
+def plan_json(plan: IngestPlan, allowed: Allowed) -> dict[str, Any]:
+    """Return a plan as JSON."""
+    pace, source = plan.pace, plan.source
+    return {
+        "allowed_bytes": allowed.bytes,
+        "allowed_source": allowed.source,
+        "block_bytes": pace.block_bytes,
+        "threads": pace.threads,
+        "window": plan.window,
+        "allocator": plan.allocator,
+        "disk_bytes": plan.disk_bytes,
+        "stages": [{"stage": stage, "projected_bytes": n} for stage, n in plan.stages.items()],
+        "source": {
+            "source_bytes": source.source_bytes,
+            "rows": source.n_rows,
+            "users": source.n_users,
+            "artists": source.n_artists,
+        },
+    }
+
+
+def echo_plan(plan: IngestPlan, allowed: Allowed) -> None:
+    """Print a plan in four lines."""
+    from lastfm_dask.memory.sizes import format_size
+
+    pace, source = plan.pace, plan.source
+    stages = ", ".join(f"{stage} {format_size(n)}" for stage, n in plan.stages.items())
+    click.echo(
+        f"source    {format_size(source.source_bytes)}: about {source.n_rows:,} rows, {source.n_users:,} users,"
+        f" {source.n_artists:,} artists (estimated from a sample)\n"
+        f"allowed   {format_size(allowed.bytes)} of memory ({allowed.source})\n"
+        f"plan      blocks of {format_size(pace.block_bytes)}, {pace.threads} threads, window {plan.window},"
+        f" allocator {plan.allocator}\n"
+        f"projected {stages}; disk {format_size(plan.disk_bytes)}"
+    )

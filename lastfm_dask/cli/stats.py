@@ -1,0 +1,87 @@
+"""`lastfm-dask stats`: what a dataset holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.dataset.dataset import Dataset
+
+
+@click.command("stats")
+@click.argument("dataset", type=PATH)
+@click.option(
+    "--top", type=click.IntRange(0), default=30, show_default=True, help="How many of the most heard artists."
+)
+@click.option("--user", metavar="ID", help="Show the rows of one user.")
+@json_option
+def command(dataset: Path, top: int, user: str | None, as_json: bool) -> None:
+    """Show what DATASET holds: users, artists, the most heard, artists per user, median plays, the matrix's size.
+
+    Numbers are over the rows that were kept, before rows of the same user and artist are summed.
+    """
+    from lastfm_dask.dataset.dataset import Dataset
+
+    opened = Dataset(dataset)
+    if user is not None:
+        _show_user(opened, user, as_json)
+        return
+    statistics = {**opened.statistics, "top_artists": _top(opened, top)}
+    if as_json:
+        echo_json(statistics)
+        return
+    from lastfm_dask.cli import summary
+
+    summary.print_top_artists(statistics["top_artists"], opened.n_users)
+    summary.print_statistics(statistics)
+
+
+def _top(dataset: Dataset, n: int) -> list[dict[str, Any]]:
+    """Return the most heard artists: from the manifest where it has as many, else from the table."""
+    kept: list[dict[str, Any]] = dataset.statistics["top_artists"]
+    if n <= len(kept) or len(kept) == dataset.n_artists:
+        return kept[:n]
+    import pyarrow.parquet as pq
+
+    from lastfm_dask.dataset import layout
+    from lastfm_dask.dataset.statistics import top_artists
+
+    table = pq.read_table(dataset.path / layout.ARTISTS, columns=["listeners", "plays"])
+    listeners, plays = (table[name].to_numpy() for name in ("listeners", "plays"))
+    return top_artists(listeners, plays, dataset.artists.names, n)
+
+
+def _show_user(dataset: Dataset, user: str, as_json: bool) -> None:
+    """Print one user's rows, the most played artist first."""
+    rows = user_rows(dataset, user)
+    if as_json:
+        echo_json(rows)
+        return
+    title = f"user {user}, row {rows['index']} of the matrix: {len(rows['rows'])} artists"
+    print_table(
+        title, ("artist", "column", "plays"), [(r["artist"], r["index"], r["plays"]) for r in rows["rows"]]
+    )
+
+
+def user_rows(dataset: Dataset, user: str) -> dict[str, Any]:
+    """Return a user's index and artists with their plays, the most played first, ties in column order."""
+    import numpy as np
+
+    index = dataset.users.index(user)
+    matrix = dataset.user_items
+    part = slice(int(matrix.indptr[index]), int(matrix.indptr[index + 1]))
+    columns, plays = np.asarray(matrix.indices[part]), np.asarray(matrix.data[part])
+    order = np.argsort(-plays, kind="stable")
+    names = dataset.artists.names(columns[order])
+    rows = [
+        {"artist": name, "index": int(column), "plays": int(n)}
+        for name, column, n in zip(names, columns[order], plays[order], strict=True)
+    ]
+    return {"user": user, "index": index, "rows": rows}
