@@ -267,7 +267,7 @@ def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
 def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | None]:
     """Run the stage scan; return how many blocks there are and, on a cluster, what each worker did."""
     from lastfm_dask.engine import open_engine
-    from lastfm_dask.ingest.scan import Sight, scan
+    from lastfm_dask.ingest.scan import Sight, scan, seen_anywhere
     from lastfm_dask.preflight import Preflight
 
     pace, resources = run.plan.pace, run.resources
@@ -277,7 +277,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
             scheduler=resources.scheduler,
             scheduler_file=resources.scheduler_file,
             stall_timeout_s=resources.stall_timeout_s,
-            preflight=Preflight(Sight(tuple(run.paths)), task_bytes(run.plan.source, pace)),
+            preflight=Preflight(Sight(seen_anywhere(run.paths)), task_bytes(run.plan.source, pace)),
         ) as engine,
         _stage(run, meter, "scan", pace.threads) as stage,
     ):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream
 from lastfm_dask.interactions.encoding import EncodeBlock
-from lastfm_dask.interactions.sources import SourceFile, find, open_stream
+from lastfm_dask.interactions.sources import SourceFile, find, is_remote, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,7 +47,7 @@ def scan(
         Called with the bytes of each block that is done, from any thread.
     """
     paths = tuple(file.path for file in files)
-    task = EncodeBlock(paths, schema)
+    task = EncodeBlock(seen_anywhere(paths), schema)
     n_blocks = 0
 
     def counted(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -78,6 +79,11 @@ def scan(
         ),
     )
     return n_blocks
+
+
+def seen_anywhere(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return paths that name the same files for a process that works in another folder."""
+    return tuple(path if is_remote(path) else os.path.abspath(path) for path in paths)  # noqa: PTH100 - keeps links
 
 
 @dataclass(frozen=True, slots=True)
