@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+# Here and not at first use: a signal that comes while NumPy loads its generators is swallowed.
+from numpy.random import SeedSequence, default_rng
+
 from lastfm_dask.dataset.store import disk_full_is_store_error, flush, refuse_existing
 from lastfm_dask.errors import StoreError
 from lastfm_dask.memory.limits import cpus
@@ -115,7 +118,7 @@ def write_log(
     """
     refuse_existing(path)
     with _part_file(path) as file:
-        rng = np.random.default_rng(seed)
+        rng = default_rng(seed)
         design = make_design(_row_counts(size, rng), size.n_artists, rng)
         texts = make_texts(size, design, rng)
         seen = np.zeros(size.n_artists + 1, np.bool_)
@@ -187,7 +190,7 @@ def _blocks(design: Design, texts: Texts, seed: int, n_threads: int) -> Iterator
 
 
 def _make_block(design: Design, texts: Texts, users: range, seed: tuple[int, int]) -> _Block:
-    rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(seed[1],)))
+    rng = default_rng(SeedSequence(seed[0], spawn_key=(seed[1],)))
     listeners, artists = draw_lists(design, users, rng)
     plays = draw_plays(listeners, len(users), rng)
     if texts.dates:
