@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lastfm_dask.cli.options import PATH, like_option
+from lastfm_dask.engine import STALL_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def ingest_options(function: F) -> F:
                 "--stall-timeout",
                 "stall_timeout_s",
                 type=click.FloatRange(min=0, min_open=True),
-                help="Seconds to wait on a cluster that finishes nothing.  [default: 300]",
+                help=f"Seconds to wait on a cluster that finishes nothing.  [default: {STALL_TIMEOUT_S:g}]",
             ),
         )
     ):
@@ -98,7 +99,6 @@ def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
 
 def resources_of(options: dict[str, Any]) -> Resources:
     """Return what `compute_options` asked for."""
-    from lastfm_dask.engine import STALL_TIMEOUT_S
     from lastfm_dask.ingest.options import Resources
 
     file = options["scheduler_file"]
