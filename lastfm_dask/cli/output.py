@@ -60,14 +60,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
         numeric = any(isinstance(row[i], (int, float)) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_cell(cell)) for cell in row))
+    if title:
+        # Not the table's own title, which is wrapped to the table's width.
+        console().print(Text(title, style="bold"), soft_wrap=True)
     console().print(table)
 
 

@@ -50,6 +50,9 @@ class Vocabulary:
         # Not `read_table`: that imports all of Arrow's datasets and file systems.
         from pyarrow.parquet import ParquetFile
 
+        from lastfm_dask.memory.lean import keep_pandas_out
+
+        keep_pandas_out()
         with ParquetFile(self.path, memory_map=True) as file:
             return file.read(columns=[column]).column(0).combine_chunks()
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
-from lastfm_dask.recommender.listeners import Filters, Listener, Names
+from lastfm_dask.recommender.listeners import Filters, Listener, Names, check_count
 from lastfm_dask.recommender.model_files import ModelFiles
 from lastfm_dask.recommender.ranking import Ranking, Taken, exact_scores, most_similar
 from lastfm_dask.recommender.results import (
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lastfm_dask.recommender.everybody import Batch, Everybody
+    from lastfm_dask.recommender.everybody import Batch
 
 
 class Recommender(ModelFiles):
@@ -156,16 +155,10 @@ class Recommender(ModelFiles):
         BudgetError
             Where even the smallest batch needs more memory than is allowed; before any work.
         """
-        filters = self.filters(exclude, min_listeners, max_listeners)
-        everybody = self.everybody(n, filters, include_known=include_known)
-        yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
-
-    def everybody(self, n: int, filters: Filters, *, include_known: bool = False) -> Everybody:
-        """Return the job of answering for all users, for planning, running and writing it."""
         from lastfm_dask.recommender.everybody import Everybody
 
-        check_count(n)
-        return Everybody(self, n, filters, include_known)
+        everybody = Everybody.of(self, n, exclude, min_listeners, max_listeners, include_known)
+        yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
 
     def similar(self, artist: str, n: int = 10) -> Similar:
         """Return the artists most like one, by the cosine of their vectors.
@@ -240,6 +233,10 @@ class Recommender(ModelFiles):
         names = self.artists.names(listener.items)
         return explanation(listener.asker, self.artists.name(index), score, names, contributions)
 
+    def knows_artist(self, name: str) -> bool:
+        """Say whether an artist has this name, in whatever case where names are kept in lower case."""
+        return self._names.is_artist(name)
+
     def filters(
         self, exclude: Iterable[str] = (), min_listeners: int | None = None, max_listeners: int | None = None
     ) -> Filters:
@@ -300,10 +297,3 @@ class Recommender(ModelFiles):
         return Recommendations(
             asker, self._lines(items, self.listeners[items].astype(np.float64)), POPULARITY
         )
-
-
-def check_count(n: int) -> None:
-    """Raise BadInputError where a list can't be that long."""
-    if n < 1:
-        msg = f"a list of {n} artists was asked for: ask for 1 or more"
-        raise BadInputError(msg)

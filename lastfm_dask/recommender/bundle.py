@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import disk_full_is_store_error, open_directory, refuse_existing
+from lastfm_dask.recommender.part_file import complete_or_absent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +150,7 @@ def export_npz(model: Path, target: Path) -> Path:
         "user_factors": np.load(model / layout.USER_FACTORS, mmap_mode="r"),
         "item_factors": np.load(model / layout.ITEM_FACTORS, mmap_mode="r"),
     }
-    with disk_full_is_store_error(target), _complete_or_absent(target) as part:
+    with disk_full_is_store_error(target), complete_or_absent(target) as part:
         np.savez(
             part,
             **arrays,
@@ -196,30 +197,16 @@ def _write_factors(factors: Path, names: Path, column: str, target: Path) -> Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from lastfm_dask.memory.lean import keep_pandas_out
+
+    keep_pandas_out()
     values = np.load(factors, mmap_mode="r")
     n_factors = values.shape[1]
     schema = pa.schema([(column, pa.string()), ("factors", pa.list_(pa.float32(), n_factors))])
     start = 0
-    with _complete_or_absent(target) as part, pq.ParquetWriter(part, schema) as writer:
+    with complete_or_absent(target) as part, pq.ParquetWriter(part, schema) as writer:
         for batch in pq.ParquetFile(names).iter_batches(batch_size=16384, columns=[column]):
             block = np.ascontiguousarray(values[start : start + len(batch)]).ravel()
             lists = pa.FixedSizeListArray.from_arrays(pa.array(block), n_factors)
             writer.write_table(pa.table([batch.column(0).cast(pa.string()), lists], schema=schema))
             start += len(batch)
-
-
-class _complete_or_absent:  # noqa: N801 - used as a context manager
-    """Gives a sibling file to write; it takes the target's name when all went well, and goes otherwise."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.part = target.with_name(f".{target.stem}.part{target.suffix}")
-
-    def __enter__(self) -> Path:
-        return self.part
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None:
-            self.part.replace(self.target)
-        else:
-            self.part.unlink(missing_ok=True)

@@ -1,30 +1,28 @@
-"""Answers for all users of a model: batches of rows that fit the memory allowed, in order, and written as they come.
+"""Answers for all users of a model: batches of rows that fit the memory allowed, in order.
 
 Each list is what `Recommender.recommend` gives that user. Nothing here depends on the size of a batch or on threads.
+Writing them is `everybody_files`' business.
 """
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.recommender.listeners import check_count
 from lastfm_dask.recommender.ranking import Ranked, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
-    from pathlib import Path
-    from typing import IO
 
     import numpy.typing as npt
 
-    from lastfm_dask.dataset.vocabulary import Vocabulary
     from lastfm_dask.memory.plan_recommending import RecommendingPlan
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.listeners import Filters
@@ -68,12 +66,31 @@ class Everybody:
         self.filters = filters
         self.include_known = include_known
 
+    @classmethod
+    def of(
+        cls,
+        model: Recommender,
+        n: int,
+        exclude: Iterable[str] = (),
+        min_listeners: int | None = None,
+        max_listeners: int | None = None,
+        include_known: bool = False,
+    ) -> Everybody:
+        """Return the job for filters as `Recommender.recommend` takes them."""
+        check_count(n)
+        return cls(model, n, model.filters(exclude, min_listeners, max_listeners), include_known)
+
     def plan(self, *, memory_bytes: int | None = None, threads: int | None = None) -> RecommendingPlan:
         """Return batch and threads for what is allowed; raises BudgetError where nothing fits."""
+        import pyarrow.compute
+        import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
+
+        from lastfm_dask.memory.lean import keep_pandas_out
         from lastfm_dask.memory.limits import allowed_memory, cpus
         from lastfm_dask.memory.meter import anon_bytes
         from lastfm_dask.memory.plan_recommending import RecommendingShape, plan_recommending
 
+        keep_pandas_out()
         model = self.model
         shape = RecommendingShape(
             n_users=model.n_users,
@@ -116,58 +133,3 @@ class Everybody:
             finally:
                 for future in waiting:
                     future.cancel()
-
-
-def write_json_lines(
-    model: Recommender, batches: Iterable[Batch], file: IO[str], on_batch: Callable[[Batch], None]
-) -> None:
-    """Write a line `{"user", "items": [{"artist", "score"}]}` for each user, in the order of their rows."""
-    for batch in batches:
-        names = _quoted_names(model.artists, batch.items)
-        users = model.users.names(batch.rows)
-        lines = []
-        for user, items, scores in zip(users, batch.items.tolist(), batch.scores.tolist(), strict=True):
-            listed = (
-                f'{{"artist": {names[item]}, "score": {score!r}}}'
-                for item, score in zip(items, scores, strict=True)
-                if item >= 0
-            )
-            lines.append(
-                f'{{"user": {json.dumps(user, ensure_ascii=False)}, "items": [{", ".join(listed)}]}}\n'
-            )
-        file.write("".join(lines))
-        on_batch(batch)
-
-
-def _quoted_names(artists: Vocabulary, items: npt.NDArray[np.int32]) -> dict[int, str]:
-    """Return the names of a batch's artists as JSON texts."""
-    distinct = np.unique(items[items >= 0])
-    quoted = (json.dumps(name, ensure_ascii=False) for name in artists.names(distinct))
-    return dict(zip(distinct.tolist(), quoted, strict=True))
-
-
-def write_parquet(
-    model: Recommender, batches: Iterable[Batch], path: Path, on_batch: Callable[[Batch], None]
-) -> None:
-    """Write a row (user, rank from 1, artist, score) for each artist listed, users in the order of their rows."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    schema = pa.schema(
-        [("user", pa.string()), ("rank", pa.int32()), ("artist", pa.string()), ("score", pa.float64())]
-    )
-    with ParquetWriter(path, schema) as writer:
-        for batch in batches:
-            writer.write_table(pa.table(_columns(model, batch), schema=schema))
-            on_batch(batch)
-
-
-def _columns(model: Recommender, batch: Batch) -> list[Any]:
-    import pyarrow as pa
-
-    listed = batch.items >= 0
-    rows, ranks = np.nonzero(listed)
-    distinct, codes = np.unique(batch.items[listed], return_inverse=True)
-    artists = pa.array(model.artists.names(distinct), pa.string()).take(pa.array(codes))
-    users = pa.array(model.users.names(batch.rows), pa.string()).take(pa.array(rows))
-    return [users, pa.array(ranks + 1, pa.int32()), artists, pa.array(batch.scores[listed])]

@@ -159,3 +159,10 @@ def _pairs(likes: Likes) -> list[tuple[str, int]]:
     if isinstance(likes, Mapping):
         return [checked_like(name, int(plays)) for name, plays in likes.items()]
     return [checked_like(name, DEFAULT_PLAYS) for name in likes]
+
+
+def check_count(n: int) -> None:
+    """Raise BadInputError where a list can't be that long."""
+    if n < 1:
+        msg = f"a list of {n} artists was asked for: ask for 1 or more"
+        raise BadInputError(msg)

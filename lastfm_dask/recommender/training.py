@@ -37,7 +37,7 @@ _SHARED = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS)
 class Progress(Protocol):
     """Called with the stage, how much of it is done, and how much there is."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
         """Show it."""
 
 

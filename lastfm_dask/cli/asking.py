@@ -1,0 +1,86 @@
+"""Options of commands that answer for one listener: a user of the model, or a new listener by what they like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from lastfm_dask.cli.options import PATH, like_option
+from lastfm_dask.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.results import Asker
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def asker_options(function: F) -> F:
+    """Add --user, --like and --like-file."""
+    for option in reversed(
+        (
+            click.option("--user", metavar="ID", help="A user whom the model was trained on."),
+            like_option,
+            click.option(
+                "--like-file",
+                type=PATH,
+                help="A file of what the listener likes: a name, or a name, TAB and plays, a line.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -> dict[str, int] | None:
+    """Return plays by name, added up where a name stands more than once; None where nothing is liked.
+
+    Raises
+    ------
+    BadInputError
+        Where the file can't be read, or a like is none.
+    """
+    from lastfm_dask.dataset.likes import read_like, read_like_file
+
+    if not likes and like_file is None:
+        return None
+    found = [read_like(text, model.knows_artist) for text in likes]
+    if like_file is not None:
+        try:
+            text = like_file.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            msg = f"the file of likes {like_file} can't be read: {getattr(error, 'strerror', None) or error}"
+            raise BadInputError(msg, path=str(like_file)) from error
+        found += read_like_file(text.split("\n"), str(like_file))
+    plays: dict[str, int] = {}
+    for name, count in found:
+        plays[name] = plays.get(name, 0) + count
+    return plays
+
+
+def one_listener(user: str | None, likes: dict[str, int] | None) -> None:
+    """Raise click's usage error unless either a user or likes are given."""
+    if (user is None) == (likes is None):
+        msg = "say for whom: either --user, or --like (or --like-file)"
+        raise click.UsageError(msg)
+
+
+def title_of(what: str, asker: Asker) -> str:
+    """Return a table's title."""
+    if asker.user is not None:
+        return f"{what} for {asker.user}"
+    liked = ", ".join(f"{like.artist} ({like.plays:,})" for like in asker.likes[:5])
+    more = f" and {len(asker.likes) - 5} more" if len(asker.likes) > 5 else ""
+    return f"{what} for a listener of {liked}{more}" if liked else f"{what} for a new listener"
+
+
+def echo_unknown(asker: Asker) -> None:
+    """Say which names are not known, and which are near."""
+    from lastfm_dask.dataset.vocabulary import did_you_mean
+
+    for name in asker.unknown:
+        click.echo(f"not known: {name.name!r}{did_you_mean(name.near)}", err=True)

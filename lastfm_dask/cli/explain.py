@@ -1,0 +1,66 @@
+"""`explain`: how much each artist of a listener's list adds to a score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.asking import asker_options, echo_unknown, likes_of, one_listener, title_of
+from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastfm_dask.recommender.results import Explanation
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option("--artist", required=True, help="Whose score is explained.")
+@asker_options
+@click.option(
+    "-n",
+    "n",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Artists in the table; the others stand in one line. JSON has all.",
+)
+@json_option
+def command(
+    model: Path,
+    artist: str,
+    user: str | None,
+    likes: tuple[str, ...],
+    like_file: Path | None,
+    n: int,
+    as_json: bool,
+) -> None:
+    """Say how much each artist in a listener's list adds to a score.
+
+    MODEL is what `train` made. Contributions and remainder add up to the score that `score` and `recommend` show;
+    the remainder is what training's solver left over.
+    """
+    from lastfm_dask.recommender.answers import Recommender
+
+    recommender = Recommender(model)
+    plays = likes_of(recommender, likes, like_file)
+    one_listener(user, plays)
+    found = recommender.explain(artist, user, likes=plays)
+    if as_json:
+        echo_json(found.to_dict())
+    else:
+        _show(found, n)
+
+
+def _show(found: Explanation, n: int) -> None:
+    # The weightiest first, whichever way they pull.
+    ranked = sorted(found.contributions, key=lambda one: -abs(one.contribution))
+    rows = [(one.artist, one.contribution) for one in ranked[:n]]
+    if others := ranked[n:]:
+        rows.append((f"{len(others)} others", sum(one.contribution for one in others)))
+    rows += [("remainder", found.remainder), ("score", found.score)]
+    print_table(title_of(f"{found.artist}, explained", found.asker), ["artist", "adds"], rows)
+    echo_unknown(found.asker)

@@ -1,0 +1,53 @@
+"""`score`: the dot product of a listener's vector and those of artists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.asking import asker_options, echo_unknown, likes_of, one_listener, title_of
+from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option(
+    "--artist", "artists", multiple=True, required=True, help="An artist to score. Repeat it for more."
+)
+@asker_options
+@click.option("--vectors", is_flag=True, help="Print the vectors too.")
+@json_option
+def command(
+    model: Path,
+    artists: tuple[str, ...],
+    user: str | None,
+    likes: tuple[str, ...],
+    like_file: Path | None,
+    vectors: bool,
+    as_json: bool,
+) -> None:
+    """Score artists for a user: the dot product of their vectors.
+
+    MODEL is what `train` made. A new listener, given by --like, gets the vector that their list asks for.
+    """
+    from lastfm_dask.recommender.answers import Recommender
+
+    recommender = Recommender(model)
+    plays = likes_of(recommender, likes, like_file)
+    one_listener(user, plays)
+    found = recommender.score(artists, user, likes=plays, vectors=vectors)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    rows = [(score.artist, score.index, score.score) for score in found.scores]
+    print_table(title_of("Scores", found.asker), ["artist", "index", "score"], rows)
+    echo_unknown(found.asker)
+    if vectors:
+        by_name = {"listener": found.user_vector, **found.artist_vectors}
+        for name, vector in by_name.items():
+            click.echo(f"{name}: {' '.join(f'{value:.6g}' for value in vector)}")

@@ -1,0 +1,33 @@
+"""`similar`: the artists most like one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("artist")
+@click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many artists.")
+@json_option
+def command(model: Path, artist: str, n: int, as_json: bool) -> None:
+    """List the artists most like one artist.
+
+    MODEL is what `train` made. Similarity is the cosine of the angle between both artists' vectors.
+    """
+    from lastfm_dask.recommender.answers import Recommender
+
+    found = Recommender(model).similar(artist, n)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    rows = [(item.artist, item.similarity, item.listeners) for item in found.items]
+    print_table(f"Most like {found.artist}", ["artist", "similarity", "listeners"], rows)

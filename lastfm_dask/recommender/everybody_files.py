@@ -1,0 +1,179 @@
+"""The answers for all users, written as they come: JSON lines to a stream or a file, or a Parquet file.
+
+A file takes its name when all is in it; what stops on the way leaves none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
+from lastfm_dask.recommender.part_file import complete_or_absent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import IO
+
+    import numpy.typing as npt
+
+    from lastfm_dask.dataset.vocabulary import Vocabulary
+    from lastfm_dask.memory.plan_recommending import RecommendingPlan
+    from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.everybody import Batch, Everybody
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What was written, and what it took."""
+
+    path: Path | None
+    """The file; None for a stream."""
+    n_users: int
+    n_items: int
+    """Artists listed, over all users."""
+    plan: RecommendingPlan
+    stage: dict[str, Any] = field(repr=False)
+    """The receipt of the only stage."""
+
+    @property
+    def users_per_s(self) -> float:
+        """The pace."""
+        return self.n_users / max(float(self.stage["wall_s"]), 1e-9)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `recommend --all-users --json` prints."""
+        from lastfm_dask.memory.meter import stages_json
+
+        return {
+            "path": None if self.path is None else str(self.path),
+            "users": self.n_users,
+            "items": self.n_items,
+            "users_per_s": round(self.users_per_s, 1),
+            "batch_users": self.plan.batch_users,
+            "threads": self.plan.threads,
+            "allowed_bytes": self.plan.allowed_bytes,
+            "stages": stages_json([self.stage]),
+        }
+
+
+def write_everybody(
+    everybody: Everybody,
+    plan: RecommendingPlan,
+    *,
+    parquet: Path | None = None,
+    json_lines: IO[str] | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> WriteResult:
+    """Answer for all users and write it, to a Parquet file or as JSON lines.
+
+    Parameters
+    ----------
+    everybody : Everybody
+        What is asked.
+    plan : RecommendingPlan
+        What `everybody.plan` gave.
+    parquet : Path, optional
+        The Parquet file to make: a row (user, rank from 1, artist, score) for each artist listed.
+    json_lines : Path or text stream, optional
+        Where else lines go: `{"user", "items": [{"artist", "score"}]}` for each user.
+    progress : callable, optional
+        Told how many users are done.
+
+    Returns
+    -------
+    WriteResult
+        Users are in the order of their rows.
+
+    Raises
+    ------
+    StoreError
+        Where the file exists, or the disk is full; no file is left then.
+    """
+    from lastfm_dask.memory.meter import Meter
+
+    counted = [0, 0]
+
+    def on_batch(batch: Batch) -> None:
+        counted[0] += len(batch.items)
+        counted[1] += int(np.count_nonzero(batch.items >= 0))
+        if progress is not None:
+            progress(counted[0])
+
+    path = parquet if parquet is not None else json_lines if isinstance(json_lines, Path) else None
+    if path is not None:
+        refuse_existing(path)
+    with Meter() as meter:
+        stage = meter.stage("recommend", projected_bytes=plan.projected_bytes, threads=plan.threads)
+        with stage as under_way:
+            batches = everybody.batches(plan)
+            if path is None:
+                write_json_lines(everybody.model, batches, json_lines, on_batch)  # type: ignore[arg-type]
+            else:
+                with disk_full_is_store_error(path), complete_or_absent(path) as part:
+                    if parquet is not None:
+                        write_parquet(everybody.model, batches, part, on_batch)
+                    else:
+                        with part.open("w", encoding="utf-8") as file:
+                            write_json_lines(everybody.model, batches, file, on_batch)
+            under_way.rows = counted[0]
+    return WriteResult(path, counted[0], counted[1], plan, meter.receipts[0])
+
+
+def write_json_lines(
+    model: Recommender, batches: Iterable[Batch], file: IO[str], on_batch: Callable[[Batch], None]
+) -> None:
+    """Write a line `{"user", "items": [{"artist", "score"}]}` for each user, in the order of their rows."""
+    for batch in batches:
+        names = _quoted_names(model.artists, batch.items)
+        users = model.users.names(batch.rows)
+        lines = []
+        for user, items, scores in zip(users, batch.items.tolist(), batch.scores.tolist(), strict=True):
+            listed = (
+                f'{{"artist": {names[item]}, "score": {score!r}}}'
+                for item, score in zip(items, scores, strict=True)
+                if item >= 0
+            )
+            lines.append(
+                f'{{"user": {json.dumps(user, ensure_ascii=False)}, "items": [{", ".join(listed)}]}}\n'
+            )
+        file.write("".join(lines))
+        on_batch(batch)
+
+
+def _quoted_names(artists: Vocabulary, items: npt.NDArray[np.int32]) -> dict[int, str]:
+    """Return the names of a batch's artists as JSON texts."""
+    distinct = np.unique(items[items >= 0])
+    quoted = (json.dumps(name, ensure_ascii=False) for name in artists.names(distinct))
+    return dict(zip(distinct.tolist(), quoted, strict=True))
+
+
+def write_parquet(
+    model: Recommender, batches: Iterable[Batch], path: Path, on_batch: Callable[[Batch], None]
+) -> None:
+    """Write a row (user, rank from 1, artist, score) for each artist listed, users in the order of their rows."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pa.schema(
+        [("user", pa.string()), ("rank", pa.int32()), ("artist", pa.string()), ("score", pa.float64())]
+    )
+    with ParquetWriter(path, schema) as writer:
+        for batch in batches:
+            writer.write_table(pa.table(_columns(model, batch), schema=schema))
+            on_batch(batch)
+
+
+def _columns(model: Recommender, batch: Batch) -> list[Any]:
+    import pyarrow as pa
+
+    listed = batch.items >= 0
+    rows, ranks = np.nonzero(listed)
+    distinct, codes = np.unique(batch.items[listed], return_inverse=True)
+    artists = pa.array(model.artists.names(distinct), pa.string()).take(pa.array(codes))
+    users = pa.array(model.users.names(batch.rows), pa.string()).take(pa.array(rows))
+    return [users, pa.array(ranks + 1, pa.int32()), artists, pa.array(batch.scores[listed])]
