@@ -139,7 +139,7 @@ def _areas(plot: Any, stages: Sequence[dict[str, Any]]) -> None:
     )
     plot.varea("t_s", 0, "anon", source=source, fill_color=BLUE, fill_alpha=0.75)
     plot.varea("t_s", "anon", "held", source=source, fill_color=SKY, fill_alpha=0.85)
-    plot.line("t_s", "files", source=source, line_color=INK, line_alpha=0.6, line_width=1.3, line_dash=[1, 3])
+    plot.line("t_s", "files", source=source, line_color=INK, line_alpha=0.6, line_width=1.3, line_dash="1 3")
     top = plot.line("t_s", "held", source=source, line_color=BLUE, line_width=1.6)
     tips = [
         ("stage", "@stage"),
@@ -175,7 +175,7 @@ def _bounds(plot: Any, profile: Profile, top: float) -> None:
         source=source,
         line_color=ORANGE,
         line_width=2.5,
-        line_dash=[7, 4],
+        line_dash="7 4",
     )
     plot.add_tools(HoverTool(renderers=[bound], tooltips=[("stage", "@stage"), ("", "@text")]))
     allowed = profile.document.get("allowed_bytes")
