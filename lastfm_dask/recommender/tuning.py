@@ -8,12 +8,13 @@ Needs the extra `tune`.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
-from lastfm_dask.errors import StoreError
+from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory.meter import Meter, stages_json
 from lastfm_dask.recommender import candidates
 from lastfm_dask.recommender.evaluation import describe, plan_for
@@ -109,16 +110,20 @@ def tune(
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
         judge = Judge(outer, users, settings.measured, plan, run, meter)
-        judged = [candidates.als(TUNED, best), candidates.popularity()]
-        judged += [candidates.als(name, preset) for name, preset in PRESETS.items()]
-        reports = tuple(judge.report(candidate) for candidate in judged)
+        reports = [
+            judge.report(candidate) for candidate in (candidates.als(TUNED, best), candidates.popularity())
+        ]
+        for name, preset in PRESETS.items():
+            # A preset that can't be trained on this data must not cost what the search has found.
+            with suppress(BadInputError):
+                reports.append(judge.report(candidates.als(name, preset)))
         found = Tuning(
             metric=settings.metric,
             best=best,
             trials=trials,
             search_split=describe(inner, search.users, search.n_unknown),
             split=describe(outer, users, n_unknown),
-            models=reports,
+            models=tuple(reports),
             allowed_bytes=plan.allowed_bytes,
             stages=meter.receipts,
         )

@@ -79,7 +79,7 @@ def test_a_sample_of_listeners_is_drawn_by_the_seed(tmp_path):
 
 def test_an_error_in_one_batch_ends_the_ranking():
     class Failing:
-        def rank(self, *given):
+        def rank(self, *_):
             msg = "no list"
             raise RuntimeError(msg)
 
