@@ -95,7 +95,9 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
 def _shifted(rows: Rows, n_header_lines: int) -> Rows:
     from dataclasses import replace
 
-    return replace(rows, n_lines=rows.n_lines + n_header_lines, reject_lines=rows.reject_lines + n_header_lines)
+    return replace(
+        rows, n_lines=rows.n_lines + n_header_lines, reject_lines=rows.reject_lines + n_header_lines
+    )
 
 
 def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | None:
@@ -240,7 +242,7 @@ def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
         n_lines=cells.n_lines,
         reject_lines=rejected,
         reject_reasons=reason[rejected],
-        reject_bytes=[cells.raw(line) for line in rejected],
+        reject_bytes=[cells.raw(line) for line in rejected.tolist()],
     )
 
 
@@ -279,7 +281,9 @@ class _Cells:
                     found[i] = True
         return found
 
-    def _bounds(self, role: str, lines: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    def _bounds(
+        self, role: str, lines: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return where a field starts and ends in these lines, each of which has all fields."""
         field, last = self.schema.columns.index(role), len(self.schema.columns) - 1
         starts = self.delimiters[self.first[lines] + field - 1] + 1 if field else self.starts[lines]

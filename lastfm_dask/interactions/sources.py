@@ -11,7 +11,7 @@ import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
 
@@ -68,7 +68,7 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
         Where a path is missing or no readable file, or a glob matches nothing, or all files are empty.
     """
     files: list[SourceFile] = []
-    for pattern in map(os.fspath, patterns):
+    for pattern in [os.fspath(pattern) for pattern in patterns]:
         if is_remote(pattern):
             from lastfm_dask.interactions import remote
 
@@ -131,7 +131,7 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
 
 
 @contextmanager
-def open_stream(file: SourceFile) -> Iterator[BinaryIO]:
+def open_stream(file: SourceFile) -> Iterator[Any]:
     """Give the unpacked bytes of a compressed file or archive as a stream; nothing is unpacked to disk.
 
     Raises
@@ -152,11 +152,11 @@ def open_stream(file: SourceFile) -> Iterator[BinaryIO]:
                 yield from _open_member(packed, file.path)
             elif file.compression == "zstd":
                 with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
-                    yield stream  # type: ignore[misc]
+                    yield stream
             else:
                 opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
                 with opener(packed) as stream:
-                    yield stream  # type: ignore[misc]
+                    yield stream
         except damaged as error:
             if isinstance(error, BadInputError) or getattr(error, "errno", None):
                 raise
@@ -176,23 +176,16 @@ def _open_packed(path: str) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _open_member(packed: BinaryIO, path: str) -> Iterator[BinaryIO]:
+def _open_member(packed: BinaryIO, path: str) -> Iterator[Any]:
     """Yield the log's stream within an archive, found by its name whatever folder it lies in."""
     members = []
-    with tarfile.open(fileobj=packed, mode=f"r|{_tar_mode(path)}") as archive:
+    with tarfile.open(fileobj=packed, mode="r|*") as archive:
         for member in archive:
             members.append(member.name)
             if member.isfile() and member.name.rsplit("/", 1)[-1] == ARCHIVE_MEMBER:
                 stream = archive.extractfile(member)
-                assert stream is not None  # noqa: S101 - a regular file always has one
-                yield stream  # type: ignore[misc]
+                assert stream is not None, "a regular file has a stream"
+                yield stream
                 return
     msg = f"{path} holds no {ARCHIVE_MEMBER}, only {', '.join(members) or 'nothing'}: unpack the log that you want"
     raise BadInputError(msg, path=path)
-
-
-def _tar_mode(path: str) -> str:
-    name = path.lower()
-    if name.endswith((".gz", ".tgz")):
-        return "gz"
-    return "bz2" if name.endswith(".bz2") else ""

@@ -27,10 +27,12 @@ MIN_CHUNK_ROWS = 1 << 14
 
 _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
-_TASK_BLOCK_SHARE = 4
-_TASK_ROW_BYTES = 120
-_TASK_MBID_BYTES = 36
-_TABLE_BYTES = 12 * MIB
+_WARM_BYTES = 16 * MIB
+"""What libraries and the allocator keep once a scan has used them."""
+_TASK_BLOCK_SHARE = 6
+_TASK_ROW_BYTES = 30
+_TASK_MBID_BYTES = 48
+_TABLE_BYTES = 28 * MIB
 """What writing Parquet holds: some ten thousand rows, encoded and compressed."""
 
 
@@ -124,21 +126,22 @@ def _hash_bytes(n: int) -> int:
 
 
 def _names_bytes(n: int, name_bytes: int) -> int:
-    """Return the bytes that `n` names take: their text, their offsets, and two counters of 8 bytes each."""
-    return n * (name_bytes + 4 + 16)
+    """Return the bytes that `n` names take: text, offsets, a quarter of both for how they grew, two counters."""
+    return n * (5 * (name_bytes + 4) // 4 + 16)
 
 
 def _held_bytes(source: SourceShape) -> int:
     """Return what the stages after scan hold throughout: the names of both roles."""
     users = _names_bytes(source.n_users, source.user_bytes)
     artists = _names_bytes(source.n_artists, source.artist_bytes)
-    return users + artists + (source.n_artists * 120 if source.with_mbid else 0)
+    mbids = 120 * source.n_artists if source.with_mbid else 0
+    return users + artists + mbids
 
 
 def task_bytes(source: SourceShape, pace: Pace) -> int:
     """Return the projected bytes of encoding one block, wherever that runs."""
     n_rows = -(-pace.block_bytes // source.row_bytes)
-    # The block itself, the text of its columns, and what the exact path keeps by line: positions of its fields.
+    # The block, its columns as Arrow reads and then copies them, and what either path keeps by line.
     row_bytes = _TASK_ROW_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
     return _TASK_BLOCK_SHARE * pace.block_bytes + row_bytes * n_rows
 
@@ -158,7 +161,7 @@ def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     )
     grown = 16 * max(source.n_users, source.n_artists)
     n_names = min(pace.batch_names, 2 * source.n_rows)
-    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
+    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
 
 
 def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -166,17 +169,28 @@ def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     n_block_rows = min(source.n_rows, -(-pace.block_bytes // source.row_bytes))
     by_user = 40 * source.n_users
     chunks = 45 * min(pace.chunk_rows * pace.threads, source.n_rows)
-    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + by_user + max(chunks, 24 * n_block_rows)
+    return (
+        reserved_bytes
+        + _SMALL_BYTES
+        + _WARM_BYTES
+        + _held_bytes(source)
+        + by_user
+        + max(chunks, 24 * n_block_rows)
+    )
 
 
 def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
     """Return the projected bytes of `summarize`: the names, the medians, sorted copies, and Parquet's buffers."""
-    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + 32 * source.n_users + _TABLE_BYTES
+    return (
+        reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 32 * source.n_users + _TABLE_BYTES
+    )
 
 
 def publish_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
-    """Return the projected bytes of `publish`: checksums are read through a small buffer."""
-    return reserved_bytes + _SMALL_BYTES + _held_bytes(source) + 16 * source.n_users
+    """Return the projected bytes of `publish`: small buffers, and what writing Parquet left behind."""
+    return (
+        reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 16 * source.n_users + _TABLE_BYTES
+    )
 
 
 STAGES: dict[str, Callable[[SourceShape, Pace, int], int]] = {
