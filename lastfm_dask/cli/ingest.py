@@ -34,7 +34,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
     """
     from lastfm_dask.cli.output import echo_json
 
-    dataset = run_ingest(source, output, options, quiet=as_json)
+    dataset = run_ingest(source, output, options)
     if as_json:
         echo_json(dataset_json(dataset))
     else:
@@ -42,15 +42,14 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
         click.echo(f"{output} written")
 
 
-def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any], *, quiet: bool) -> Dataset:
-    """Ingest with the plan shown first, unless quiet, and with progress where somebody watches."""
+def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:
+    """Ingest with the plan shown first, on stderr, and with progress where somebody watches."""
     from lastfm_dask.ingest.pipeline import ingest
 
     def planned(plan: IngestPlan, allowed: Allowed, resumed_blocks: int) -> None:
-        if not quiet:
-            ingesting.echo_plan(plan, allowed)
-            if resumed_blocks:
-                click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run")
+        click.echo(ingesting.plan_text(plan, allowed), err=True)
+        if resumed_blocks:
+            click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
 
     with shown_progress() as progress:
         return ingest(

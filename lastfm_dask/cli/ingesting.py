@@ -133,13 +133,13 @@ def plan_json(plan: IngestPlan, allowed: Allowed) -> dict[str, Any]:
     }
 
 
-def echo_plan(plan: IngestPlan, allowed: Allowed) -> None:
-    """Print a plan in four lines."""
+def plan_text(plan: IngestPlan, allowed: Allowed) -> str:
+    """Return a plan in four lines."""
     from lastfm_dask.memory.sizes import format_size
 
     pace, source = plan.pace, plan.source
     stages = ", ".join(f"{stage} {format_size(n)}" for stage, n in plan.stages.items())
-    click.echo(
+    return (
         f"source    {format_size(source.source_bytes)}: about {source.n_rows:,} rows, {source.n_users:,} users,"
         f" {source.n_artists:,} artists (estimated from a sample)\n"
         f"allowed   {format_size(allowed.bytes)} of memory ({allowed.source})\n"

@@ -33,4 +33,4 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     if as_json:
         echo_json(ingesting.plan_json(plan, allowed))
     else:
-        ingesting.echo_plan(plan, allowed)
+        click.echo(ingesting.plan_text(plan, allowed))

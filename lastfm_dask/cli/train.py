@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PATH, required=True, help="The model directory to make.")
 @settings_options
 @click.option("--seed", type=int, help="Seeds the first factors: equal seeds give equal models.")
+@click.option("--metrics", type=PATH, help="What `evaluate --json` printed for these settings, to be kept.")
 @memory_option
 @threads_option
 @json_option
 def command(
     dataset: Path,
     output: Path,
+    metrics: Path | None,
     memory_bytes: int | None,
     threads: int | None,
     as_json: bool,
@@ -58,7 +60,8 @@ def command(
             memory_bytes=memory_bytes,
             threads=threads,
             progress=progress,
-            on_plan=_echo_plan,
+            on_plan=echo_plan,
+            metrics=metrics,
         )
     if as_json:
         echo_json(to_dict(result))
@@ -66,7 +69,8 @@ def command(
         show(result)
 
 
-def _echo_plan(plan: TrainingPlan) -> None:
+def echo_plan(plan: TrainingPlan) -> None:
+    """Print what was planned on stderr, before work."""
     for line in plan.lines():
         click.echo(line, err=True)
 

@@ -27,13 +27,14 @@ MIN_CHUNK_ROWS = 1 << 14
 
 _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
-_WARM_BYTES = 16 * MIB
-"""What libraries and the allocator keep once a scan has used them."""
+_WARM_BYTES = 14 * MIB
+"""What libraries and the allocator keep at most once a scan of a large source has used them."""
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
-_TABLE_BYTES = 28 * MIB
-"""What writing Parquet holds: some ten thousand rows, encoded and compressed."""
+_TABLE_ROWS = 1 << 16
+_TABLE_ROW_BYTES = 400
+"""What writing Parquet holds by row of the piece that is written: encoded, compressed, and buffered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,14 @@ def _held_bytes(source: SourceShape) -> int:
     return users + artists + mbids
 
 
+def _warm_bytes(source: SourceShape) -> int:
+    return min(_WARM_BYTES, 2 * MIB + source.source_bytes // 8)
+
+
+def _table_bytes(source: SourceShape) -> int:
+    return _TABLE_ROW_BYTES * min(_TABLE_ROWS, max(source.n_users, source.n_artists))
+
+
 def task_bytes(source: SourceShape, pace: Pace) -> int:
     """Return the projected bytes of encoding one block, wherever that runs."""
     n_rows = -(-pace.block_bytes // source.row_bytes)
@@ -161,7 +170,15 @@ def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     )
     grown = 16 * max(source.n_users, source.n_artists)
     n_names = min(pace.batch_names, 2 * source.n_rows)
-    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
+    return (
+        reserved_bytes
+        + _SMALL_BYTES
+        + _warm_bytes(source)
+        + _held_bytes(source)
+        + hashes
+        + grown
+        + 14 * n_names
+    )
 
 
 def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -182,14 +199,24 @@ def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
 def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
     """Return the projected bytes of `summarize`: the names, the medians, sorted copies, and Parquet's buffers."""
     return (
-        reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 32 * source.n_users + _TABLE_BYTES
+        reserved_bytes
+        + _SMALL_BYTES
+        + _warm_bytes(source)
+        + _held_bytes(source)
+        + 32 * source.n_users
+        + _table_bytes(source)
     )
 
 
 def publish_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
     """Return the projected bytes of `publish`: small buffers, and what writing Parquet left behind."""
     return (
-        reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 16 * source.n_users + _TABLE_BYTES
+        reserved_bytes
+        + _SMALL_BYTES
+        + _warm_bytes(source)
+        + _held_bytes(source)
+        + 16 * source.n_users
+        + _table_bytes(source)
     )
 
 

@@ -1,0 +1,140 @@
+"""`lastfm-dask run`: ingest, train, and the notebook's questions answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastfm_dask.cli import ingesting
+from lastfm_dask.cli.options import PATH, compute_options, json_option, settings_of, settings_options
+
+if TYPE_CHECKING:
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.recommender.training import TrainResult
+
+_SETTINGS = (
+    "preset",
+    "settings_file",
+    "factors",
+    "regularization",
+    "alpha",
+    "iterations",
+    "weighting",
+    "bm25_k1",
+)
+_N_FAVOURITES = 5
+
+
+@click.command("run")
+@click.argument("source", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=PATH, help="The folder to make for both.  [default: SOURCE's name, here]"
+)
+@ingesting.ingest_options
+@settings_options
+@click.option("--seed", type=int, help="Seeds the first factors: equal seeds give equal models.")
+@compute_options
+@json_option
+def command(source: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
+    """Do it all: ingest SOURCE, train a model, and answer the notebook's questions.
+
+    The folder gets log.dataset and log.model. The questions: which artists are the most heard, how many artists a
+    user has, and for one listener (the one that --add-user appends, or the first of the log) what they play, what
+    a few artists score, what is recommended and why, and what is like their favourite.
+    """
+    from lastfm_dask.cli import ingest, train
+    from lastfm_dask.cli.output import echo_json
+
+    settings = settings_of(**{name: options[name] for name in (*_SETTINGS, "bm25_b", "seed")})
+    folder = output or Path(Path(source[0]).name.split(".")[0] or "log")
+    _make(folder)
+    dataset = ingest.run_ingest(source, folder / "log.dataset", options)
+    if not as_json:
+        ingest.show_dataset(dataset)
+    result = _train(dataset, folder / "log.model", settings, options)
+    answers = _answers(dataset, result, options["add_user"])
+    if as_json:
+        echo_json({"ingest": ingest.dataset_json(dataset), "train": train.to_dict(result), **answers})
+        return
+    train.show(result)
+    _show(dataset, answers)
+    click.echo(f"{dataset.path} and {result.path} written")
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, and refuse before any work what is in it already."""
+    from lastfm_dask.dataset.store import refuse_existing
+    from lastfm_dask.errors import StoreError
+
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        msg = f"{folder} can't be made: {error.strerror}; choose another folder with -o"
+        raise StoreError(msg, path=str(folder)) from error
+    for name in ("log.dataset", "log.model"):
+        refuse_existing(folder / name)
+
+
+def _train(dataset: Dataset, output: Path, settings: Any, options: dict[str, Any]) -> TrainResult:
+    from lastfm_dask.cli.progress import shown_progress
+    from lastfm_dask.cli.train import echo_plan
+    from lastfm_dask.recommender.training import train
+
+    with shown_progress() as progress:
+        return train(
+            dataset,
+            output,
+            settings,
+            memory_bytes=options["memory_bytes"],
+            threads=options["threads"],
+            progress=progress,
+            on_plan=echo_plan,
+        )
+
+
+def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[str, Any]:
+    """Return the answers for one listener, by the name of the command that gives each."""
+    from lastfm_dask.cli.stats import user_rows
+    from lastfm_dask.recommender.answers import Recommender
+
+    recommender = Recommender(result.path)
+    user = added if added is not None else dataset.users.name(0)
+    rows = user_rows(dataset, user)
+    favourites = [row["artist"] for row in rows["rows"][:_N_FAVOURITES]]
+    recommended = recommender.recommend(user)
+    scored = [*favourites, *(item.artist for item in recommended.items[:1])]
+    answers = {
+        "stats": rows,
+        "score": recommender.score(scored, user).to_dict(),
+        "recommend": recommended.to_dict(),
+        "similar": recommender.similar(favourites[0]).to_dict(),
+    }
+    if recommended.items:
+        answers["explain"] = recommender.explain(recommended.items[0].artist, user).to_dict()
+    return answers
+
+
+def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
+    from lastfm_dask.cli import summary
+    from lastfm_dask.cli.output import print_table
+
+    user = answers["stats"]["user"]
+    summary.print_top_artists(dataset.statistics["top_artists"], dataset.n_users)
+    rows = [(row["artist"], row["plays"]) for row in answers["stats"]["rows"][:10]]
+    print_table(f"{user} plays most", ("artist", "plays"), rows)
+    rows = [(score["artist"], score["score"]) for score in answers["score"]["scores"]]
+    print_table("their vector times an artist's vector", ("artist", "score"), rows)
+    rows = [(item["artist"], item["score"]) for item in answers["recommend"]["items"]]
+    print_table(f"recommended to {user}", ("artist", "score"), rows)
+    if explained := answers.get("explain"):
+        parts = sorted(explained["contributions"], key=lambda part: -abs(part["contribution"]))[:5]
+        rows = [(part["artist"], part["contribution"]) for part in parts]
+        rows += [("what the solver left over", explained["remainder"])]
+        print_table(f"why {explained['artist']}: what adds most to its score", ("artist", "adds"), rows)
+    similar = answers["similar"]
+    heads = ("artist", "similarity", "listeners")
+    print_table(
+        f"most like {similar['artist']}", heads, [[item[key] for key in heads] for item in similar["items"]]
+    )
