@@ -62,14 +62,19 @@ class Recommender(ModelFiles):
 
     Examples
     --------
-    >>> model = Recommender(example_model)
-    >>> found = model.recommend(likes={"sigur rós": 30, "björk": 12}, n=3)
-    >>> [item.artist for item in found.items]  # doctest: +SKIP
-    ['múm', 'radiohead', 'amiina']
-    >>> model.recommend(likes=["sigur ros"]).asker.unknown[0].near[0]
-    'sigur rós'
-    >>> model.recommend(likes=["sigur ros"]).fallback
-    'popularity'
+    >>> from lastfm_dask import Recommender
+    >>> model = Recommender("lastfm.model")
+    >>> answer = model.recommend(likes={"sigur rós": 30, "björk": 12}, n=3)
+    >>> len(answer.items), answer.fallback
+    (3, None)
+    >>> best = answer.items[0]
+    >>> [best.score] == [one.score for one in model.score([best.artist], likes={"sigur rós": 30, "björk": 12}).scores]
+    True
+    >>> answer = model.recommend(likes=["sigur ros"])
+    >>> answer.fallback, answer.asker.unknown[0].near[0]
+    ('popularity', 'sigur rós')
+    >>> [batch.items.shape for batch in model.recommend_all(n=5)]
+    [(40, 5)]
     """
 
     _filtered: tuple[Filters, Ranking] | None = None

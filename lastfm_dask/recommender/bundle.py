@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import disk_full_is_store_error, open_directory, refuse_existing
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.recommender.part_file import complete_or_absent
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ VALUE_MEANING = {
 
 
 def model_content(
-    dataset: Dataset, settings: TrainSettings, seen: ConfidenceRange, mean_plays: float | None
+    dataset: Dataset,
+    settings: TrainSettings,
+    seen: ConfidenceRange,
+    *,
+    mean_plays: float | None = None,
+    metrics: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the `content` of a model's manifest: all that answers need besides the arrays."""
     statistics = dataset.statistics
@@ -52,7 +58,7 @@ def model_content(
             },
         },
         "top_artists": statistics.get("top_artists", [])[:10],
-        "metrics": {},
+        "metrics": metrics or {},
     }
 
 
@@ -119,14 +125,47 @@ The same seed gives the same factors whatever the number of threads, on the same
 
 def _metrics_text(metrics: dict[str, Any]) -> str:
     if not metrics:
-        return "Not measured for this model. `lastfm-dask evaluate DATASET` compares the settings with popularity."
-    lines = ["| model | " + " | ".join(next(iter(metrics.values()))) + " |"]
-    lines.append("| --- " * (1 + len(next(iter(metrics.values())))) + "|")
-    lines += [
-        f"| {name} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |"
-        for name, row in metrics.items()
-    ]
-    return "\n".join(lines)
+        return (
+            "Not measured for this model. `lastfm-dask evaluate DATASET --json` compares the settings with\n"
+            "popularity; `lastfm-dask train --metrics FILE` keeps what it printed."
+        )
+    models = metrics["models"]
+    columns = list(next(iter(models.values())))
+    lines = ["| model | " + " | ".join(columns) + " |", "| --- " * (1 + len(columns)) + "|"]
+    for name, row in models.items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[column]:.4f}" for column in columns) + " |")
+    split = ", ".join(f"{key} {value}" for key, value in metrics["split"].items())
+    return "\n".join([*lines, "", f"Measured on held-out interactions, not on this very model: {split}."])
+
+
+def read_metrics(path: Path, settings: TrainSettings) -> dict[str, Any]:
+    """Return what `evaluate --json` measured, `{"split": …, "models": {name: {metric: value}}}`.
+
+    Raises
+    ------
+    BadInputError
+        Where the file can't be read, is not what `evaluate` prints, or measured other settings than these.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        found = {
+            str(model["name"]): {key: float(value) for key, value in model.items() if "@" in key}
+            for model in raw["models"]
+        }
+        measured = [model["settings"] for model in raw["models"] if model.get("settings")]
+        split = dict(raw["split"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        msg = f"{path} is not what `evaluate --json` prints ({reason}): write its output to a file"
+        raise BadInputError(msg, path=str(path)) from error
+    if _but_the_name(settings.to_dict()) not in [_but_the_name(other) for other in measured]:
+        msg = f"{path} has measured other settings than these, {settings}: evaluate these, or train those"
+        raise BadInputError(msg, path=str(path))
+    return {"split": split, "models": found}
+
+
+def _but_the_name(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "preset"}
 
 
 def export_npz(model: Path, target: Path) -> Path:

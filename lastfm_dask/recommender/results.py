@@ -25,8 +25,8 @@ class UnknownName:
     near: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        return {"name": self.name, "near": list(self.near)}
+        """Return the JSON object; bytes of a command line that are no Unicode are escaped."""
+        return {"name": self.name.encode("utf-8", "backslashreplace").decode(), "near": list(self.near)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class _Run:
     settings: TrainSettings
     threads: int
     progress: Progress
+    metrics: dict[str, Any] | None
 
 
 def train(
@@ -81,6 +82,7 @@ def train(
     threads: int | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[TrainingPlan], None] | None = None,
+    metrics: str | PathLike[str] | None = None,
 ) -> TrainResult:
     """Train implicit's ALS (CPU) on a dataset and publish a model directory.
 
@@ -100,6 +102,8 @@ def train(
         Called after each step of a stage.
     on_plan : callable, optional
         Given the plan, before any work.
+    metrics : path, optional
+        What `evaluate --json` printed for these settings, to be kept with the model.
 
     Returns
     -------
@@ -109,7 +113,8 @@ def train(
     Raises
     ------
     BadInputError
-        Where the weighting gives a confidence that is not above zero, or the factors diverge.
+        Where the weighting gives a confidence that is not above zero, the factors diverge, or `metrics` are of
+        other settings.
     BudgetError
         Before any work, where more memory or disk is needed than is allowed.
     StoreError
@@ -118,8 +123,12 @@ def train(
     Examples
     --------
     >>> from lastfm_dask import Recommender, train
-    >>> result = train("lastfm.dataset", "lastfm.model")  # doctest: +SKIP
-    >>> Recommender(result.path).recommend(likes={"sigur rós": 30})  # doctest: +SKIP
+    >>> from lastfm_dask.recommender.settings import TrainSettings
+    >>> result = train("lastfm.dataset", "small.model", TrainSettings(factors=8))
+    >>> len(result.iteration_s)
+    15
+    >>> len(Recommender(result.path).recommend(likes={"sigur rós": 30}).items)
+    10
     """
     output = Path(output)
     refuse_existing(output)
@@ -129,15 +138,23 @@ def train(
         msg = f"{dataset.path} holds no interactions: there is nothing to train on"
         raise BadInputError(msg, path=str(dataset.path))
     from lastfm_dask.memory.limits import allowed_memory, cpus
+    from lastfm_dask.recommender.bundle import read_metrics
 
-    run = _Run(dataset, settings or TrainSettings(), cpus(threads).count, progress or _silent)
+    settings = settings or TrainSettings()
+    measured = None if metrics is None else read_metrics(Path(metrics), settings)
+    run = _Run(dataset, settings, cpus(threads).count, progress or _silent, measured)
     _import_libraries()
     allowed = allowed_memory(memory_bytes)
     plan = _plan(run, output, allowed)
     if on_plan is not None:
         on_plan(plan)
     with work_directory(output) as work:
-        return _train_in(work, run, plan, allowed)
+        try:
+            return _train_in(work, run, plan, allowed)
+        except BaseException:
+            # Nothing here would serve another run, and it may be large.
+            shutil.rmtree(work.path, ignore_errors=True)
+            raise
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -201,10 +218,10 @@ def _train_in(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allow
         with meter.stage("fit", projected_bytes=plan.fit_bytes, threads=run.threads) as stage:
             stage.rows = 2 * settings.iterations * int(dataset.statistics["nnz"])
             _fit(run, prepared.user_items, output, iteration_s)
-    document = receipts_document(meter.receipts, allowed, allocator="pooled", threads=run.threads)
+    document = receipts_document(meter.receipts, allowed, allocator="default", threads=run.threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     mean_plays = prepared.totals.mean_plays if prepared.totals else None
-    content = model_content(dataset, settings, prepared.seen, mean_plays)
+    content = model_content(dataset, settings, prepared.seen, mean_plays=mean_plays, metrics=run.metrics)
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
     return _result(work.final, run, prepared.seen, meter.receipts, tuple(iteration_s), allowed)
