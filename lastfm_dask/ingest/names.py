@@ -69,7 +69,9 @@ class Names:
             self._n += n_new
             self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
             self.plays = np.concatenate([self.plays, np.zeros(n_new, np.int64)])
-        return [ids[chunk.indices.to_numpy()] for chunk in encoded.chunks]
+        # Arrow leaves out the arrays that hold no name, as those of a block whose rows were all rejected.
+        chunks = (chunk for chunk in encoded.chunks if len(chunk))
+        return [ids[next(chunks).indices.to_numpy()] if len(names) else ids[:0] for names in dictionaries]
 
     def count(self, ids: npt.NDArray[np.int32], rows: npt.NDArray[Any], plays: npt.NDArray[Any]) -> None:
         """Add the rows and plays of names; an id may stand more than once."""
