@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first call imports much, and machines are busy: no test says how long something takes.
+settings.register_profile("patient", deadline=None, print_blob=True)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

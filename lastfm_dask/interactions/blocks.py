@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PROBE_BYTES = 64 << 10
-_TRUNCATED_BYTES = MAX_LINE_BYTES + 2
-"""What is kept of a longer line: enough to see that it is too long, a carriage return at its end or not."""
+_TRUNCATED_BYTES = MAX_LINE_BYTES + 5
+"""What is kept of a longer line: enough to see that it is too long, even with a byte order mark before it and a
+carriage return at its end, neither of which counts."""
 
 
 @dataclass(frozen=True, slots=True)
