@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -91,6 +93,10 @@ class Cluster:
     def wait_for_workers(self, count: int) -> None:
         """Wait until the scheduler's log names that many workers that have joined."""
         until(lambda: self.logs("scheduler").count("Register worker") >= count, f"{count} workers")
+
+    def children(self, process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        """The processes that one of this cluster started, as a nanny its worker."""
+        return psutil.Process(process.pid).children(recursive=True)
 
     def logs(self, name: str) -> str:
         path = self.folder / f"{name}.log"

@@ -1,0 +1,164 @@
+"""Ingest by the command line on real clusters: the embedded run's bytes, whoever dies on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import signal
+import time
+
+import pytest
+from clusters import cluster, until
+from jobs import fingerprint, finish, n_spooled, run, start
+
+BLOCK_BYTES = 64 << 10
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """A log with the real one's quirks, and a few lines that are rejected."""
+    path = tmp_path_factory.mktemp("log") / "log.tsv"
+    run("synth", path, "--users", 3000, "--json")
+    data = path.read_bytes()
+    middle = data.index(b"\n", len(data) // 2) + 1
+    path.write_bytes(data[:middle] + b"one field\nu\t\tno plays\t0\n\xff\t\ta\t1\n" + data[middle:])
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedded(log, tmp_path_factory):
+    """The fingerprint of the embedded run, in blocks of another size."""
+    output = tmp_path_factory.mktemp("embedded") / "log.dataset"
+    run("ingest", log, "-o", output, "--json")
+    return fingerprint(output)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Two healthy workers that tests may use, but not harm."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as it:
+        yield it
+
+
+def ingest(log, output, *options):
+    return start("ingest", log, "-o", output, "--block-size", BLOCK_BYTES, "--json", *options)
+
+
+def receipts(dataset):
+    return json.loads((dataset / "receipts.json").read_text())
+
+
+def scan_receipt(dataset):
+    return next(stage for stage in receipts(dataset)["stages"] if stage["stage"] == "scan")
+
+
+def test_a_cluster_gives_the_bytes_of_the_embedded_run_and_receipts_by_worker(
+    log, embedded, shared, tmp_path
+):
+    output = tmp_path / "log.dataset"
+    finish(ingest(log, output, "--scheduler", shared.address))
+    assert fingerprint(output) == embedded
+    n_blocks = -(-log.stat().st_size // BLOCK_BYTES)
+    workers = receipts(output)["workers"]
+    assert sum(worker["n_blocks"] for worker in workers.values()) == n_blocks
+    assert len(workers) == 2
+    assert all(worker["peak_held_bytes"] > 0 for worker in workers.values())
+
+
+def test_the_source_may_be_named_from_the_drivers_folder(log, embedded, shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(log.parent)
+    finish(ingest(log.name, tmp_path / "log.dataset", "--scheduler-file", shared.scheduler_file))
+    got = fingerprint(tmp_path / "log.dataset")
+    # Rejects are named by the path as it was given.
+    assert got.pop("rejects.tsv") != embedded["rejects.tsv"]
+    assert got == {name: checksum for name, checksum in embedded.items() if name != "rejects.tsv"}
+
+
+def test_a_compressed_source_is_refused_with_the_advice_to_unpack(log, shared, tmp_path):
+    packed = tmp_path / "log.tsv.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes(), 1))
+    _, said = finish(ingest(packed, tmp_path / "log.dataset", "--scheduler", shared.address), code=3)
+    assert "unpack it first" in said
+    assert not (tmp_path / "log.dataset").exists()
+
+
+def test_the_drivers_budget_and_a_workers_too_small_limit_are_told_apart(log, shared, tmp_path):
+    # Six blocks of 100 MiB do not fit 80 % of 400 MiB.
+    job = start(
+        "ingest", log, "-o", tmp_path / "log.dataset", "--block-size", "100MiB", "--scheduler", shared.address
+    )
+    _, said = finish(job, code=7)
+    assert said.count("Dask's memory limit") == 2
+    assert "smallest limit that would do" in said
+
+
+@pytest.mark.parametrize("nanny", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_worker_killed_on_the_way_costs_only_repeated_work(log, embedded, tmp_path, nanny):
+    output = tmp_path / "log.dataset"
+    with cluster(tmp_path / "cluster", n_workers=2, nanny=nanny) as it:
+        job = ingest(log, output, "--scheduler", it.address)
+        until(lambda: n_spooled(output) > 10, "some blocks", job)
+        if nanny:
+            # The nanny's child is the worker; the nanny starts another.
+            for child in it.children(it.workers[0]):
+                child.kill()
+        else:
+            it.workers[0].kill()
+        finish(job)
+    assert fingerprint(output) == embedded
+
+
+def test_a_killed_driver_leaves_nothing_under_the_final_name_and_the_next_one_resumes(
+    log, embedded, shared, tmp_path
+):
+    output = tmp_path / "log.dataset"
+    job = ingest(log, output, "--scheduler", shared.address)
+    until(lambda: n_spooled(output) > 10, "some blocks", job)
+    job.kill()
+    finish(job, code=-signal.SIGKILL)
+    assert not output.exists()
+    had = n_spooled(output)
+    finish(ingest(log, output, "--scheduler", shared.address))
+    assert fingerprint(output) == embedded
+    assert scan_receipt(output)["resumed_blocks"] == had
+    n_blocks = scan_receipt(output)["n_blocks"]
+    assert sum(worker["n_blocks"] for worker in receipts(output)["workers"].values()) == n_blocks - had
+
+
+@pytest.mark.parametrize("who", ["workers", "scheduler"])
+def test_a_cluster_that_is_gone_ends_with_exit_code_7_and_an_embedded_run_resumes(
+    log, embedded, tmp_path, who
+):
+    output = tmp_path / "log.dataset"
+    with cluster(tmp_path / "cluster", n_workers=2) as it:
+        job = ingest(log, output, "--scheduler", it.address, "--stall-timeout", 3)
+        until(lambda: n_spooled(output) > 10, "some blocks", job)
+        for process in it.workers if who == "workers" else [it.scheduler]:
+            process.kill()
+        _, said = finish(job, code=7)
+    assert ("there are no workers" if who == "workers" else "lost the Dask scheduler") in said
+    assert "call again and it resumes" in said
+    assert "Traceback" not in said
+    assert not output.exists()
+    had = n_spooled(output)
+    finish(ingest(log, output))
+    assert fingerprint(output) == embedded
+    assert scan_receipt(output)["resumed_blocks"] == had > 10
+
+
+def test_a_source_that_changed_is_read_anew(log, tmp_path):
+    """What was spooled of the old one must not be taken for the new one's."""
+    source, output = tmp_path / "log.tsv", tmp_path / "log.dataset"
+    shutil.copyfile(log, source)
+    job = ingest(source, output)
+    until(lambda: n_spooled(output) > 10, "some blocks", job)
+    job.kill()
+    finish(job, code=-signal.SIGKILL)
+    time.sleep(0.01)
+    source.write_bytes(log.read_bytes().replace(b"\t1\n", b"\t2\n"))
+    finish(ingest(source, output))
+    fresh = tmp_path / "fresh.dataset"
+    finish(ingest(source, fresh))
+    assert scan_receipt(output)["resumed_blocks"] == 0
+    assert fingerprint(output) == fingerprint(fresh)
