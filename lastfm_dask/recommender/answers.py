@@ -116,7 +116,7 @@ class Recommender(ModelFiles):
         BadInputError
             Where neither or both of `user` and `likes` are given, or `n` is below 1.
         """
-        check_count(n)
+        n = min(check_count(n), self.n_artists)
         filters = self.filters(exclude, min_listeners, max_listeners)
         listener = self._names.listener(user, likes)
         taken = np.zeros(0, np.int32) if include_known else listener.items
@@ -173,7 +173,7 @@ class Recommender(ModelFiles):
         UnknownNameError
             Where the artist is not known; carries near names.
         """
-        check_count(n)
+        n = min(check_count(n), self.n_artists)
         index = self._names.artist(artist)
         found, similarities = most_similar(self.item_factors, self.item_norms, index, n)
         names = self.artists.names(found)

@@ -77,7 +77,7 @@ class Everybody:
         include_known: bool = False,
     ) -> Everybody:
         """Return the job for filters as `Recommender.recommend` takes them."""
-        check_count(n)
+        n = min(check_count(n), model.n_artists)
         return cls(model, n, model.filters(exclude, min_listeners, max_listeners), include_known)
 
     def plan(self, *, memory_bytes: int | None = None, threads: int | None = None) -> RecommendingPlan:

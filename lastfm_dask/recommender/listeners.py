@@ -161,8 +161,9 @@ def _pairs(likes: Likes) -> list[tuple[str, int]]:
     return [checked_like(name, DEFAULT_PLAYS) for name in likes]
 
 
-def check_count(n: int) -> None:
-    """Raise BadInputError where a list can't be that long."""
+def check_count(n: int) -> int:
+    """Return how many artists are asked for; raises BadInputError where a list can't be that long."""
     if n < 1:
         msg = f"a list of {n} artists was asked for: ask for 1 or more"
         raise BadInputError(msg)
+    return n
