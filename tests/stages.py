@@ -1,0 +1,99 @@
+"""The stages of ingest after one another, without plan, engine or command line: blocks in any order, any sizes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from lastfm_dask.dataset import layout
+from lastfm_dask.ingest.assemble import Assembled, assemble
+from lastfm_dask.ingest.index import Index, index
+from lastfm_dask.ingest.rejects import RejectsWriter
+from lastfm_dask.ingest.spool import Spool
+from lastfm_dask.ingest.summarize import write_tables
+from lastfm_dask.interactions.blocks import cut
+from lastfm_dask.interactions.encoding import EncodeBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lastfm_dask.interactions.schema import Schema
+
+SAME_BYTES = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS, layout.REJECTS)
+
+
+@dataclass
+class Work:
+    """How the work is cut; the result must not depend on it."""
+
+    block_bytes: int = 1 << 20
+    seed: int | None = None
+    """Of the order in which blocks are finished; None for file order."""
+    batch_names: int = 1 << 20
+    chunk_rows: int = 1 << 20
+    threads: int = 1
+
+
+@dataclass
+class Built:
+    """What the stages left."""
+
+    output: Path
+    found: Index
+    assembled: Assembled | None
+
+    def bytes(self) -> dict[str, bytes]:
+        return {name: (self.output / name).read_bytes() for name in SAME_BYTES}
+
+    def table(self, name: str) -> dict[str, list[Any]]:
+        return pq.read_table(self.output / name).to_pydict()
+
+    def csr(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        indptr, indices, data = (np.load(self.output / name) for name in layout.USER_ITEMS)
+        return indptr, indices, data
+
+
+def names_of(n_files: int) -> list[str]:
+    return [f"{number}.tsv" for number in range(n_files)]
+
+
+def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) -> tuple[Index, Spool, Path]:
+    """Write files, encode their blocks in any order, and give ids."""
+    paths = []
+    for name, data in zip(names_of(len(files)), files, strict=True):
+        (folder / name).write_bytes(data)
+        paths.append(str(folder / name))
+    task, blocks = EncodeBlock(tuple(paths), schema), cut(list(map(len, files)), work.block_bytes)
+    for name in ("spool", "maps", "output"):
+        (folder / name).mkdir()
+    spool = Spool(folder / "spool", {})
+    order = list(blocks)
+    if work.seed is not None:
+        random.Random(work.seed).shuffle(order)
+    for block in order:
+        spool.put(block.number, task(block))
+    with RejectsWriter(folder / "output" / layout.REJECTS, names_of(len(files))) as rejects:
+        found = index(
+            spool,
+            len(blocks),
+            folder / "maps",
+            rejects,
+            batch_names=work.batch_names,
+            with_mbid=schema.with_mbid,
+        )
+    return found, spool, folder / "output"
+
+
+def build(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) -> Built:
+    """Run all stages that write files; the last two only where a row was kept."""
+    found, spool, output = indexed(folder, files, schema, work)
+    assembled = None
+    if found.rows_kept:
+        assembled = assemble(found, spool, output, chunk_rows=work.chunk_rows, threads=work.threads)
+        write_tables(found, assembled, output)
+    return Built(output, found, assembled)
