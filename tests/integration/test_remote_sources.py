@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 
 import pytest
 
 pytest.importorskip("aiohttp", reason="the extra cluster-test is not installed")
 
+from clusters import cluster
+from jobs import fingerprint, run
 from servers import CREDENTIALS, s3_server, web_server
 
 from lastfm_dask.errors import BadInputError
@@ -167,3 +170,53 @@ def test_http_an_empty_file_is_empty_and_a_compressed_one_streams(web):
     assert file.compression == "gzip"
     with sources.open_stream(file) as stream:
         assert stream.read() == LINES
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The same log on the disk, and what ingest makes of it."""
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "log.tsv").write_bytes(LINES)
+    run("ingest", folder / "log.tsv", "-o", folder / "log.dataset", "--json")
+    return fingerprint(folder / "log.dataset")
+
+
+def test_ingest_from_s3_and_http_embedded_and_on_a_cluster_gives_the_local_files_bytes(
+    bucket, endpoint, web, local, tmp_path
+):
+    env = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    places = {"s3": f"{bucket}/year/a.tsv", "http": web.url("log.tsv")}
+    with cluster(tmp_path / "cluster", env=env) as it:
+        for name, place in places.items():
+            for engine, options in {"embedded": (), "cluster": ("--scheduler", it.address)}.items():
+                output = tmp_path / f"{name}-{engine}.dataset"
+                run("ingest", place, "-o", output, "--block-size", "32KiB", "--json", *options, env=env)
+                assert fingerprint(output) == local, (name, engine)
+
+
+def test_workers_that_may_not_read_the_source_are_named_before_any_work(bucket, endpoint, tmp_path):
+    # The driver has credentials and an endpoint; the workers were started without.
+    hidden = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_ENDPOINT_URL": endpoint,
+    }
+    hidden |= {
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+    }
+    with cluster(tmp_path / "cluster", n_workers=1, env=hidden) as it:
+        _, said = run(
+            "ingest",
+            f"{bucket}/year/a.tsv",
+            "-o",
+            tmp_path / "log.dataset",
+            "--scheduler",
+            it.address,
+            code=7,
+            env={**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint},
+        )
+    assert "can't see the source" in said
+    assert "credentials" in said
+    assert not (tmp_path / "log.dataset").exists()
