@@ -1,0 +1,1 @@
+"""How contestants are measured and compared; the contestants that are no command of ours are in `peers`."""
