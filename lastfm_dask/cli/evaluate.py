@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
     from lastfm_dask.recommender.candidates import Candidate
     from lastfm_dask.recommender.evaluation import Evaluation
     from lastfm_dask.recommender.settings import TrainSettings
@@ -152,12 +153,18 @@ def command(
     settings = settings_of(**options)
     user_items = Dataset(dataset).user_items
     with shown_progress() as progress:
-        run = EvaluationRun(memory_bytes, threads, folder, progress)
+        run = EvaluationRun(memory_bytes, threads, folder, progress, echo_plan)
         found = evaluate(user_items, candidates_of(settings, compare), wanted, run)
     if as_json:
         echo_json(found.to_dict())
     else:
         show(found, max(ks))
+
+
+def echo_plan(plan: EvaluationPlan) -> None:
+    """Print what was planned on stderr, before work."""
+    for line in plan.lines():
+        click.echo(line, err=True)
 
 
 def show(found: Evaluation | Tuning, k: int) -> None:

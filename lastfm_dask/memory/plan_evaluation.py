@@ -80,6 +80,23 @@ class EvaluationPlan:
     disk_bytes: int
     """What the temporary files take at most."""
     allowed_bytes: int
+    free_bytes: int
+
+    def lines(self) -> list[str]:
+        """Return the plan as a person reads it, before any work."""
+        stages = {
+            "split": self.split_bytes,
+            "fit": self.fit_bytes,
+            "rank": self.rank_bytes,
+            "measure": self.measure_bytes,
+        }
+        allowed = format_size(self.allowed_bytes)
+        return [
+            f"plan: stage {stage} projected {format_size(projected)}, allowed {allowed}"
+            for stage, projected in stages.items()
+        ] + [
+            f"plan: temporary files projected {format_size(self.disk_bytes)}, free {format_size(self.free_bytes)}"
+        ]
 
 
 def stage_bytes(shape: EvaluationShape, range_nnz: int, held_bytes: int) -> dict[str, int]:
@@ -208,4 +225,5 @@ def plan_evaluation(shape: EvaluationShape, room: Room) -> EvaluationPlan:
         measure_bytes=stages["measure"],
         disk_bytes=disk,
         allowed_bytes=room.allowed_bytes,
+        free_bytes=room.free_bytes,
     )

@@ -85,6 +85,7 @@ def evaluate(
     """
     settings, run = settings or EvaluationSettings(), run or EvaluationRun()
     plan = plan_for(user_items, candidates, settings, run)
+    run.on_plan(plan)
     with Meter() as meter, temporary_folder(run) as place:
         with meter.stage("split", projected_bytes=plan.split_bytes, threads=1) as stage:
             run.progress("split", 0, 1)

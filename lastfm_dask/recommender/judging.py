@@ -44,6 +44,10 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
+def _unplanned(plan: EvaluationPlan) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
     """What is measured.
@@ -87,6 +91,8 @@ class EvaluationRun:
     """Where temporary files go; the system's place for them unless given."""
     progress: Callable[[str, int, int], None] = _silent
     """Told what is being done, how much of it is done, and of how much."""
+    on_plan: Callable[[EvaluationPlan], None] = _unplanned
+    """Told the plan, before any work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def tune(
     study = new_study(settings)
     largest = candidates.als(TUNED, TrainSettings(factors=max(settings.max_factors, _largest_preset())))
     plan = plan_for(user_items, [largest], settings.measured, run, n_splits=2)
+    run.on_plan(plan)
     with Meter() as meter, temporary_folder(run) as place:
         with meter.stage("split", projected_bytes=plan.split_bytes, threads=1):
             outer, inner = _splits(user_items, settings, place)

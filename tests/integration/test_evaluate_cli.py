@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from making import make_dataset, random_plays
@@ -60,6 +62,11 @@ def test_one_thread_gives_the_figures_of_many(dataset):
     assert one["split"]["n_users"] == 40
 
 
+def test_the_plan_is_said_before_work(dataset):
+    said = call("evaluate", dataset, "--fraction", "0.0001", code=3)
+    assert said.index("plan: stage fit projected") < said.index("nothing to train on or to hold out")
+
+
 def test_the_table_names_the_split_and_the_models(dataset):
     shown = call("evaluate", dataset, *SMALL, "--split", "leave-k-out", "--held-out", 2)
     assert "leave-k-out" in shown
@@ -69,7 +76,7 @@ def test_the_table_names_the_split_and_the_models(dataset):
 
 def test_what_tune_writes_evaluate_and_train_take(dataset, tmp_path):
     output = tmp_path / "settings.json"
-    few = ("--trials", 3, "--max-factors", 16, "--weighting", "log", "--seed", 9)
+    few = ("--threads", 1, "--trials", 3, "--max-factors", 16, "--weighting", "log", "--seed", 9)
     tuned = json.loads(call("tune", dataset, "-o", output, *few, "--json"))
     assert len(tuned["trials"]) == 3
     assert tuned["output"] == str(output)
@@ -103,3 +110,16 @@ def test_what_can_not_be_is_refused(dataset, arguments, code, word):
 
 def test_a_dataset_that_is_none_is_refused(tmp_path):
     assert "is wanted" in call("evaluate", tmp_path / "none", code=5)
+
+
+def test_terminated_it_leaves_nothing_behind(dataset):
+    command = [sys.executable, "-m", "lastfm_dask", "evaluate", str(dataset), "--iterations", "10000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        # Beside the dataset stand the parts and, within a second folder, the factors once the fit has begun.
+        while len(list(dataset.parent.glob(".evaluate-*/train"))) == 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert [path.name for path in dataset.parent.iterdir()] == [dataset.name]
