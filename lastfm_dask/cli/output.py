@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 
 def to_json(value: Any) -> str:
-    """Return one line of JSON, UTF-8 not escaped; a missing number (NaN, infinity) is null."""
-    return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+    """Return one line of JSON, UTF-8 not escaped; a missing number (NaN, infinity) is null.
+
+    Bytes in a file's name that are no UTF-8 become JSON's escapes.
+    """
+    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _without_nan(value: Any) -> Any:

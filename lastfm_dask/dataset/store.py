@@ -167,7 +167,8 @@ def publish(
         content=content,
     )
     path = work.output / MANIFEST
-    path.write_text(manifest.to_json(), encoding="utf-8")
+    # A source's name may be any bytes: what is no Unicode becomes JSON's own escape, and reads back as it was.
+    path.write_text(manifest.to_json(), encoding="utf-8", errors="backslashreplace")
     flush(path)
     for folder in {(work.output / name).parent for name in kind.files} | {work.output}:
         flush(folder)

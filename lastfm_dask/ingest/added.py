@@ -26,9 +26,14 @@ def refuse_incomplete(user: str | None, likes: Sequence[str]) -> None:
     if likes and user is None:
         msg = f"{len(likes)} favourites, but no listener who likes them: name one with --add-user ID"
         raise BadInputError(msg)
-    if user is not None and (not user or any(sign in user for sign in "\t\n\r\0")):
-        msg = f"the id {user!r} of a listener to add is empty or holds a tab, a line end or NUL"
+    if user is not None and (not user or any(sign in user for sign in "\t\n\r\0") or not _is_unicode(user)):
+        msg = f"the id {user!r} of a listener to add is empty, holds a tab, a line end or NUL, or is no UTF-8"
         raise BadInputError(msg)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text is none that a command line's odd bytes became."""
+    return all(not "\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def added_rows(
@@ -46,7 +51,7 @@ def added_rows(
     if users.find(user) is not None:
         msg = f"a listener {user!r} is in the log already: choose another id for the one to add"
         raise UnknownNameError(msg, name=user)
-    vocabulary = Vocabulary.of(artists.array, "artist")
+    vocabulary = Vocabulary.of(artists.array.combine_chunks(), "artist")
 
     def stored(name: str) -> str:
         return name if keep_case else lower(name)
