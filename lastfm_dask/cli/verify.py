@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.cli.output import echo_json, format_cell
+from lastfm_dask.cli.progress import shown_progress
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=PATH, required=False)
-@click.option(
-    "--source", "source", type=PATH, metavar="FILE", help="A log or archive: compare it too, or it alone."
-)
+@click.option("--source", metavar="FILE", help="A log or archive: compare it too, or it alone.")
 @json_option
-def command(path: Path | None, source: Path | None, as_json: bool) -> None:
+def command(path: Path | None, source: str | None, as_json: bool) -> None:
     """Check a dataset or model against its checksums, or a source against its own.
 
     PATH is a dataset or a model: every file's SHA-256 is compared with the manifest's. With --source a listening
@@ -43,7 +43,8 @@ def command(path: Path | None, source: Path | None, as_json: bool) -> None:
         manifest = verify_directory(path, layout.DATASET, layout.MODEL)
         result |= directory_result(path, manifest)
     if source is not None:
-        found = published.checksums(source)
+        with shown_progress() as tell:
+            found = published.checksums(source, partial(tell, f"reading {source}"))
         refuse_mistaken(found)
         result["source"] = source_result(found)
         if manifest is not None:

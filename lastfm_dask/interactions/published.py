@@ -6,12 +6,13 @@ Covers facts and checksums; what a log holds is `reader`'s business.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.sources import ARCHIVE_MEMBER, SourceFile, find, open_stream
+from lastfm_dask.interactions.sources import ARCHIVE_MEMBER, SourceFile, find, is_remote, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ class Checksums:
 
     @property
     def mistaken_for(self) -> PublishedFile | None:
-        """The published file that this one has the name of an archive or the size of, but not the MD5."""
+        """The published archive, where this file has its name or its size, but other bytes."""
         if self.published is not None:
             return None
         name = Path(self.file.path).name
@@ -78,7 +79,7 @@ class Checksums:
         )
 
 
-def checksums(path: str | PathLike[str], progress: Callable[[int], None] | None = None) -> Checksums:
+def checksums(path: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> Checksums:
     """Read one local file to its end and return its checksums; of a compressed one the log's too.
 
     Parameters
@@ -86,36 +87,37 @@ def checksums(path: str | PathLike[str], progress: Callable[[int], None] | None 
     path : path-like
         The file.
     progress : callable, optional
-        Called with the bytes of each piece of the file that was read.
+        Called with how many bytes of the file were read so far, and how many it has.
 
     Raises
     ------
     BadInputError
-        Where the file is missing, unreadable or empty, or is an address, or changed while it was read.
+        Where the file is missing, unreadable, empty or damaged, or is an address, or changed while it was read.
     """
-    files = find([path])
-    if len(files) != 1 or "://" in files[0].path:
+    files = () if is_remote(os.fspath(path)) else find([path])
+    if len(files) != 1:
         msg = f"{path}: one file on this machine is wanted; fetch an address, and name the files of a glob one by one"
-        raise BadInputError(msg, path=str(path))
+        raise BadInputError(msg, path=os.fspath(path))
     file = files[0]
     with Path(file.path).open("rb") as stream:
-        n_bytes, md5, sha256 = _digest(stream, progress)
+        n_bytes, md5, sha256 = _digest(
+            stream, lambda done: progress(done, file.size_bytes) if progress else None
+        )
     if n_bytes != file.size_bytes:
         msg = f"{file.path} had {file.size_bytes} bytes and {n_bytes} were read: it is being written; try again later"
         raise BadInputError(msg, path=file.path)
-    log_md5 = None
-    if file.compression and md5 not in {known.md5 for known in FILES}:
-        with open_stream(file) as stream:
-            log_md5 = _digest(stream)[1]
-    return Checksums(file, n_bytes, md5, sha256, log_md5)
+    found = Checksums(file, n_bytes, md5, sha256)
+    if not file.compression or found.published or found.mistaken_for:
+        return found
+    with open_stream(file) as stream:
+        return replace(found, log_md5=_digest(stream, lambda _: None)[1])
 
 
-def _digest(stream: BinaryIO, progress: Callable[[int], None] | None = None) -> tuple[int, str, str]:
+def _digest(stream: BinaryIO, progress: Callable[[int], None]) -> tuple[int, str, str]:
     md5, sha256, n_bytes = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while chunk := stream.read(_CHUNK_BYTES):
         md5.update(chunk)
         sha256.update(chunk)
         n_bytes += len(chunk)
-        if progress is not None:
-            progress(len(chunk))
+        progress(n_bytes)
     return n_bytes, md5.hexdigest(), sha256.hexdigest()

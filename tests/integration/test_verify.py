@@ -119,7 +119,7 @@ def test_a_damaged_or_short_archive_is_refused(tmp_path, monkeypatch):
         verify("--source", tmp_path / "other.bin")
     short = tmp_path / published.ARCHIVE.name
     short.write_bytes(gzip.compress(ROWS)[:-20])
-    with pytest.raises(BadInputError, match=r"can't be unpacked|damaged or incomplete"):
+    with pytest.raises(BadInputError, match=r"damaged or incomplete.*fetch it again"):
         verify("--source", short)
     short.write_bytes(ROWS)
     assert "This is the published" in verify("--source", short)
@@ -157,3 +157,12 @@ def test_nothing_to_verify_is_wrong_usage(arguments):
 def test_a_missing_or_remote_source_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="can't be read"):
         verify("--source", tmp_path / "nothing.tsv")
+    with pytest.raises(BadInputError, match="one file on this machine is wanted"):
+        verify("--source", "s3://bucket/log.tsv")
+
+
+def test_a_damaged_compressed_log_is_named(tmp_path):
+    path = tmp_path / "log.tsv.gz"
+    path.write_bytes(gzip.compress(ROWS)[:-20])
+    with pytest.raises(BadInputError, match=r"log\.tsv\.gz can't be unpacked.*fetch it again"):
+        verify("--source", path)
