@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from lastfm_dask.memory.plan_evaluation import N_NEIGHBOURS, PRODUCT_NNZ
 from lastfm_dask.recommender.mapped import RANGE_NNZ, create_array, transpose_on_disk
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-    from scipy.sparse import csr_matrix
 
     Items = npt.NDArray[np.int32]
 
@@ -73,7 +73,7 @@ class Neighbours:
         items = np.full((history.shape[0], k), -1, dtype=np.int32)
         n_artists = history.shape[1]
         room = np.minimum(np.diff(history.indptr) * np.int64(self.n_neighbours), n_artists)
-        for first, last in row_blocks(np.concatenate(([0], np.cumsum(room))), PRODUCT_NNZ):
+        for first, last in row_blocks(_ends(room), PRODUCT_NNZ):
             weights = history[first:last]
             weights.data = np.log1p(weights.data)
             scores = weights @ self.similarities
@@ -98,6 +98,15 @@ def nearest(
     return indices[order], scores[order]
 
 
+def _ends(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return where rows of these lengths begin and end when they are laid end to end, as CSR's indptr."""
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
 def fit_neighbours(
     train: csr_matrix,
     folder: Path,
@@ -105,7 +114,7 @@ def fit_neighbours(
     n_neighbours: int = N_NEIGHBOURS,
     threads: int = 1,
     range_nnz: int = RANGE_NNZ,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = _silent,
 ) -> Neighbours:
     """Find each artist's nearest others: cosine of the columns of ln(1 + plays).
 
@@ -125,13 +134,11 @@ def fit_neighbours(
     progress : callable, optional
         Told how many artists are done, and of how many.
     """
-    from scipy.sparse import csr_matrix
-
     n_artists = train.shape[1]
     unit, listeners = _unit_columns(train, folder)
     item_users = transpose_on_disk(unit, listeners, folder, range_nnz)
     reach = _reach(item_users, np.diff(train.indptr), n_artists)
-    room = np.concatenate(([0], np.cumsum(np.minimum(reach, n_neighbours))))
+    room = _ends(np.minimum(reach, n_neighbours))
     kind = np.int32 if room[-1] < 2**31 else np.int64
     indices = create_array(folder / "neighbours.npy", (int(room[-1]),), kind)
     similarities = create_array(folder / "similarities.npy", (int(room[-1]),), np.float32)
@@ -152,12 +159,11 @@ def fit_neighbours(
     def told(block: tuple[int, int]) -> None:
         nonlocal n_done
         n_done += block[1] - block[0]
-        if progress:
-            progress(n_done, n_artists)
+        progress(n_done, n_artists)
 
     # A block reads its artists' columns and holds its product: both are bounded.
     room_needed = np.maximum(reach, listeners)
-    for_each(work, row_blocks(np.concatenate(([0], np.cumsum(room_needed))), PRODUCT_NNZ), threads, told)
+    for_each(work, row_blocks(_ends(room_needed), PRODUCT_NNZ), threads, told)
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
     return Neighbours(result, n_neighbours)
@@ -165,8 +171,6 @@ def fit_neighbours(
 
 def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDArray[np.int64]]:
     """Return ln(1 + plays) with columns of length 1, its values mapped, and the values in each column."""
-    from scipy.sparse import csr_matrix
-
     squares = np.zeros(train.shape[1])
     listeners = np.zeros(train.shape[1], np.int64)
     blocks = list(row_blocks(train.indptr))

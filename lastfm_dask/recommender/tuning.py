@@ -92,10 +92,7 @@ def tune(
         Where the output exists or can't be written.
     """
     output = Path(output)
-    refuse_existing(output)
-    if not output.absolute().parent.is_dir():
-        msg = f"{output} can't be written: its folder does not exist; make it first"
-        raise StoreError(msg, path=str(output))
+    _refuse_output(output)
     settings, run = settings or TuneSettings(), run or EvaluationRun()
     study = new_study(settings)
     largest = candidates.als(TUNED, TrainSettings(factors=max(settings.max_factors, _largest_preset())))
@@ -110,26 +107,29 @@ def tune(
             trials = search.trials(study)
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
-        judge = Judge(outer, users, settings.measured, plan, run, meter)
-        reports = [
-            judge.report(candidate) for candidate in (candidates.als(TUNED, best), candidates.popularity())
-        ]
-        for name, preset in PRESETS.items():
-            # A preset that can't be trained on this data must not cost what the search has found.
-            with suppress(BadInputError):
-                reports.append(judge.report(candidates.als(name, preset)))
+        reports = _judged(best, Judge(outer, users, settings.measured, plan, run, meter))
         found = Tuning(
             metric=settings.metric,
             best=best,
             trials=trials,
             search_split=describe(inner, search.users, search.n_unknown),
             split=describe(outer, users, n_unknown),
-            models=tuple(reports),
+            models=reports,
             allowed_bytes=plan.allowed_bytes,
             stages=meter.receipts,
         )
     write_settings(found, output)
     return found
+
+
+def _judged(best: TrainSettings, judge: Judge) -> tuple[ModelReport, ...]:
+    """Return the figures of what was chosen, of popularity, and of the presets."""
+    reports = [judge.report(one) for one in (candidates.als(TUNED, best), candidates.popularity())]
+    for name, preset in PRESETS.items():
+        # A preset that can't be trained on this data must not cost what the search has found.
+        with suppress(BadInputError):
+            reports.append(judge.report(candidates.als(name, preset)))
+    return tuple(reports)
 
 
 def write_settings(found: Tuning, output: Path) -> None:
@@ -143,6 +143,13 @@ def write_settings(found: Tuning, output: Path) -> None:
             part.replace(output)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _refuse_output(output: Path) -> None:
+    refuse_existing(output)
+    if not output.absolute().parent.is_dir():
+        msg = f"{output} can't be written: its folder does not exist; make it first"
+        raise StoreError(msg, path=str(output))
 
 
 def _largest_preset() -> int:
