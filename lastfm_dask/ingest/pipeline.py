@@ -197,8 +197,10 @@ def plan_source(
 def _import_libraries() -> None:
     """Import what the stages need, so that it counts as reserved before anything is planned."""
     from lastfm_dask.engine import import_embedded
+    from lastfm_dask.memory import allocator
     from lastfm_dask.memory.lean import keep_pandas_out
 
+    allocator.begin()
     keep_pandas_out()
     import_embedded()
     import numpy as np  # noqa: F401

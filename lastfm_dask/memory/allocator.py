@@ -1,6 +1,6 @@
 """How this process takes memory from the kernel and gives it back.
 
-The C library serves Arrow and NumPy alike, from two arenas, and keeps what one block freed for the next, so that
+The C library serves Arrow and NumPy alike, from one arena, and keeps what one block freed for the next, so that
 `release` can give all of it back between two stages. Measured on a scan in blocks of 16 MiB: Arrow's own pool is as
 fast and keeps 60 MiB more after it; giving large buffers back at once (the C library's default) halves the peak and
 doubles the time, where halving the block does the former for a twentieth of the latter.
@@ -9,6 +9,7 @@ doubles the time, where halving the block does the former for a twentieth of the
 from __future__ import annotations
 
 import ctypes
+import mmap
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,33 @@ _MMAP_BYTES = 32 << 20
 """From which size a buffer is a map of its own, which goes back when it is freed: the most that glibc takes."""
 _TRIM_BYTES = 64 << 20
 """How much may lie free at a heap's end."""
-_ARENAS = 2
+_ARENAS = 1
+_WORTHWHILE_BYTES = 1 << 20
+_TRIES = 8
+
+
+class _MallocInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`; `keepcost` is what lies free at the main arena's end."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
 
 
 @cache
 def _glibc() -> Any:
-    """Return glibc, or None on another C library (musl, macOS), which has no such knobs."""
+    """Return glibc, or None on another C library (musl, macOS) or one before 2.33, which lacks such knobs."""
     try:
         library = ctypes.CDLL(None)
-        return library if hasattr(library, "gnu_get_libc_version") else None
-    except (OSError, TypeError):
+        library.mallinfo2.restype = _MallocInfo
+    except (OSError, TypeError, AttributeError):
         return None
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return library
 
 
 @cache
@@ -48,6 +65,13 @@ def _first_pool() -> pa.MemoryPool:
 def can_trim() -> bool:
     """Say whether the C library can be told to give memory back."""
     return _glibc() is not None
+
+
+def begin() -> None:
+    """Keep the C library from giving threads arenas of their own: before libraries that start some are imported."""
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def use() -> str:
@@ -64,16 +88,38 @@ def use() -> str:
         pa.set_memory_pool(pa.system_memory_pool())
         libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
-        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+        begin()
         return "system"
     return str(first.backend_name)
 
 
 def trim() -> None:
-    """Give memory that the C library freed back to the kernel; imports nothing."""
+    """Give memory that the C library freed back to the kernel; imports nothing but ctypes."""
     libc = _glibc()
-    if libc is not None:
-        libc.malloc_trim(0)
+    if libc is None:
+        return
+    libc.malloc_trim(0)
+    _empty_top(libc)
+
+
+def _empty_top(libc: Any) -> None:
+    """Give back what is free at the arena's end, which `malloc_trim` can't where the heap was not grown by `brk`.
+
+    It is taken as one allocation whose pages are dropped before it is freed again. Where the C library serves that
+    from a free piece elsewhere, whose pages are gone already, it is held and asked once more.
+    """
+    taken = []
+    for _ in range(_TRIES):
+        top_bytes = libc.mallinfo2().keepcost - mmap.PAGESIZE
+        place = libc.malloc(top_bytes) if top_bytes > _WORTHWHILE_BYTES else None
+        if place is None:
+            break
+        taken.append(place)
+        first = -(-place // mmap.PAGESIZE) * mmap.PAGESIZE
+        n_bytes = (place + top_bytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        libc.madvise(first, n_bytes, mmap.MADV_DONTNEED)
+    for place in taken:
+        libc.free(place)
 
 
 def release() -> None:
