@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -57,6 +57,17 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"lastfm_dask.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; that the reader of our output goes away, as `head` does, is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Caught here, since click would end with 1; what is left in the buffer must go somewhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -95,9 +106,6 @@ def main() -> NoReturn:
         code = _report("interrupted; nothing was left half-written", 130)
     except Terminated:
         code = _report("terminated; nothing was left half-written", 143)
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; that is its right.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
         code = _report(f"unforeseen {type(error).__name__}: {error} (-vv shows the traceback)", 1)
     sys.exit(code)
