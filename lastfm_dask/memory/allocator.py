@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,18 @@ class _MallocInfo(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
     )
 
 
@@ -68,10 +80,15 @@ def can_trim() -> bool:
 
 
 def begin() -> None:
-    """Keep the C library from giving threads arenas of their own: before libraries that start some are imported."""
+    """Keep the C library from giving threads arenas of their own: before libraries that start some are imported.
+
+    Arrow's own kernels ask the pool that they found when Arrow was loaded, whatever `use` sets, and that pool never
+    gives back what a thread that lives on has freed: so the choice must stand in the environment before.
+    """
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def use() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from lastfm_dask.memory import allocator
+
 CODE = """
 from lastfm_dask.memory import allocator
 import pyarrow as pa
