@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream
 from lastfm_dask.interactions.encoding import EncodeBlock
-from lastfm_dask.interactions.sources import SourceFile, find, is_remote, open_stream
+from lastfm_dask.interactions.sources import SourceFile, find, is_remote, open_stream, refuse_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,6 +45,11 @@ def scan(
         Where they are kept.
     progress : callable, optional
         Called with the bytes of each block that is done, from any thread.
+
+    Raises
+    ------
+    BadInputError
+        Where a file can't be read any more, or changed meanwhile.
     """
     paths = tuple(file.path for file in files)
     task = EncodeBlock(seen_anywhere(paths), schema)
@@ -78,6 +83,7 @@ def scan(
             f"block {block.number} (bytes {block.start} to {block.end} of {paths[block.file]})"
         ),
     )
+    refuse_changed(files)
     return n_blocks
 
 

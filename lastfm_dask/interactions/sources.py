@@ -104,6 +104,24 @@ def _local(path: str) -> SourceFile:
     return SourceFile(path, found.st_size, str(found.st_mtime_ns), compression_of(path))
 
 
+def refuse_changed(files: Sequence[SourceFile]) -> None:
+    """Raise BadInputError where a file is not what it was when it was found."""
+    changed = [file.path for file in files if _look_again(file) != file]
+    if changed:
+        msg = (
+            f"{', '.join(changed)} changed while it was read: wait until nothing writes to it, and call again"
+        )
+        raise BadInputError(msg, path=changed[0])
+
+
+def _look_again(file: SourceFile) -> SourceFile | None:
+    if not is_remote(file.path):
+        return _local(file.path)
+    from lastfm_dask.interactions import remote
+
+    return next(iter(remote.find(file.path)), None)
+
+
 @contextmanager
 def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
     """Give a function `read(offset, n_bytes)` for one file; it returns fewer bytes only at the file's end."""
