@@ -44,7 +44,7 @@ class Spool:
             shutil.rmtree(folder)
             folder.mkdir()
             marker.write_text(text, encoding="utf-8")
-        self.resumed = sum(1 for _ in folder.glob("*.arrow"))
+        self.resumed = sum(_is_whole(path) for path in sorted(folder.glob("*.arrow")))
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}.arrow"
@@ -72,3 +72,16 @@ class Spool:
     def written_bytes(self) -> int:
         """Return how many bytes the blocks take on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("*.arrow"))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a block that was left can be read; one that is there in name alone, as after a power cut, is removed."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file:
+            pa.ipc.open_file(file).get_batch(0)
+    except (pa.ArrowInvalid, OSError):
+        path.unlink()
+        return False
+    return True
