@@ -11,13 +11,22 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from comparing import ingesting
+from comparing import asking, clustering, ingesting, training
 from comparing.contest import compete, save
 from comparing.machine import machine_line
+from comparing.measure import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from comparing.contest import Contestant, Entry
 
 
 def note(text: str) -> None:
@@ -48,19 +57,99 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@dataclass
+class Bench:
+    """What the parts share: the source, and what is made of it once, when a part first needs it."""
+
+    options: argparse.Namespace
+    work: Path
+
+    @cached_property
+    def dataset(self) -> Path:
+        """The source's dataset."""
+        return self._made("log.dataset", "ingest", str(self.options.source), "-o")
+
+    @cached_property
+    def model(self) -> Path:
+        """A model of a few iterations."""
+        few = ("--preset", "notebook", "--iterations", str(self.options.iterations))
+        return self._made("log.model", "train", str(self.dataset), *few, "-o")
+
+    @cached_property
+    def npz(self) -> Path:
+        """The same model as implicit saves its own."""
+        return self._made("log.npz", "export", str(self.model), "--npz")
+
+    def _made(self, name: str, *arguments: str) -> Path:
+        path = self.work / name
+        note(f"making {name}")
+        done = run(ingesting.ours(*arguments, str(path)), self.work / f"{name}.log")
+        if done.exit_code:
+            msg = f"{name} could not be made: {done.stderr[-1000:]}"
+            raise RuntimeError(msg)
+        return path
+
+    def contest(self, part: str, contestants: Sequence[Contestant]) -> dict[str, Entry]:
+        """Let contestants compete and save the figures."""
+        machine = machine_line()
+        entries = compete(contestants, self.options.rounds, self.work / part, note)
+        if self.options.save:
+            self.options.save.mkdir(parents=True, exist_ok=True)
+            save(self.options.save / f"{part}-{self.options.source.stem}.json", machine, entries)
+        return entries
+
+
+def ingest_part(bench: Bench) -> str:
+    """Reading, statistics, mappings, matrix: ours and the peers."""
+    only = [word for word in bench.options.only.split(",") if word]
+    return ingesting.table(bench.contest("ingest", ingesting.contestants(bench.options.source, only)))
+
+
+def train_part(bench: Bench) -> str:
+    """Training: ours and implicit's `fit`."""
+    return training.table(
+        bench.contest("train", training.contestants(bench.dataset, bench.options.iterations))
+    )
+
+
+def ask_part(bench: Bench) -> str:
+    """One answer: from process start, and from an open model."""
+    made = (bench.dataset, bench.model, bench.npz)
+    fresh = asking.fresh_table(bench.contest("ask", asking.fresh_contestants(*made)))
+    return f"{fresh}\n\n{asking.open_table(bench.contest('open', asking.open_contestants(*made)))}"
+
+
+def everybody_part(bench: Bench) -> str:
+    """Answers for all users."""
+    made = (bench.dataset, bench.model, bench.npz)
+    return asking.everybody_table(bench.contest("everybody", asking.everybody_contestants(*made)))
+
+
+def cluster_part(bench: Bench) -> str:
+    """Ingest on threads, and on a cluster of this machine."""
+    with clustering.cluster(bench.work / "cluster") as (scheduler_file, pids):
+        found = clustering.contestants(bench.options.source, scheduler_file, pids)
+        return clustering.table(bench.contest("cluster", found))
+
+
+PARTS = {
+    "ingest": ingest_part,
+    "train": train_part,
+    "ask": ask_part,
+    "everybody": everybody_part,
+    "cluster": cluster_part,
+}
+
+
 def compare(options: argparse.Namespace, work: Path) -> None:
-    """Run the parts that were asked for."""
-    machine = machine_line()
+    """Run the parts that were asked for, and print each one's table when it is done."""
     size = options.source.stat().st_size
-    show(f"Machine: {machine}\n\nSource: {options.source.name}, {size:,} bytes; {options.rounds} rounds\n")
+    show(
+        f"Machine: {machine_line()}\n\nSource: {options.source.name}, {size:,} bytes; {options.rounds} rounds\n"
+    )
+    bench = Bench(options, work)
     for part in options.parts.split(","):
-        if part == "ingest":
-            found = ingesting.contestants(options.source, [word for word in options.only.split(",") if word])
-            entries = compete(found, options.rounds, work / part, note)
-            show(f"## {part}\n\n{ingesting.table(entries)}\n")
-        if options.save:
-            options.save.mkdir(parents=True, exist_ok=True)
-            save(options.save / f"{part}-{options.source.stem}.json", machine, entries)
+        show(f"## {part}\n\n{PARTS[part](bench)}\n")
 
 
 def main() -> None:

@@ -1,0 +1,56 @@
+"""Every contestant runs to its end and does the same work; the tables are printed. No figure passes or fails.
+
+python -m pytest -m benchmark tests/benchmarks -s
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+import compare
+import pytest
+
+from lastfm_dask.synthesis import LogSize, write_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.benchmark
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "log.tsv"
+    write_log(path, LogSize.for_users(3_000), seed=1)
+    return path
+
+
+@pytest.mark.parametrize("part", list(compare.PARTS))
+def test_contestants_do_the_same_work(part: str, source: Path, tmp_path: Path) -> None:
+    if part == "ingest":
+        pytest.importorskip("duckdb")
+        pytest.importorskip("polars")
+    save = tmp_path / "figures"
+    options = argparse.Namespace(source=source, rounds=1, iterations=2, only="", save=save, parts=part)
+    compare.compare(options, tmp_path)
+    for file in save.iterdir():
+        found = json.loads(file.read_text())
+        assert all(run["exit_code"] == 0 for runs in found["runs"].values() for run in runs), found
+        assert all(run["peak_held_bytes"] > 0 for runs in found["runs"].values() for run in runs)
+    if part == "ingest":
+        _same_counts(found["said"])
+
+
+def _same_counts(said: dict[str, list[dict[str, int]]]) -> None:
+    ours = said["lastfm-dask ingest"][0]
+    for name in ("Polars, streaming", "dask.dataframe, a worker a processor"):
+        assert all(
+            said[name][0][key] == ours[key] for key in ("rows_kept", "users", "artists", "nnz", "plays_total")
+        )
+        for key in ("artists_per_user", "median_plays_per_user"):
+            assert said[name][0][key] == pytest.approx(ours[key], rel=1e-12)
+    # These lose rows, which the table shows: to bare carriage returns, to quotes.
+    for name in ("DuckDB, memory_limit 4 GB", "pandas, as in the notebook"):
+        assert 0.9 * ours["rows_kept"] < said[name][0]["rows_kept"] <= ours["rows_kept"]
