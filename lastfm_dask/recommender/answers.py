@@ -48,12 +48,8 @@ class Recommender(ModelFiles):
 
     Attributes
     ----------
-    path : Path
-        The directory.
-    manifest : Manifest
-        What it says of itself.
-    settings : TrainSettings
-        How it was trained.
+    path, manifest, settings
+        The directory, what it says of itself, and how it was trained.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def write_everybody(
     json_lines: IO[str] | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> WriteResult:
-    """Answer for all users and write it, to a Parquet file or as JSON lines.
+    """Answer for all users, in the order of their rows, and write it: a Parquet file, or JSON lines.
 
     Parameters
     ----------
@@ -83,11 +83,6 @@ def write_everybody(
         Where else lines go: `{"user", "items": [{"artist", "score"}]}` for each user.
     progress : callable, optional
         Told how many users are done.
-
-    Returns
-    -------
-    WriteResult
-        Users are in the order of their rows.
 
     Raises
     ------
@@ -107,20 +102,21 @@ def write_everybody(
     path = parquet if parquet is not None else json_lines if isinstance(json_lines, Path) else None
     if path is not None:
         refuse_existing(path)
-    with Meter() as meter:
-        stage = meter.stage("recommend", projected_bytes=plan.projected_bytes, threads=plan.threads)
-        with stage as under_way:
-            batches = everybody.batches(plan)
-            if path is None:
-                write_json_lines(everybody.model, batches, json_lines, on_batch)  # type: ignore[arg-type]
-            else:
-                with disk_full_is_store_error(path), complete_or_absent(path) as part:
-                    if parquet is not None:
-                        write_parquet(everybody.model, batches, part, on_batch)
-                    else:
-                        with part.open("w", encoding="utf-8") as file:
-                            write_json_lines(everybody.model, batches, file, on_batch)
-            under_way.rows = counted[0]
+    model, batches = everybody.model, everybody.batches(plan)
+    with (
+        Meter() as meter,
+        meter.stage("recommend", projected_bytes=plan.projected_bytes, threads=plan.threads) as stage,
+    ):
+        if path is None:
+            write_json_lines(model, batches, json_lines, on_batch)  # type: ignore[arg-type]
+        else:
+            with disk_full_is_store_error(path), complete_or_absent(path) as part:
+                if parquet is not None:
+                    write_parquet(model, batches, part, on_batch)
+                else:
+                    with part.open("w", encoding="utf-8") as file:
+                        write_json_lines(model, batches, file, on_batch)
+        stage.rows = counted[0]
     return WriteResult(path, counted[0], counted[1], plan, meter.receipts[0])
 
 

@@ -18,6 +18,8 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import disk_full_is_store_error, publish, refuse_existing, work_directory
 from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.memory.limits import allowed_memory, cpus
+from lastfm_dask.recommender.bundle import model_card, model_content, read_metrics
 from lastfm_dask.recommender.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -105,16 +107,10 @@ def train(
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
 
-    Returns
-    -------
-    TrainResult
-        Where the model is, and what it took.
-
     Raises
     ------
     BadInputError
-        Where the weighting gives a confidence that is not above zero, the factors diverge, or `metrics` are of
-        other settings.
+        Where a confidence is not above zero, the factors diverge, or `metrics` are of other settings.
     BudgetError
         Before any work, where more memory or disk is needed than is allowed.
     StoreError
@@ -125,36 +121,30 @@ def train(
     >>> from lastfm_dask import Recommender, train
     >>> from lastfm_dask.recommender.settings import TrainSettings
     >>> result = train("lastfm.dataset", "small.model", TrainSettings(factors=8))
-    >>> len(result.iteration_s)
-    15
     >>> len(Recommender(result.path).recommend(likes={"sigur rós": 30}).items)
     10
     """
     output = Path(output)
     refuse_existing(output)
-    if not isinstance(dataset, Dataset):
-        dataset = Dataset(dataset)
-    if dataset.n_users == 0 or dataset.n_artists == 0:
-        msg = f"{dataset.path} holds no interactions: there is nothing to train on"
-        raise BadInputError(msg, path=str(dataset.path))
-    from lastfm_dask.memory.limits import allowed_memory, cpus
-    from lastfm_dask.recommender.bundle import read_metrics
-
     settings = settings or TrainSettings()
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
-    run = _Run(dataset, settings, cpus(threads).count, progress or _silent, measured)
+    run = _Run(_opened(dataset), settings, cpus(threads).count, progress or _silent, measured)
     _import_libraries()
     allowed = allowed_memory(memory_bytes)
     plan = _plan(run, output, allowed)
     if on_plan is not None:
         on_plan(plan)
     with work_directory(output) as work:
-        try:
-            return _train_in(work, run, plan, allowed)
-        except BaseException:
-            # Nothing here would serve another run, and it may be large.
-            shutil.rmtree(work.path, ignore_errors=True)
-            raise
+        return _train_in(work, run, plan, allowed)
+
+
+def _opened(dataset: Dataset | str | PathLike[str]) -> Dataset:
+    if not isinstance(dataset, Dataset):
+        dataset = Dataset(dataset)
+    if dataset.n_users == 0 or dataset.n_artists == 0:
+        msg = f"{dataset.path} holds no interactions: there is nothing to train on"
+        raise BadInputError(msg, path=str(dataset.path))
+    return dataset
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -196,8 +186,16 @@ def _plan(run: _Run, output: Path, allowed: Allowed) -> TrainingPlan:
 
 
 def _train_in(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allowed) -> TrainResult:
+    try:
+        return _prepare_and_fit(work, run, plan, allowed)
+    except BaseException:
+        # Nothing here would serve another run, and it may be large.
+        shutil.rmtree(work.path, ignore_errors=True)
+        raise
+
+
+def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allowed) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
-    from lastfm_dask.recommender.bundle import model_card, model_content
     from lastfm_dask.recommender.preparing import prepare
 
     dataset, settings = run.dataset, run.settings
