@@ -1,0 +1,152 @@
+"""The memory promise in real cgroups: planned before, kept during, the same bytes whatever the limit.
+
+The log is a twentieth of the published one's size. Where LASTFM_DASK_FULL_LOG names a log of full size, that is
+used as well (some minutes, and 4 GB of disk).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cgroups import Outcome, refusal, run_limited
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIB = 1 << 20
+PROGRAM = [sys.executable, "-m", "lastfm_dask"]
+TRAIN = ["--preset", "notebook", "--iterations", "1"]
+# The padding that a projection may have, where it is about data and not about the interpreter.
+MOST_PADDING = 1.6
+PADDING_FROM_BYTES = 64 * MIB
+LIMITS_MIB = [256, *(pytest.param(mib, marks=pytest.mark.slow) for mib in (384, 512, 1024))]
+FULL_LOG = os.environ.get("LASTFM_DASK_FULL_LOG")
+
+pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal() or "a cgroup can be made")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A dataset, a model of it, and what identifies both."""
+
+    log: Path
+    dataset: Path
+    model: Path
+
+    def identity(self) -> tuple[str, str]:
+        return tuple(
+            json.loads((path / "manifest.json").read_text())["fingerprint"]
+            for path in (self.dataset, self.model)
+        )
+
+
+def ingest_command(made: Made) -> list[str]:
+    return [*PROGRAM, "ingest", str(made.log), "-o", str(made.dataset), "--json"]
+
+
+def train_command(made: Made) -> list[str]:
+    return [*PROGRAM, "train", str(made.dataset), "-o", str(made.model), *TRAIN, "--json"]
+
+
+def run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def make_unlimited(log: Path, folder: Path) -> Made:
+    made = Made(log, folder / "unlimited.dataset", folder / "unlimited.model")
+    run(ingest_command(made))
+    run(train_command(made))
+    return made
+
+
+@pytest.fixture(scope="module")
+def unlimited(tmp_path_factory):
+    """A log of a twentieth of the size, and what comes of it without a limit."""
+    folder = tmp_path_factory.mktemp("promise")
+    log = folder / "log.tsv"
+    run([*PROGRAM, "synth", str(log), "--users", "17967", "--artists", "29000", "--rows", "878000"])
+    yield make_unlimited(log, folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A log of full size, and what comes of it without a limit."""
+    if not FULL_LOG:
+        pytest.skip("LASTFM_DASK_FULL_LOG names no log of full size")
+    folder = tmp_path_factory.mktemp("full")
+    yield make_unlimited(Path(FULL_LOG), folder)
+    shutil.rmtree(folder)
+
+
+def assert_kept(outcome: Outcome, path: Path) -> None:
+    """Measured <= projected <= allowed in every stage, no kill, and no padding to get there."""
+    assert (outcome.code, outcome.oom_kills) == (0, 0), outcome.stderr
+    document = json.loads((path / "receipts.json").read_text())
+    assert document["allowed_bytes"] <= outcome.limit_bytes
+    problems = []
+    for stage in document["stages"]:
+        measured, projected = stage["measured_bytes"], stage["projected_bytes"]
+        words = f"{stage['stage']}: measured {measured / MIB:.1f}, projected {projected / MIB:.1f} MiB"
+        if not measured <= projected <= document["allowed_bytes"]:
+            problems.append(f"{words}, allowed {document['allowed_bytes'] / MIB:.1f} MiB")
+        elif measured > PADDING_FROM_BYTES and projected > MOST_PADDING * measured:
+            problems.append(f"{words}: padded")
+    assert not problems, problems
+    said = [stage["projected_bytes"] for stage in json.loads(outcome.stdout)["stages"]]
+    assert said == [stage["projected_bytes"] for stage in document["stages"]]
+
+
+def check_limit(unlimited: Made, limit_bytes: int, folder: Path, timeout_s: float = 300) -> None:
+    made = Made(unlimited.log, folder / "a.dataset", folder / "a.model")
+    assert_kept(run_limited(ingest_command(made), limit_bytes, timeout_s=timeout_s), made.dataset)
+    assert_kept(run_limited(train_command(made), limit_bytes, timeout_s=timeout_s), made.model)
+    assert made.identity() == unlimited.identity()
+
+
+@pytest.mark.parametrize("limit_mib", LIMITS_MIB)
+def test_ingest_and_train_keep_to_their_projection(unlimited, limit_mib, tmp_path):
+    check_limit(unlimited, limit_mib * MIB, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit_mib", [256, 384, 512, 1024])
+@pytest.mark.timeout(3000)
+def test_so_they_do_at_full_size(full, limit_mib, tmp_path):
+    check_limit(full, limit_mib * MIB, tmp_path, timeout_s=1200)
+    shutil.rmtree(tmp_path)
+
+
+def smallest_of(outcome: Outcome) -> int:
+    """Return the limit that a refusal asks for."""
+    assert outcome.code == 4, (outcome.code, outcome.stderr)
+    assert outcome.oom_kills == 0
+    assert "stage " in outcome.stderr
+    return int(re.search(r"give it (\d+) bytes", outcome.stderr).group(1))
+
+
+def test_ingest_refuses_what_is_too_small_and_the_number_it_names_works(unlimited, tmp_path):
+    made = Made(unlimited.log, tmp_path / "a.dataset", unlimited.model)
+    smallest = smallest_of(run_limited(ingest_command(made), 48 * MIB))
+    assert list(tmp_path.iterdir()) == []
+    assert_kept(run_limited(ingest_command(made), smallest), made.dataset)
+    assert made.identity() == unlimited.identity()
+
+
+@pytest.mark.slow
+def test_train_refuses_what_is_too_small_and_the_number_it_names_works(unlimited, tmp_path):
+    made = Made(unlimited.log, unlimited.dataset, tmp_path / "a.model")
+    smallest = smallest_of(run_limited(train_command(made), 44 * MIB))
+    assert list(tmp_path.iterdir()) == []
+    assert_kept(run_limited(train_command(made), smallest), made.model)
+    assert made.identity() == unlimited.identity()
