@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import settings
 # A first call imports much, and machines are busy: no test says how long something takes.
 settings.register_profile("patient", deadline=None, print_blob=True)
 settings.load_profile("patient")
+
+# A shell that starts us in the background hands an ignored SIGINT down, which tests that interrupt children would
+# hand on to them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
