@@ -27,13 +27,13 @@ MIN_CHUNK_ROWS = 1 << 14
 
 _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
-_WARM_BYTES = 14 * MIB
-"""What libraries and the allocator keep at most once a scan of a large source has used them."""
+_WARM_BYTES = 6 * MIB
+"""What libraries keep once a scan has used them."""
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
 _TABLE_ROWS = 1 << 16
-_TABLE_ROW_BYTES = 400
+_TABLE_ROW_BYTES = 300
 """What writing Parquet holds by row of the piece that is written: encoded, compressed, and buffered."""
 
 
@@ -139,8 +139,20 @@ def _held_bytes(source: SourceShape) -> int:
     return users + artists + mbids
 
 
-def _warm_bytes(source: SourceShape) -> int:
-    return min(_WARM_BYTES, 2 * MIB + source.source_bytes // 8)
+def n_blocks(source: SourceShape, block_bytes: int) -> int:
+    """Return how many blocks a source has."""
+    return max(1, -(-source.source_bytes // block_bytes))
+
+
+def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
+    """Return how many distinct users and artists a block has, at most.
+
+    Users come in runs; distinct artists grow with about the root of the rows. Twice that, and never above the rows.
+    """
+    blocks = n_blocks(source, block_bytes)
+    n_rows = -(-source.n_rows // blocks)
+    n_users = min(n_rows, source.n_users, 2 * -(-source.n_users // blocks))
+    return n_users, min(n_rows, source.n_artists, int(2 * source.n_artists / blocks**0.5) + 1)
 
 
 def _table_bytes(source: SourceShape) -> int:
@@ -157,9 +169,9 @@ def task_bytes(source: SourceShape, pace: Pace) -> int:
 
 def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     """Return the projected bytes of `scan`: every thread encodes one block."""
-    n_blocks = max(1, -(-source.source_bytes // pace.block_bytes))
+    n_tasks = min(pace.threads, n_blocks(source, pace.block_bytes))
     block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
-    return reserved_bytes + _SMALL_BYTES + min(pace.threads, n_blocks) * task_bytes(source, block)
+    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block)
 
 
 def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -169,16 +181,10 @@ def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
         source.n_artists * (source.artist_bytes + 4) + _hash_bytes(source.n_artists),
     )
     grown = 16 * max(source.n_users, source.n_artists)
-    n_names = min(pace.batch_names, 2 * source.n_rows)
-    return (
-        reserved_bytes
-        + _SMALL_BYTES
-        + _warm_bytes(source)
-        + _held_bytes(source)
-        + hashes
-        + grown
-        + 14 * n_names
+    n_names = min(
+        pace.batch_names, n_blocks(source, pace.block_bytes) * sum(block_names(source, pace.block_bytes))
     )
+    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
 
 
 def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -201,7 +207,7 @@ def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int
     return (
         reserved_bytes
         + _SMALL_BYTES
-        + _warm_bytes(source)
+        + _WARM_BYTES
         + _held_bytes(source)
         + 32 * source.n_users
         + _table_bytes(source)
@@ -209,15 +215,8 @@ def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int
 
 
 def publish_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:  # noqa: ARG001
-    """Return the projected bytes of `publish`: small buffers, and what writing Parquet left behind."""
-    return (
-        reserved_bytes
-        + _SMALL_BYTES
-        + _warm_bytes(source)
-        + _held_bytes(source)
-        + 16 * source.n_users
-        + _table_bytes(source)
-    )
+    """Return the projected bytes of `publish`: checksums are read through small buffers."""
+    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 16 * source.n_users
 
 
 STAGES: dict[str, Callable[[SourceShape, Pace, int], int]] = {
@@ -231,17 +230,13 @@ STAGES: dict[str, Callable[[SourceShape, Pace, int], int]] = {
 
 def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     """Return the bytes on disk: encoded rows and names, maps, the matrix, and the tables."""
-    n_blocks = max(1, -(-source.source_bytes // block_bytes))
-    n_block_rows = -(-source.n_rows // n_blocks)
-    # Users come in runs; distinct artists grow with about the root of the rows. Twice that, and never above the rows.
-    n_block_users = min(n_block_rows, source.n_users, 2 * -(-source.n_users // n_blocks))
-    n_block_artists = min(n_block_rows, source.n_artists, int(2 * source.n_artists / n_blocks**0.5) + 1)
+    n_block_users, n_block_artists = block_names(source, block_bytes)
     block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
     mbids = 80 * n_block_artists if source.with_mbid else 0
     tables = _names_bytes(source.n_users, source.user_bytes) + _names_bytes(
         source.n_artists, source.artist_bytes
     )
-    return n_blocks * (block + mbids) + (8 + 8) * source.n_rows + tables
+    return n_blocks(source, block_bytes) * (block + mbids) + (8 + 8) * source.n_rows + tables
 
 
 def _rungs(pod: Pod, threads: int | None, block_bytes: int | None) -> Iterator[Pace]:
