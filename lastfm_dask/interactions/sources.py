@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
+_NOT_READ = (".tar.zst", ".tzst", ".xz", ".txz", ".lzma", ".lz4", ".zip", ".7z", ".rar")
+"""Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,17 @@ def is_remote(path: str) -> bool:
 
 
 def compression_of(path: str) -> str:
-    """Return how a file is packed, by its name; empty where it is not."""
+    """Return how a file is packed, by its name; empty where it is not.
+
+    Raises
+    ------
+    BadInputError
+        Where the name says that it is packed in a way that is not read.
+    """
     name = path.lower()
+    if name.endswith(_NOT_READ):
+        msg = f"{path}: packed so, a log is not read; {', '.join((*_COMPRESSIONS, *_ARCHIVES))} are: unpack it first"
+        raise BadInputError(msg, path=path)
     if name.endswith(_ARCHIVES):
         return "tar"
     return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
@@ -161,15 +172,16 @@ def open_stream(file: SourceFile) -> Iterator[Any]:
     import gzip
     import zlib
 
-    import zstandard
-
-    damaged = (EOFError, zlib.error, zstandard.ZstdError, tarfile.TarError, gzip.BadGzipFile, OSError)
+    damaged = (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile, OSError)
     with _open_packed(file.path) as packed:
         try:
             if file.compression == "tar":
                 yield from _open_member(packed, file.path)
             elif file.compression == "zstd":
-                with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
+                import pyarrow as pa
+
+                # Not zstandard's reader: that takes a file cut short for a whole one.
+                with pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd") as stream:
                     yield stream
             else:
                 opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
