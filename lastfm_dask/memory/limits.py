@@ -159,6 +159,6 @@ def limit_native_threads(count: int) -> None:
 
         pa.set_cpu_count(count)
     if "numpy" in sys.modules:
-        import threadpoolctl  # type: ignore[import-untyped]
+        import threadpoolctl
 
         threadpoolctl.threadpool_limits(limits=count)
