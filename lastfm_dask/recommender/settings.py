@@ -76,7 +76,9 @@ class TrainSettings:
             Where it is no object, or has unknown keys or values that can't be used.
         """
         if not isinstance(raw, dict):
-            msg = f"{source} holds no JSON object: write keys such as factors, regularization, alpha, weighting"
+            msg = (
+                f"{source} holds no JSON object: write keys such as factors, regularization, alpha, weighting"
+            )
             raise BadInputError(msg, path=source)
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(key) for key in raw.keys() - known)

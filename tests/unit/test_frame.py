@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.frame import read_interactions
 from lastfm_dask.interactions.schema import SchemaOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINES = [
     ["u1", "m1", 'The "Beatles', "7"],
