@@ -250,7 +250,7 @@ def _spool_key(run: _Run) -> dict[str, Any]:
 
     return {
         "files": [[file.path, file.size_bytes, file.version, file.compression] for file in run.files],
-        "schema": asdict(run.schema),
+        "schema": {**asdict(run.schema), "columns": list(run.schema.columns)},
         "block_bytes": run.plan.pace.block_bytes,
         "format": encoding.FORMAT_VERSION,
         "version": lastfm_dask.__version__,
@@ -284,7 +284,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
         _stage(run, meter, "scan", pace.threads) as stage,
     ):
         count = run.count("scan", run.plan.source.source_bytes)
-        n_blocks = scan(run.files, run.schema, pace.block_bytes, engine, spool, count)
+        n_blocks = scan(run.files, run.schema, spool.block_bytes, engine, spool, count)
         stage.written_bytes = spool.written_bytes()
         stage.details = {"n_blocks": n_blocks, "resumed_blocks": spool.resumed}
         workers = {use.address: asdict(use) for use in engine.workers.values()} if engine.on_cluster else None
@@ -318,8 +318,15 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             )
             add_rows(found, batch)
         stage.rows = found.rows_read
-    meter.receipts[-2]["rows"] = found.rows_read
+    _tell_rows(meter.receipts[-2], found.rows_read)
     return found
+
+
+def _tell_rows(receipt: dict[str, Any], n_rows: int) -> None:
+    """Give the scan's receipt the rows that only the index could count; a pace where it read all of them."""
+    receipt["rows"] = n_rows
+    if not receipt["resumed_blocks"]:
+        receipt["rows_per_s"] = round(n_rows / receipt["wall_s"])
 
 
 def _refuse_rejects(found: Index, rejects: Any, max_rejects: int | None, paths: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Encoded blocks on the driver's disk, by number, whatever order they came in; what a killed run had is kept.
 
 A block's file appears by rename, so it is whole or not there. The spool belongs to one key: a fingerprint of
-source, settings and format; under another key it begins anew.
+source, settings and format; under another key it begins anew. Blocks smaller than those that are asked for now are
+taken as they are, since what is built does not depend on their size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_KEY = "key.json"
+
+
 class Spool:
     """The folder of encoded blocks.
 
@@ -25,25 +29,30 @@ class Spool:
     folder : Path
         Where the blocks lie; it exists.
     key : dict
-        What the blocks depend on, as JSON.
+        What the blocks depend on, as JSON, with `block_bytes`, the size that is asked for.
 
     Attributes
     ----------
     fingerprint : str
         Of the key.
+    block_bytes : int
+        The size of the blocks: the one asked for, or that of blocks which an earlier run left.
     resumed : int
         How many blocks an earlier run left.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any]) -> None:
         self.folder = folder
-        text = json.dumps(key, sort_keys=True)
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
-        marker = folder / "key.json"
-        if not marker.exists() or marker.read_text(encoding="utf-8") != text:
+        left = _left_key(folder)
+        others = {**key, "block_bytes": None}
+        if left and {**left, "block_bytes": None} == others and left["block_bytes"] <= key["block_bytes"]:
+            key = left
+        else:
             shutil.rmtree(folder)
             folder.mkdir()
-            marker.write_text(text, encoding="utf-8")
+            (folder / _KEY).write_text(json.dumps(key), encoding="utf-8")
+        self.block_bytes: int = key["block_bytes"]
+        self.fingerprint = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
         self.resumed = sum(_is_whole(path) for path in sorted(folder.glob("*.arrow")))
 
     def _path(self, number: int) -> Path:
@@ -72,6 +81,15 @@ class Spool:
     def written_bytes(self) -> int:
         """Return how many bytes the blocks take on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("*.arrow"))
+
+
+def _left_key(folder: Path) -> dict[str, Any] | None:
+    """Return the key of the blocks that an earlier run left; None where there is none, or not the whole of it."""
+    try:
+        key = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return key if isinstance(key, dict) and isinstance(key.get("block_bytes"), int) else None
 
 
 def _is_whole(path: Path) -> bool:
