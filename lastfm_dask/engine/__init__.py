@@ -37,6 +37,8 @@ class WorkerUse:
 
     address: str
     """Where it answered."""
+    projected_bytes: int = 0
+    """What its process was to hold at most, by the plan."""
     n_blocks: int = 0
     """Blocks whose result came from it."""
     peak_held_bytes: int = 0

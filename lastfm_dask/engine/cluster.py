@@ -22,7 +22,7 @@ from lastfm_dask.engine import STALL_TIMEOUT_S, WorkerUse
 from lastfm_dask.engine.run import ClusterRun
 from lastfm_dask.engine.worker import facts_of
 from lastfm_dask.errors import ClusterError
-from lastfm_dask.preflight import Facts, Preflight, facts_here, problems, scheduler_problems
+from lastfm_dask.preflight import Facts, Preflight, facts_here, problems, projected_bytes, scheduler_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +83,9 @@ class ClusterEngine:
         found = scheduler_problems(ours.versions, {**theirs["packages"], "python": python})
         facts = self.ask(self._ask_workers, 2 * _ANSWER_TIMEOUT_S)
         _refuse(found + problems(ours, facts, self.preflight.task_bytes))
-        self.workers.update((address, WorkerUse(address)) for address in facts)
+        for address, theirs in facts.items():
+            if isinstance(theirs, Facts):
+                self._note(address, theirs)
 
     async def _ask_workers(self) -> dict[str, Facts | str]:
         """Return, by address, each worker's facts, or why it has none; on the client's own loop."""
@@ -117,8 +119,11 @@ class ClusterEngine:
         """
         if address not in self.workers:
             _refuse(problems(self._facts(), {address: facts}, self.preflight.task_bytes))
-            self.workers[address] = WorkerUse(address)
+            self._note(address, facts)
         return self.workers[address]
+
+    def _note(self, address: str, facts: Facts) -> None:
+        self.workers[address] = WorkerUse(address, projected_bytes(facts, self.preflight.task_bytes))
 
     def _facts(self) -> Facts:
         if self._ours is None:

@@ -63,7 +63,7 @@ def test_a_cluster_gives_the_bytes_of_the_embedded_run_and_receipts_by_worker(
     workers = receipts(output)["workers"]
     assert sum(worker["n_blocks"] for worker in workers.values()) == n_blocks
     assert len(workers) == 2
-    assert all(worker["peak_held_bytes"] > 0 for worker in workers.values())
+    assert all(0 < worker["peak_held_bytes"] <= worker["projected_bytes"] for worker in workers.values())
 
 
 def test_the_source_may_be_named_from_the_drivers_folder(log, embedded, shared, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from manifests import CLUSTER, compose, documents, operator_schema, pods, with_k
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.plan import BLOCK_BYTES, Pace, SourceShape, task_bytes
 from lastfm_dask.memory.sizes import parse_size
-from lastfm_dask.preflight import PAUSE_SHARE
+from lastfm_dask.preflight import PAUSE_SHARE, Facts, projected_bytes
 
 DOCUMENTS = dict(documents())
 PODS = {f"{name} {role}": pod for name, document in DOCUMENTS.items() for role, pod in pods(document).items()}
@@ -188,13 +189,14 @@ def test_the_image_allocates_as_the_driver_does():
     assert env["ARROW_DEFAULT_MEMORY_POOL"] == "system"
 
 
+@functools.cache
 def a_workers_memory():
-    """Measure what a worker's process holds before its first task."""
+    """Measure a process that has loaded what a worker has before its first task."""
     code = (
-        "import distributed.cli.dask_worker, pyarrow.csv, pyarrow.compute, pyarrow.ipc, numpy\n"
-        "from lastfm_dask.memory.proc import resident\n"
+        "import distributed.cli.dask_worker\n"
         "import lastfm_dask.engine.worker\n"
-        "print(resident().held)\n"
+        "from lastfm_dask.preflight import facts_here\n"
+        "print(facts_here(None).held_bytes)\n"
     )
     return int(
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
@@ -202,8 +204,7 @@ def a_workers_memory():
 
 
 def test_the_workers_limits_hold_what_the_plan_projects():
-    held = a_workers_memory()
-    needed = held + task_bytes(FULL_SIZE, Pace(1, BLOCK_BYTES))
+    task = task_bytes(FULL_SIZE, Pace(1, BLOCK_BYTES))
     seen = 0
     for name, command in command_lines():
         if command[:2] != ["dask", "worker"]:
@@ -211,10 +212,11 @@ def test_the_workers_limits_hold_what_the_plan_projects():
         seen += 1
         limit = parse_size(command[command.index("--memory-limit") + 1])
         threads = int(command[command.index("--nthreads") + 1])
-        assert held + threads * (needed - held) <= limit * PAUSE_SHARE
+        facts = Facts({}, held_bytes=a_workers_memory(), n_threads=threads)
+        assert projected_bytes(facts, task) <= limit * PAUSE_SHARE
         if name in PODS:
-            container = PODS[name]["containers"][0]["resources"]["limits"]["memory"]
-            assert parse_size(container.replace("Mi", "MiB")) >= limit
+            container = PODS[name]["containers"][0]["resources"]["limits"]["memory"].replace("Mi", "MiB")
         else:
-            assert parse_size(SERVICES[name]["mem_limit"].replace("m", "MiB")) >= limit
+            container = SERVICES[name]["mem_limit"].replace("m", "MiB")
+        assert parse_size(container) >= limit
     assert seen == 4
