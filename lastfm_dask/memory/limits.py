@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LIMIT_FILES = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+_COUNTERS_LAG_BYTES = 1 << 20
+"""A group's count and a process's own differ by so much without another process: the kernel adds up in batches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -73,7 +76,8 @@ def _group_limits(group: Group, own: int) -> list[Limit]:
     known = {source: limit for source, limit in limits.items() if limit is not None and limit < NO_LIMIT}
     if not known:
         return []
-    others = max(0, group.held() - own)
+    others = group.held() - own
+    others = others if others > _COUNTERS_LAG_BYTES else 0
     less = f", less {format_size(others)} that other processes hold" if others else ""
     return [Limit(max(0, limit - others), f"{source}{less}") for source, limit in known.items()]
 

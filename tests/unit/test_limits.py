@@ -111,6 +111,16 @@ def test_a_group_that_counts_less_than_we_hold_takes_nothing_away(machine: FakeM
     assert allowed_memory(root=machine.root).bytes == 256 * MIB
 
 
+def test_what_only_counters_differ_by_is_no_other_process(machine: FakeMachine) -> None:
+    machine.mount("/sys/fs/cgroup")
+    machine.member("0::/app")
+    machine.v2("/app", f"anon {3 * MIB}", max=256 * MIB)
+    allowed = allowed_memory(root=machine.root)
+    assert (allowed.bytes, "less" in allowed.source) == (256 * MIB, False)
+    machine.v2("/app", f"anon {3 * MIB + 4096}")
+    assert allowed_memory(root=machine.root).bytes == 256 * MIB - MIB - 4096
+
+
 def test_others_that_hold_more_than_the_limit_leave_nothing(machine: FakeMachine) -> None:
     machine.mount("/sys/fs/cgroup")
     machine.member("0::/app")
