@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 @click.argument("model", type=PATH)
 @click.argument("artist")
 @click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many artists.")
+@click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
 @json_option
-def command(model: Path, artist: str, n: int, as_json: bool) -> None:
+def command(model: Path, artist: str, n: int, min_listeners: int | None, as_json: bool) -> None:
     """List the artists most like one artist.
 
     MODEL is what `train` made. Similarity is the cosine of the angle between both artists' vectors.
     """
     from lastfm_dask.recommender.answers import Recommender
 
-    found = Recommender(model).similar(artist, n)
+    found = Recommender(model).similar(artist, n, min_listeners)
     if as_json:
         echo_json(found.to_dict())
         return

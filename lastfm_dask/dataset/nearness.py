@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-LEAST_SIMILARITY = 0.6
+LEAST_SIMILARITY = 0.65
 """1 - edits / letters of both names: below this a name is not worth showing."""
 
 # Letters that do not come apart into a plain one and an accent.

@@ -161,8 +161,10 @@ class Recommender(ModelFiles):
         everybody = Everybody.of(self, n, exclude, min_listeners, max_listeners, include_known)
         yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
 
-    def similar(self, artist: str, n: int = 10) -> Similar:
+    def similar(self, artist: str, n: int = 10, min_listeners: int | None = None) -> Similar:
         """Return the artists most like one, by the cosine of their vectors.
+
+        Artists with a handful of listeners can be very like one by chance: `min_listeners` leaves them out.
 
         Raises
         ------
@@ -171,7 +173,8 @@ class Recommender(ModelFiles):
         """
         n = min(check_count(n), self.n_artists)
         index = self._names.artist(artist)
-        found, similarities = most_similar(self.item_factors, self.item_norms, index, n)
+        allowed = None if min_listeners is None else self.listeners >= min_listeners
+        found, similarities = most_similar(self.item_factors, self.item_norms, index, n, allowed)
         names = self.artists.names(found)
         lines = zip(names, similarities.tolist(), self.listeners[found].tolist(), strict=True)
         return Similar(self.artists.name(index), tuple(SimilarArtist(*line) for line in lines))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SPARE = 8
 """Candidates kept beyond those asked for, since float32 may order near ties otherwise than float64."""
 FIRST_BLOCK = 1024
-_SLACK = 1 + 1e-4
+_SLACK = 1 + 1e-3
 """Above any rounding of a float32 product of a few thousand factors, as a share of |x| |y|."""
 
 
@@ -39,7 +39,11 @@ def exact_scores(vectors: npt.NDArray[np.floating], factors: Factors) -> npt.NDA
 
 
 def most_similar(
-    factors: Factors, norms: npt.NDArray[np.float32], index: int, n: int
+    factors: Factors,
+    norms: npt.NDArray[np.float32],
+    index: int,
+    n: int,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the `n` rows most like one, that one left out, and the cosines of the angles between them.
 
@@ -53,15 +57,18 @@ def most_similar(
         The row to compare with.
     n : int
         How many at most.
+    allowed : bool, shape (n_artists,), optional
+        Which rows may be listed; all unless given.
     """
     target = factors[index]
     lengths = np.where(norms > 0, norms, np.float32(np.inf))
     cosines = (factors @ target) / lengths
+    if allowed is not None:
+        cosines[~allowed] = -np.inf
     cosines[index] = -np.inf
-    n_kept = min(n + SPARE, len(cosines) - 1)
-    threshold = np.partition(cosines, len(cosines) - n_kept)[len(cosines) - n_kept] if n_kept else np.inf
-    found = np.flatnonzero(cosines >= threshold)
-    found = found[found != index]
+    place = max(len(cosines) - n - SPARE, 0)
+    found = np.flatnonzero(cosines >= np.partition(cosines, place)[place])
+    found = found[cosines[found] > -np.inf]
     exact = exact_scores(target.astype(np.float64), factors[found])
     exact /= lengths[found].astype(np.float64) * float(lengths[index])
     order = np.lexsort((found, -exact))[:n]

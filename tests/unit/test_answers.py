@@ -173,6 +173,10 @@ def test_similar_is_the_cosine(model):
     assert [item.artist for item in found.items] == model.artists.names(wanted)
     np.testing.assert_allclose([item.similarity for item in found.items], cosines[wanted], rtol=1e-6)
     assert len(model.similar("radiohead", n=10 * N_ARTISTS).items) == N_ARTISTS - 1
+    heard = [j for j in np.argsort(-cosines, kind="stable") if j != 2 and model.listeners[j] >= 9]
+    found = model.similar("radiohead", n=N_ARTISTS, min_listeners=9)
+    assert [item.artist for item in found.items] == model.artists.names(heard)
+    assert model.similar("radiohead", min_listeners=1000).items == ()
 
 
 def test_everybody_gets_what_each_alone_gets(model):
