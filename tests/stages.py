@@ -71,7 +71,7 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
     task, blocks = EncodeBlock(tuple(paths), schema), cut(list(map(len, files)), work.block_bytes)
     for name in ("spool", "maps", "output"):
         (folder / name).mkdir()
-    spool = Spool(folder / "spool", {})
+    spool = Spool(folder / "spool", {"block_bytes": work.block_bytes})
     order = list(blocks)
     if work.seed is not None:
         random.Random(work.seed).shuffle(order)
