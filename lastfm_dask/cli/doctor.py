@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FULL_ROWS = 17_559_530
 FULL_USERS = 359_349
 FULL_ARTISTS = 292_589
-"""The full-size log, Last.fm 360K: lines, user values and artist names before lower-casing."""
+FULL_BYTES = 1_640_000_000
+"""The full-size log, Last.fm 360K: lines, user values, artist names before lower-casing, and about its size."""
 
 
 @click.command()
@@ -51,10 +52,11 @@ def command(folder: Path, memory_bytes: int | None, threads: int | None, as_json
 
 def examine(folder: Path, memory_bytes: int | None = None, threads: int | None = None) -> Report:
     """Return all that `doctor --json` prints: memory, CPUs, disk, libraries, plan and problems."""
-    from lastfm_dask.memory import libraries
+    from lastfm_dask.memory import allocator, libraries
     from lastfm_dask.memory.lean import keep_pandas_out
     from lastfm_dask.memory.limits import cpus
 
+    allocator.begin()
     held = [libraries.import_and_measure("interpreter and command line", ())]
     keep_pandas_out()
     held.append(libraries.import_and_measure("with the libraries of ingest", libraries.INGEST_LIBRARIES))
@@ -129,30 +131,61 @@ def _disk(folder: Path) -> Report:
 def full_size_plan(report: Report) -> Report:
     """Return what would be planned for the full-size log within what a report found. Pure."""
     from lastfm_dask.errors import BudgetError
-    from lastfm_dask.memory.plan_training import Room, TrainingShape, plan_training
     from lastfm_dask.recommender.settings import TrainSettings
 
-    factors = TrainSettings().factors
-    shape = TrainingShape(FULL_USERS, FULL_ARTISTS, FULL_ROWS, factors, report["cpus"]["count"])
+    plan: Report = {
+        "rows": FULL_ROWS,
+        "users": FULL_USERS,
+        "artists": FULL_ARTISTS,
+        "source_bytes": FULL_BYTES,
+        "factors": TrainSettings().factors,
+        "stages": [],
+        "disk": [],
+        "refusals": [],
+    }
+    for name, planned in (("ingest", _plan_ingest), ("train", _plan_train)):
+        try:
+            stages, disk_bytes, pace = planned(report, plan["factors"])
+        except BudgetError as error:
+            plan["refusals"].append({"command": name, **_refusal(error)})
+            continue
+        plan["stages"] += [
+            {"command": name, "stage": stage, "projected_bytes": projected, **pace}
+            for stage, projected in stages.items()
+        ]
+        plan["disk"].append({"command": name, "projected_bytes": disk_bytes})
+    return plan
+
+
+def _plan_ingest(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:  # noqa: ARG001
+    """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
+    from lastfm_dask.memory.plan import Pod, SourceShape, plan_ingest
+
+    pod = Pod(
+        allowed_bytes=report["memory"]["allowed_bytes"],
+        reserved_bytes=report["memory"]["reserved"][1]["bytes"],
+        cpus=report["cpus"]["count"],
+        free_disk_bytes=report["disk"]["free_bytes"],
+        disk_in_memory=report["disk"]["in_memory"],
+    )
+    plan = plan_ingest(SourceShape(FULL_BYTES, FULL_ROWS, FULL_USERS, FULL_ARTISTS), pod)
+    return plan.stages, plan.disk_bytes, {"threads": plan.pace.threads, "block_bytes": plan.pace.block_bytes}
+
+
+def _plan_train(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:
+    """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
+    from lastfm_dask.memory.plan_training import Room, TrainingShape, plan_training
+
+    threads = report["cpus"]["count"]
     room = Room(
         reserved_bytes=report["memory"]["reserved"][-1]["bytes"],
         allowed_bytes=report["memory"]["allowed_bytes"],
         free_bytes=report["disk"]["free_bytes"],
         disk_is_memory=report["disk"]["in_memory"],
     )
-    plan: Report = {"rows": FULL_ROWS, "users": FULL_USERS, "artists": FULL_ARTISTS, "factors": factors}
-    plan |= {"stages": [], "disk": [], "refusals": []}
-    try:
-        training = plan_training(shape, room)
-    except BudgetError as error:
-        plan["refusals"].append({"command": "train", **_refusal(error)})
-    else:
-        plan["stages"] += [
-            {"command": "train", "stage": "prepare", "projected_bytes": training.prepare_bytes},
-            {"command": "train", "stage": "fit", "projected_bytes": training.fit_bytes},
-        ]
-        plan["disk"].append({"command": "train", "projected_bytes": training.disk_bytes})
-    return plan
+    plan = plan_training(TrainingShape(FULL_USERS, FULL_ARTISTS, FULL_ROWS, factors, threads), room)
+    stages = {"prepare": plan.prepare_bytes, "fit": plan.fit_bytes}
+    return stages, plan.disk_bytes, {"threads": threads, "block_bytes": None}
 
 
 def _refusal(error: BudgetError) -> Report:
@@ -197,7 +230,8 @@ def problems(report: Report) -> list[dict[str, str]]:
             " volume)",
         )
     for refusal in report["plan"]["refusals"]:
-        where = "on disk" if refusal["stage"] == "disk" else f"of memory in stage {refusal['stage']}"
+        of_memory = refusal["allowed_bytes"] == report["memory"]["allowed_bytes"]
+        where = f"of memory in stage {refusal['stage']}" if of_memory else "on disk"
         smallest = f"{format_size(refusal['smallest_bytes'])} ({refusal['smallest_bytes']} bytes)"
         problem(
             f"{refusal['command']} would refuse the full-size log: it needs"

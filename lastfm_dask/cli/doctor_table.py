@@ -109,13 +109,8 @@ def _library_rows(report: dict[str, Any]) -> list[Row]:
 
 
 def _plan_rows(plan: dict[str, Any]) -> list[Row]:
-    remarks = {"train": f"{plan['factors']} factors"}
     rows: list[Row] = [
-        (
-            f"{stage['command']}: {stage['stage']}",
-            format_size(stage["projected_bytes"]),
-            remarks[stage["command"]],
-        )
+        (f"{stage['command']}: {stage['stage']}", format_size(stage["projected_bytes"]), _pace(stage, plan))
         for stage in plan["stages"]
     ]
     rows += [
@@ -131,6 +126,13 @@ def _plan_rows(plan: dict[str, Any]) -> list[Row]:
         for refused in plan["refusals"]
     ]
     return rows
+
+
+def _pace(stage: dict[str, Any], plan: dict[str, Any]) -> str:
+    threads = f"{stage['threads']} threads at most"
+    if stage["command"] == "train":
+        return f"{threads}, {plan['factors']} factors"
+    return f"{threads}, blocks of {format_size(stage['block_bytes'])}"
 
 
 def _problems(problems: list[dict[str, str]]) -> None:

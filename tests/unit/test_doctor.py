@@ -101,6 +101,16 @@ def test_a_pod_too_small_for_the_full_log_is_told_the_smallest_limit_and_that_do
     assert all(stage["projected_bytes"] <= needed for stage in small["plan"]["stages"])
 
 
+def test_a_disk_too_small_for_the_full_log_is_told_as_such(report):
+    small = copy.deepcopy(report)
+    small["memory"]["allowed_bytes"] = 1 << 30
+    small["disk"]["free_bytes"] = 100 * MIB
+    small["plan"] = full_size_plan(small)
+    found = problems(small)
+    assert [problem["problem"].split()[0] for problem in found] == ["ingest", "train"]
+    assert all("on disk, 100.0 MiB are allowed" in problem["problem"] for problem in found)
+
+
 def test_a_library_that_is_not_there_is_a_finding_and_no_failure():
     assert "libnothing.so.9" in (libraries.openmp_problem("libnothing.so.9") or "")
     step = libraries.import_and_measure("x", ("json", "no_such_module_anywhere"))
