@@ -71,7 +71,7 @@ def most_heard(listeners: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]
     """Return the columns of the `n` artists with the most listeners; ties go by first appearance."""
     import numpy as np
 
-    if n < len(listeners):
+    if 0 < n < len(listeners):
         # Only those at or above the n-th count have to be sorted.
         least = np.partition(listeners, len(listeners) - n)[len(listeners) - n]
         candidates = np.flatnonzero(listeners >= least)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
@@ -50,14 +49,11 @@ def show_names(artists: Names, names: dict[str, str]) -> int:
     import pyarrow as pa
 
     ids = artists.array.to_pylist()
-    seen: Counter[str] = Counter()
-    shown = []
+    shown: dict[str, None] = {}
     for artist in ids:
         name = names.get(artist, artist)
-        seen[name] += 1
-        if seen[name] > 1:
+        while name in shown:
             name = f"{name} ({artist})"
-            seen[name] += 1
-        shown.append(name)
-    artists.replace(pa.array(shown, pa.string()))
+        shown[name] = None
+    artists.replace(pa.array(list(shown), pa.string()))
     return sum(artist not in names for artist in ids)
