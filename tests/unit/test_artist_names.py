@@ -1,0 +1,56 @@
+"""Names for artist ids: read from a file as it comes, shown so that no two are equal."""
+
+from __future__ import annotations
+
+import itertools
+
+import pyarrow as pa
+import pytest
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.ingest.artist_names import read_names, show_names
+from lastfm_dask.ingest.names import Names
+
+
+def test_ids_and_names_are_the_first_two_fields(tmp_path):
+    path = tmp_path / "artists.dat"
+    path.write_bytes(
+        b'\xef\xbb\xbfid\tname\turl\r\n1\tDie \xc3\x84rzte\tx\ty\n\n2\n3\t\n\tx\n4\ta\xc2\x85b\r\n5\t"q"'
+    )
+    assert read_names(path, "\t", keep_case=True) == {
+        "id": "name",
+        "1": "Die Ärzte",
+        "4": "a\x85b",
+        "5": '"q"',
+    }
+    assert read_names(path, "\t", keep_case=False)["1"] == "die ärzte"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"\xff\t1", "no UTF-8"), (b"", "no line"), (b"1,2", "no line"), (None, "can't be read")],
+)
+def test_a_file_without_names_is_refused(tmp_path, data, words):
+    path = tmp_path / "artists.dat"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(BadInputError, match=words):
+        read_names(path, "\t", keep_case=False)
+
+
+def shown(ids: list[str], names: dict[str, str]) -> tuple[list[str], int]:
+    artists = Names()
+    artists.merge([pa.array(ids, pa.string())])
+    n_unnamed = show_names(artists, names)
+    return artists.array.to_pylist(), n_unnamed
+
+
+def test_the_first_keeps_a_name_and_others_get_their_id():
+    assert shown(["1", "2", "3"], {"1": "a", "2": "a"}) == (["a", "a (2)", "3"], 1)
+
+
+def test_names_stay_distinct_whatever_they_are():
+    for ids in itertools.permutations(["1", "2", "3", "a", "a (2)"]):
+        found, n_unnamed = shown(list(ids), {"1": "a", "2": "a", "3": "a (2)"})
+        assert len(set(found)) == len(ids)
+        assert n_unnamed == 2
