@@ -1,0 +1,66 @@
+"""The profile's page in a real browser, cut off from any network: it draws all its charts and asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from making import make_dataset, random_plays
+
+from lastfm_dask.profile.page import write_page
+from lastfm_dask.profile.receipts import open_profile
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# Draws are counted on the canvases themselves: those of the page's charts, each with something on it.
+COUNT = """
+<script>
+window.addEventListener("load", () => setTimeout(() => {
+  const roots = [document];
+  let drawn = 0;
+  for (const root of roots) {
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) roots.push(element.shadowRoot);
+      if (element.tagName === "CANVAS" && element.width > 0) {
+        const data = element.getContext("2d").getImageData(0, 0, element.width, element.height).data;
+        if (data.some((value, i) => i % 4 === 3 && value > 0)) drawn += 1;
+      }
+    }
+  }
+  const fetched = performance.getEntriesByType("resource").length;
+  document.body.dataset.seen = JSON.stringify({drawn, fetched, wide: document.documentElement.scrollWidth});
+}, 1500));
+</script>
+</body>
+"""
+
+
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium or Chrome is installed: the page is not looked at in a browser")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 500])
+def test_every_chart_is_drawn_and_nothing_is_fetched(width, tmp_path):
+    program = browser()
+    dataset = make_dataset(tmp_path / "d.dataset", random_plays(n_users=300, n_artists=80))
+    file = tmp_path / "page.html"
+    write_page(open_profile(dataset.path), file)
+    file.write_text(file.read_text(encoding="utf-8").replace("</body>", COUNT), encoding="utf-8")
+    command = [
+        program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'browser'}",
+        "--virtual-time-budget=10000", f"--window-size={width},1000", "--dump-dom", file.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    marker = 'data-seen="'
+    assert marker in done.stdout, done.stderr[-2000:]
+    text = done.stdout.partition(marker)[2].partition('"')[0].replace("&quot;", '"')
+    seen = json.loads(text)
+    assert seen["drawn"] >= 4, seen
+    assert seen["fetched"] == 0, seen
+    assert seen["wide"] <= width, seen
