@@ -144,17 +144,6 @@ def test_the_time_line_is_bounded_and_keeps_its_peak() -> None:
     assert 0 < len(meter.receipts[0]["samples"]) <= MAX_SAMPLES
 
 
-def test_sampling_costs_less_than_one_percent() -> None:
-    # Thread and wake-ups are left out: their cost shows only in a machine's noise.
-    probe = Probe()
-    began = time.thread_time()
-    for _ in range(1000):
-        probe.read()
-    cost_s = (time.thread_time() - began) / 1000
-    probe.close()
-    assert cost_s < 0.01 * 0.05
-
-
 def test_a_closed_probe_still_answers(tmp_path: Path) -> None:
     probe = Probe(tmp_path)  # A folder without /proc: psutil gives one figure.
     assert probe.read().anon > MIB
