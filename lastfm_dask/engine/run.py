@@ -73,9 +73,8 @@ class ClusterRun:
                     return
                 self._step()
         finally:
-            # Dropping the last references tells the scheduler to forget them.
-            for held in (self.under_way, self.finished, self.gathering):
-                held.clear()
+            for future in self.under_way:
+                _forget(future)
 
     def _fill(self, blocks: Iterator[Any]) -> bool:
         """Submit up to the window; return whether there may be more blocks."""
@@ -149,8 +148,11 @@ class ClusterRun:
         try:
             (answer,) = promise.result()
         except (Exception, CancelledError) as failure:  # noqa: BLE001 - told apart there
-            self._recover(block, failure, by_task=future.status == "error")
+            by_task = future.status == "error"
+            _forget(future)
+            self._recover(block, failure, by_task=by_task)
             return
+        _forget(future)
         use = self.engine.admit(answer.address, answer.facts)
         if answer.error is not None:
             raise self._with_place(answer.error, block, f", on worker {answer.address}")
@@ -219,3 +221,11 @@ class ClusterRun:
         else:
             what = f"{self.label(block)} failed {_RETRIES + 1} times on the cluster: {type(failure).__name__}: {failure}"
         return ClusterError(f"{what}. {self._state()}")
+
+
+def _forget(future: Future[Any]) -> None:
+    """Tell the scheduler that a block's result is no longer wanted.
+
+    Dropping the last reference would do so too, but what a signal raises within `__del__` is lost.
+    """
+    future.release()  # type: ignore[no-untyped-call]

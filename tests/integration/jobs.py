@@ -21,12 +21,15 @@ ENGINE_FREE = (
 """The files of a dataset that do not depend on who made it; the manifest and the receipts may."""
 
 
-def start(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    *arguments: object, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
     """Start a command."""
     variables = {name: value for name, value in os.environ.items() if name != "DASK_SCHEDULER_ADDRESS"}
     return subprocess.Popen(
         [sys.executable, "-m", "lastfm_dask", *map(str, arguments)],
         env={**variables, **(env or {})},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,9 +48,11 @@ def finish(process: subprocess.Popen[str], code: int = 0, timeout_s: float = 120
     return out, err
 
 
-def run(*arguments: object, code: int = 0, env: Mapping[str, str] | None = None) -> tuple[str, str]:
+def run(
+    *arguments: object, code: int = 0, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> tuple[str, str]:
     """Run a command to its end; see `finish`."""
-    return finish(start(*arguments, env=env), code)
+    return finish(start(*arguments, env=env, cwd=cwd), code)
 
 
 def fingerprint(dataset: Path) -> dict[str, str]:

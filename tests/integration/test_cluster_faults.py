@@ -30,7 +30,7 @@ def log(tmp_path_factory):
 def embedded(log, tmp_path_factory):
     """The fingerprint of the embedded run, in blocks of another size."""
     output = tmp_path_factory.mktemp("embedded") / "log.dataset"
-    run("ingest", log, "-o", output, "--json")
+    run("ingest", log.name, "-o", output, "--json", cwd=log.parent)
     return fingerprint(output)
 
 
@@ -42,7 +42,10 @@ def shared(tmp_path_factory):
 
 
 def ingest(log, output, *options):
-    return start("ingest", log, "-o", output, "--block-size", BLOCK_BYTES, "--json", *options)
+    # Named from its folder: workers work in another one.
+    return start(
+        "ingest", log.name, "-o", output, "--block-size", BLOCK_BYTES, "--json", *options, cwd=log.parent
+    )
 
 
 def receipts(dataset):
@@ -64,15 +67,6 @@ def test_a_cluster_gives_the_bytes_of_the_embedded_run_and_receipts_by_worker(
     assert sum(worker["n_blocks"] for worker in workers.values()) == n_blocks
     assert len(workers) == 2
     assert all(0 < worker["peak_held_bytes"] <= worker["projected_bytes"] for worker in workers.values())
-
-
-def test_the_source_may_be_named_from_the_drivers_folder(log, embedded, shared, tmp_path, monkeypatch):
-    monkeypatch.chdir(log.parent)
-    finish(ingest(log.name, tmp_path / "log.dataset", "--scheduler-file", shared.scheduler_file))
-    got = fingerprint(tmp_path / "log.dataset")
-    # Rejects are named by the path as it was given.
-    assert got.pop("rejects.tsv") != embedded["rejects.tsv"]
-    assert got == {name: checksum for name, checksum in embedded.items() if name != "rejects.tsv"}
 
 
 def test_a_compressed_source_is_refused_with_the_advice_to_unpack(log, shared, tmp_path):
@@ -109,14 +103,22 @@ def test_a_worker_killed_on_the_way_costs_only_repeated_work(log, embedded, tmp_
     assert fingerprint(output) == embedded
 
 
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_driver_leaves_nothing_under_the_final_name_and_the_next_one_resumes(
-    log, embedded, shared, tmp_path
+    log, embedded, shared, tmp_path, signum, code
 ):
     output = tmp_path / "log.dataset"
     job = ingest(log, output, "--scheduler", shared.address)
     until(lambda: n_spooled(output) > 10, "some blocks", job)
-    job.kill()
-    finish(job, code=-signal.SIGKILL)
+    job.send_signal(signum)
+    finish(job, code=code)
     assert not output.exists()
     had = n_spooled(output)
     finish(ingest(log, output, "--scheduler", shared.address))
@@ -126,7 +128,7 @@ def test_a_killed_driver_leaves_nothing_under_the_final_name_and_the_next_one_re
     assert sum(worker["n_blocks"] for worker in receipts(output)["workers"].values()) == n_blocks - had
 
 
-@pytest.mark.parametrize("who", ["workers", "scheduler"])
+@pytest.mark.parametrize("who", ["workers", pytest.param("scheduler", marks=pytest.mark.slow)])
 def test_a_cluster_that_is_gone_ends_with_exit_code_7_and_an_embedded_run_resumes(
     log, embedded, tmp_path, who
 ):
@@ -147,6 +149,7 @@ def test_a_cluster_that_is_gone_ends_with_exit_code_7_and_an_embedded_run_resume
     assert scan_receipt(output)["resumed_blocks"] == had > 10
 
 
+@pytest.mark.slow
 def test_a_source_that_changed_is_read_anew(log, tmp_path):
     """What was spooled of the old one must not be taken for the new one's."""
     source, output = tmp_path / "log.tsv", tmp_path / "log.dataset"

@@ -104,6 +104,7 @@ def test_any_other_client_is_refused_cleanly(secured, tmp_path, kind):
     assert it.scheduler.poll() is None
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_authority_does_not_join(secured, tmp_path):
     it, _ = secured
     other = certificates(tmp_path / "other")

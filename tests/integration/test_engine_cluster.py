@@ -93,6 +93,21 @@ def test_a_passing_failure_is_retried(shared, tmp_path):
     assert results == {n: n for n in range(6)}
 
 
+def test_a_read_that_fails_once_is_retried_and_one_that_always_fails_arrives_as_ours(shared, tmp_path):
+    with open_engine(threads=1, scheduler=shared.address) as engine:
+        assert squares(engine, toy_tasks.FailToRead(str(tmp_path), 1), range(3)) == {n: n for n in range(3)}
+        with pytest.raises(
+            BadInputError, match=r"log\.tsv can't be read.*\(block [012]; tried 3 times\)"
+        ) as caught:
+            engine.for_each(
+                toy_tasks.FailToRead(str(tmp_path), 99),
+                range(3),
+                lambda *_: None,
+                label=lambda n: f"block {n}",
+            )
+    assert caught.value.path == "log.tsv"
+
+
 def test_one_message_lists_everything_that_is_wrong(shared):
     # The limit is 400 MiB a worker, of which Dask lets 80 % be used before it pauses the worker.
     asked = Preflight(check=toy_tasks.Sight(os.getpid()), task_bytes=1 << 30)
@@ -240,6 +255,7 @@ def test_a_worker_stopped_past_its_ttl_costs_only_repeated_work(tmp_path):
         assert results == expected(range(60))
 
 
+@pytest.mark.slow
 def test_all_workers_gone_ends_after_the_stall_timeout_and_resuming_runs_the_rest(tmp_path):
     with cluster(tmp_path / "cluster", n_workers=2) as it:
         results = {}
@@ -262,7 +278,7 @@ def test_all_workers_gone_ends_after_the_stall_timeout_and_resuming_runs_the_res
         assert results == expected(range(40))
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_scheduler_that_dies_ends_the_run_promptly(tmp_path, signum):
     with cluster(tmp_path / "cluster", n_workers=1) as it:
         results = {}

@@ -171,6 +171,7 @@ def test_the_services_of_compose_make_the_dataset(files, log, embedded, tmp_path
         finish(place, driver, embedded)
 
 
+@pytest.mark.slow
 def test_the_single_pod_goes_on_from_what_is_on_its_volume(log, embedded, tmp_path):
     place = Place(tmp_path, log)
     container = pods(document("single-pod.yaml:lastfm-run"))["driver"]["containers"][0]

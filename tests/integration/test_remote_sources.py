@@ -194,6 +194,7 @@ def test_ingest_from_s3_and_http_embedded_and_on_a_cluster_gives_the_local_files
                 assert fingerprint(output) == local, (name, engine)
 
 
+@pytest.mark.slow
 def test_workers_that_may_not_read_the_source_are_named_before_any_work(bucket, endpoint, tmp_path):
     # The driver has credentials and an endpoint; the workers were started without.
     hidden = {

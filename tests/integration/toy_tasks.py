@@ -53,6 +53,23 @@ class FailOnce:
         return number
 
 
+@dataclass(frozen=True)
+class FailToRead:
+    """Fails some times to read, as a block of a source on a network does."""
+
+    folder: str
+    times: int
+
+    def __call__(self, number: int) -> int:
+        tried = Path(self.folder) / f"read-{self.times}-{number}"
+        n_tried = int(tried.read_text()) if tried.exists() else 0
+        tried.write_text(str(n_tried + 1))
+        if n_tried < self.times:
+            msg = "log.tsv can't be read: the network was away"
+            raise BadInputError(msg, path="log.tsv") from ConnectionError("the network was away")
+        return number
+
+
 def die_on_seven(number: int) -> int:
     if number == 7:
         os.kill(os.getpid(), 9)
