@@ -100,6 +100,9 @@ class _RangeStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def tell(self) -> int:
+        return self._offset
+
     def readinto(self, buffer: Any) -> int:
         data = self._read(self._offset, len(buffer))
         buffer[: len(data)] = data

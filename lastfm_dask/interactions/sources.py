@@ -161,7 +161,14 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
 
 @contextmanager
 def open_stream(file: SourceFile) -> Iterator[Any]:
-    """Give the unpacked bytes of a compressed file or archive as a stream; nothing is unpacked to disk.
+    """Give the unpacked bytes of a compressed file or archive as a stream; see `unpacked`."""
+    with open_packed(file.path) as packed, unpacked(packed, file) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
+    """Give the unpacked bytes of a compressed file or archive, as they are read; nothing is unpacked to disk.
 
     Raises
     ------
@@ -173,29 +180,29 @@ def open_stream(file: SourceFile) -> Iterator[Any]:
     import zlib
 
     damaged = (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile, OSError)
-    with _open_packed(file.path) as packed:
-        try:
-            if file.compression == "tar":
-                yield from _open_member(packed, file.path)
-            elif file.compression == "zstd":
-                import pyarrow as pa
+    try:
+        if file.compression == "tar":
+            yield from _open_member(packed, file.path)
+        elif file.compression == "zstd":
+            import pyarrow as pa
 
-                # Not zstandard's reader: that takes a file cut short for a whole one.
-                with pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd") as stream:
-                    yield stream
-            else:
-                opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
-                with opener(packed) as stream:
-                    yield stream
-        except damaged as error:
-            if isinstance(error, BadInputError) or getattr(error, "errno", None):
-                raise
-            msg = f"{file.path} can't be unpacked: {error}; fetch it again, and compare its checksum"
-            raise BadInputError(msg, path=file.path) from error
+            # Not zstandard's reader: that takes a file cut short for a whole one.
+            with pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd") as stream:
+                yield stream
+        else:
+            opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
+            with opener(packed) as stream:
+                yield stream
+    except damaged as error:
+        if isinstance(error, BadInputError) or getattr(error, "errno", None):
+            raise
+        msg = f"{file.path} can't be unpacked: {error}; fetch it again, and compare its checksum"
+        raise BadInputError(msg, path=file.path) from error
 
 
 @contextmanager
-def _open_packed(path: str) -> Iterator[BinaryIO]:
+def open_packed(path: str) -> Iterator[BinaryIO]:
+    """Give a file's bytes as they are stored, as a stream that can tell how far it was read."""
     if is_remote(path):
         from lastfm_dask.interactions import remote
 
