@@ -1,0 +1,105 @@
+"""The look at a source before the work: exact for small ones, near for large ones, and little read of any."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from contextlib import contextmanager
+
+import pytest
+from reference import read_log
+
+from lastfm_dask.ingest import survey as module
+from lastfm_dask.ingest.survey import survey
+from lastfm_dask.interactions import sources
+from lastfm_dask.interactions.schema import FORMATS, Schema
+
+SCHEMA = FORMATS["lastfm-360k"]
+
+
+def log(n_users: int, per_user: int = 20, seed: int = 0) -> bytes:
+    rng = random.Random(seed)
+    lines = []
+    for _ in range(n_users):
+        user = f"{rng.getrandbits(160):040x}"
+        # About as unequal as real ones: half of the rows on a few artists, many artists once.
+        lines += [
+            f"{user}\t\tartist {int(rng.paretovariate(0.6))}\t{rng.randint(1, 99)}" for _ in range(per_user)
+        ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def surveyed(tmp_path, *datas: bytes, schema: Schema = SCHEMA, ending: str = ""):
+    for number, data in enumerate(datas):
+        (tmp_path / f"{number:03d}.tsv{ending}").write_bytes(data)
+    return survey(sources.find([tmp_path / "*"]), schema)
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_a_small_source_is_counted(tmp_path, header):
+    data = log(50) + b"bad\n"
+    schema = Schema(SCHEMA.columns, header=header)
+    found = surveyed(tmp_path, data, schema=schema)
+    rows = read_log(data, schema).rows
+    users, artists = {row[0] for row in rows}, {row[2] for row in rows}
+    assert found.source_bytes == len(data)
+    assert found.n_rows == data.count(b"\n")
+    assert (found.n_users, found.n_artists) == (len(users), len(artists))
+    assert found.user_bytes == 40
+    assert found.artist_bytes == -(-sum(map(len, artists)) // len(artists))
+    assert found.with_mbid == schema.with_mbid
+
+
+def test_a_large_source_is_estimated_from_little_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PIECE_BYTES", 16 << 10)
+    data = log(4000)
+    n_read = 0
+    real = sources.open_ranges
+
+    @contextmanager
+    def counting(path):
+        with real(path) as read:
+
+            def counted(offset, n_bytes):
+                nonlocal n_read
+                piece = read(offset, n_bytes)
+                n_read += len(piece)
+                return piece
+
+            yield counted
+
+    monkeypatch.setattr(module, "open_ranges", counting)
+    found = surveyed(tmp_path, data)
+    rows = read_log(data, SCHEMA).rows
+    assert n_read < len(data) / 4
+    assert found.n_rows == pytest.approx(len(rows), rel=0.05)
+    assert found.n_users == pytest.approx(4000, rel=0.2)
+    assert found.n_artists == pytest.approx(len({row[2] for row in rows}), rel=1)
+
+
+def test_many_files_are_not_all_read(tmp_path, monkeypatch):
+    opened = []
+    real = sources.open_ranges
+    monkeypatch.setattr(module, "open_ranges", lambda path: opened.append(path) or real(path))
+    parts = [log(10, seed=seed) for seed in range(60)]
+    found = surveyed(tmp_path, *parts)
+    assert len(opened) <= 12
+    assert found.source_bytes == sum(map(len, parts))
+    assert found.n_rows == pytest.approx(60 * 200, rel=0.05)
+    assert found.n_users == pytest.approx(600, rel=0.15)
+
+
+@pytest.mark.parametrize("n_files", [1, 30])
+def test_packed_files_are_looked_into(tmp_path, n_files):
+    data = log(200)
+    found = surveyed(tmp_path, *[gzip.compress(data)] * n_files, ending=".gz")
+    assert found.source_bytes == pytest.approx(n_files * len(data), rel=0.02)
+    assert found.n_rows == pytest.approx(n_files * 4000, rel=0.02)
+    assert found.artist_bytes < 20
+
+
+@pytest.mark.parametrize("data", [b"\n", b"bad", b"\xef\xbb\xbf", b"x" * 3_000_000])
+def test_a_source_without_rows_has_a_shape_all_the_same(tmp_path, data):
+    found = surveyed(tmp_path, data)
+    assert found.source_bytes == len(data)
+    assert min(found.n_rows, found.n_users, found.n_artists, found.row_bytes) >= 1
