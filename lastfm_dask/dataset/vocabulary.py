@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from lastfm_dask.dataset.name_index import NameIndex
+
 _FEW = 4
-"""Up to so many names are looked for one by one: a scan that stops at a match is cheaper than hashing all."""
+"""Up to so many names are looked for one by one."""
+_SCANS = 8
+"""After so many searches by scanning all names an index of them is worth its while."""
 
 
 class Vocabulary:
@@ -32,6 +36,7 @@ class Vocabulary:
     def __init__(self, path: Path, column: str) -> None:
         self.path = path
         self.column = column
+        self._n_searches = 0
 
     @classmethod
     def of(cls, names: Any, column: str) -> Vocabulary:
@@ -55,6 +60,13 @@ class Vocabulary:
         keep_pandas_out()
         with ParquetFile(self.path, memory_map=True) as file:
             return file.read(columns=[column]).column(0).combine_chunks()
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        from lastfm_dask.dataset.name_index import NameIndex
+
+        names = self._names
+        return NameIndex(names.combine_chunks() if hasattr(names, "combine_chunks") else names)
 
     @cached_property
     def _folded(self) -> list[str]:
@@ -86,24 +98,45 @@ class Vocabulary:
         return self.find_all([name])[0]
 
     def find_all(self, names: Sequence[str]) -> list[int | None]:
-        """Return the index of each exact name, None for those that are not known; all in one pass."""
+        """Return the index of each exact name, None for those that are not known."""
+        # A name that is no Unicode (a lone surrogate: bytes of a command line) can't be known.
+        asked = [name for name in dict.fromkeys(names) if _is_unicode(name)]
+        self._n_searches += 1
+        if self._n_searches > _SCANS:
+            found = self._look_up(asked)
+        elif len(asked) <= _FEW:
+            found = self._scan_for_few(asked)
+        else:
+            found = self._scan(asked)
+        return [found.get(name) for name in names]
+
+    def _scan_for_few(self, asked: list[str]) -> dict[str, int]:
+        """Look for names one by one: a scan that stops at a match is cheaper than one that hashes all."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        # A name that is no Unicode (a lone surrogate: bytes of a command line) can't be known.
-        asked = [name for name in dict.fromkeys(names) if _is_unicode(name)]
+        found = ((name, pc.index(self._names, pa.scalar(name, pa.string())).as_py()) for name in asked)
+        return {name: index for name, index in found if index >= 0}
+
+    def _scan(self, asked: list[str]) -> dict[str, int]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         found: dict[str, int] = {}
-        if len(asked) <= _FEW:
-            for name in asked:
-                index = pc.index(self._names, pa.scalar(name, pa.string())).as_py()
-                if index >= 0:
+        places = pc.index_in(self._names, value_set=pa.array(asked, pa.string()))
+        known = places.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+        for index, place in zip(known.tolist(), places.take(pa.array(known)).to_pylist(), strict=True):
+            found.setdefault(asked[place], index)
+        return found
+
+    def _look_up(self, asked: list[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in asked:
+            for index in self._index.candidates(name).tolist():
+                if self._names[index].as_py() == name:
                     found[name] = index
-        else:
-            places = pc.index_in(self._names, value_set=pa.array(asked, pa.string()))
-            known = places.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
-            for index, place in zip(known.tolist(), places.take(pa.array(known)).to_pylist(), strict=True):
-                found.setdefault(asked[place], index)
-        return [found.get(name) for name in names]
+                    break
+        return found
 
     def index(self, name: str) -> int:
         """Return the index of an exact name; raises UnknownNameError that carries near names."""

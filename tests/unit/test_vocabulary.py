@@ -7,9 +7,12 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lastfm_dask.dataset.name_index import NameIndex, key_of
 from lastfm_dask.dataset.nearness import fold
-from lastfm_dask.dataset.vocabulary import Vocabulary
+from lastfm_dask.dataset.vocabulary import _SCANS, Vocabulary
 from lastfm_dask.errors import UnknownNameError
 
 NAMES = [
@@ -49,6 +52,25 @@ def test_finds_every_name_and_no_other(artists):
     assert artists.names([3, 0, 3]) == ["björk", "radiohead", "björk"]
     assert artists.name(9) == "nan"
     assert artists.numbers("listeners").tolist() == list(range(len(NAMES)))
+
+
+def test_asked_often_it_finds_the_same_through_an_index(artists):
+    asked = [*NAMES, "radiohea", "Radiohead", "radiohead ", "x" * 100]
+    scanned = artists.find_all(asked)
+    for _ in range(_SCANS):
+        assert artists.find_all(asked) == scanned
+    assert "_index" in vars(artists)
+    assert [artists.find(name) for name in asked] == scanned
+
+
+@given(st.lists(st.text(max_size=20), max_size=30, unique=True), st.text(max_size=20), st.integers(0, 3))
+def test_keys_of_all_names_are_those_of_each(names, other, offset):
+    array = pa.array(names, pa.string())[offset:]
+    index = NameIndex(array)
+    for position, name in enumerate(array.to_pylist()):
+        assert position in index.candidates(name).tolist()
+    for position in index.candidates(other).tolist():
+        assert key_of(array[position].as_py().encode()) == key_of(other.encode())
 
 
 @pytest.mark.parametrize(
