@@ -29,7 +29,7 @@ try:
 except LastfmDaskError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
-print(results)
+print(dict(sorted(results.items())))
 """
 
 
