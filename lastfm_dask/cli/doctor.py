@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastfm_dask.cli.options import PATH, SIZE, json_option
+from lastfm_dask.interactions import published
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from lastfm_dask.memory.cgroups import Group
 
     Report = dict[str, Any]
-
-FULL_ROWS = 17_559_530
-FULL_USERS = 359_349
-FULL_ARTISTS = 292_589
-FULL_BYTES = 1_640_000_000
-"""The full-size log, Last.fm 360K: lines, user values, artist names before lower-casing, and about its size."""
 
 
 @click.command()
@@ -134,10 +129,10 @@ def full_size_plan(report: Report) -> Report:
     from lastfm_dask.recommender.settings import TrainSettings
 
     plan: Report = {
-        "rows": FULL_ROWS,
-        "users": FULL_USERS,
-        "artists": FULL_ARTISTS,
-        "source_bytes": FULL_BYTES,
+        "rows": published.N_LINES,
+        "users": published.N_USER_VALUES,
+        "artists": published.N_ARTIST_NAMES,
+        "source_bytes": published.N_BYTES,
         "factors": TrainSettings().factors,
         "stages": [],
         "disk": [],
@@ -168,7 +163,10 @@ def _plan_ingest(report: Report, factors: int) -> tuple[dict[str, int], int, Rep
         free_disk_bytes=report["disk"]["free_bytes"],
         disk_in_memory=report["disk"]["in_memory"],
     )
-    plan = plan_ingest(SourceShape(FULL_BYTES, FULL_ROWS, FULL_USERS, FULL_ARTISTS), pod)
+    plan = plan_ingest(
+        SourceShape(published.N_BYTES, published.N_LINES, published.N_USER_VALUES, published.N_ARTIST_NAMES),
+        pod,
+    )
     return plan.stages, plan.disk_bytes, {"threads": plan.pace.threads, "block_bytes": plan.pace.block_bytes}
 
 
@@ -183,7 +181,10 @@ def _plan_train(report: Report, factors: int) -> tuple[dict[str, int], int, Repo
         free_bytes=report["disk"]["free_bytes"],
         disk_is_memory=report["disk"]["in_memory"],
     )
-    plan = plan_training(TrainingShape(FULL_USERS, FULL_ARTISTS, FULL_ROWS, factors, threads), room)
+    plan = plan_training(
+        TrainingShape(published.N_USER_VALUES, published.N_ARTIST_NAMES, published.N_LINES, factors, threads),
+        room,
+    )
     stages = {"prepare": plan.prepare_bytes, "fit": plan.fit_bytes}
     return stages, plan.disk_bytes, {"threads": threads, "block_bytes": None}
 

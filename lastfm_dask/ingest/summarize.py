@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
+from lastfm_dask.interactions import published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from lastfm_dask.ingest.index import Index
     from lastfm_dask.ingest.mbids import Mbids
     from lastfm_dask.ingest.names import Names
-
-PUBLISHED = {
-    "lines": 17_559_530,
-    "users": 359_347,
-    "artists_with_mbid": 186_642,
-    "artists_without_mbid": 107_373,
-}
-"""What the README of the log as published says of it."""
 
 _TABLE_ROWS = 1 << 16
 _SHA1 = "^[0-9a-f]{40}$"
@@ -112,19 +105,20 @@ def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str,
     }
     if found.mbids is not None:
         result |= _several_mbids(found, found.mbids)
-    if sum(found.n_lines.values()) == PUBLISHED["lines"]:
+    if sum(found.n_lines.values()) == published.N_LINES:
         result["published"] = _against_published(found, n_odd)
     return result
 
 
 def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
-    """Return the users whose id is no SHA-1 (the first of them, with their rows), and how many there are."""
+    """Return the source's users whose id is no SHA-1 (the first, with their rows), and how many there are."""
     import numpy as np
     import pyarrow.compute as pc
 
     odd: list[dict[str, Any]] = []
     n_odd = first = 0
-    for chunk in found.users.array.chunks:
+    n_users = len(found.users) - int(found.added is not None)
+    for chunk in found.users.array.slice(0, n_users).chunks:
         for i in np.flatnonzero(~np.asarray(pc.match_substring_regex(chunk, _SHA1))):
             n_odd += 1
             if len(odd) < _SHOWN:
@@ -160,22 +154,22 @@ def _against_published(found: Index, n_odd: int) -> list[dict[str, Any]]:
     )
     n_rejected = found.rows_read - found.rows_kept
     rows = [
-        ("lines", PUBLISHED["lines"], found.rows_read, ""),
+        ("lines", published.N_LINES, found.rows_read, ""),
         (
             "rows kept",
-            PUBLISHED["lines"],
+            published.N_LINES,
             found.rows_kept,
             f"{n_rejected} rows were rejected: see rejects.tsv",
         ),
-        ("users", PUBLISHED["users"], n_users, why_users),
+        ("users", published.N_USERS, n_users, why_users),
         (
             "artists",
-            PUBLISHED["artists_with_mbid"] + PUBLISHED["artists_without_mbid"],
+            published.N_ARTISTS_WITH_MBID + published.N_ARTISTS_WITHOUT_MBID,
             len(found.artists),
             "the README counts MBIDs, and names without one; here an artist is a lower-cased name",
         ),
     ]
     return [
-        {"figure": figure, "published": published, "found": number, "why": why if number != published else ""}
-        for figure, published, number, why in rows
+        {"figure": figure, "published": said, "found": number, "why": why if number != said else ""}
+        for figure, said, number, why in rows
     ]

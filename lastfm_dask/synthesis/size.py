@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions import published
 
-FULL_USERS, FULL_ARTISTS, FULL_ROWS = 359_347, 292_589, 17_559_530
-"""The published log: listeners whose id is a sha1, artist names as written, lines."""
 _ARTISTS_EXPONENT = 0.533
 """Artists against listeners: 17,632 at 1,892 (HetRec 2K), 5,460 at 205 (the published excerpt), both on this line."""
 _QUIRKS_FROM_USERS = 100
@@ -32,9 +31,9 @@ class LogSize:
         Where these can't be had together.
     """
 
-    n_users: int = FULL_USERS
-    n_artists: int = FULL_ARTISTS
-    n_rows: int = FULL_ROWS
+    n_users: int = published.N_USERS
+    n_artists: int = published.N_ARTIST_NAMES
+    n_rows: int = published.N_LINES
 
     def __post_init__(self) -> None:
         least, most = self.n_users + self.n_dated, self.n_users * self.n_artists
@@ -67,10 +66,10 @@ class LogSize:
         n_artists, n_rows : int, optional
             Take these in place of what follows from the listeners.
         """
-        share = n_users / FULL_USERS
-        rows = max(round(FULL_ROWS * share), 1) if n_rows is None else n_rows
+        share = n_users / published.N_USERS
+        rows = max(round(published.N_LINES * share), 1) if n_rows is None else n_rows
         artists = (
-            min(rows, max(round(FULL_ARTISTS * share**_ARTISTS_EXPONENT), 1))
+            min(rows, max(round(published.N_ARTIST_NAMES * share**_ARTISTS_EXPONENT), 1))
             if n_artists is None
             else n_artists
         )

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lastfm_dask.interactions.published import N_ARTIST_NAMES
 from lastfm_dask.synthesis.names import make_mbids, make_names, with_case_variants
-from lastfm_dask.synthesis.size import FULL_ARTISTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DATES = ("sep 20, 2008", "dec 27, 2008")
 WITHOUT_MBID = 0.013
 """Share of the rows without one."""
-_VARIANTS = 226 / FULL_ARTISTS
+_VARIANTS = 226 / N_ARTIST_NAMES
 """Share of the names that are another one's but for the case of a letter that is not ASCII."""
 _TWO_MBIDS = 0.01
 

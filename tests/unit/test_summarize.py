@@ -13,7 +13,8 @@ from stages import Work, build
 from lastfm_dask.dataset import layout
 from lastfm_dask.ingest import summarize
 from lastfm_dask.ingest.index import add_rows
-from lastfm_dask.ingest.summarize import PUBLISHED, dataset_statistics, reconcile, write_tables
+from lastfm_dask.ingest.summarize import dataset_statistics, reconcile, write_tables
+from lastfm_dask.interactions import published
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.schema import FORMATS, Schema
 
@@ -108,9 +109,8 @@ def test_artists_with_several_mbids_are_listed(tmp_path):
 def test_a_log_of_the_published_length_is_compared_with_its_description(tmp_path, n_bad):
     lines = LOG.replace(b"bad\n", b"bad\n" * n_bad)
     n_lines = lines.count(b"\n")
-    with mock.patch.dict(
-        PUBLISHED, {"lines": n_lines, "users": 1, "artists_with_mbid": 2, "artists_without_mbid": 1}
-    ):
+    figures = {"N_LINES": n_lines, "N_USERS": 1, "N_ARTISTS_WITH_MBID": 2, "N_ARTISTS_WITHOUT_MBID": 1}
+    with mock.patch.multiple(published, **figures):
         built = build(tmp_path, [lines], SCHEMA, Work())
         found = reconcile(built.found, built.assembled, ["log"])["published"]
     rows = {row["figure"]: (row["published"], row["found"]) for row in found}
