@@ -116,7 +116,7 @@ def _stage_label(plot: Any, name: str, middle: float, top: float, share: float) 
 def _top_mib(profile: Profile) -> float:
     allowed: int = profile.document.get("allowed_bytes") or 0
     highest = max(needed_bytes(profile), allowed if within_sight(profile) else 0)
-    return max(1.0, 1.14 * highest / MIB)
+    return max(1.0, 1.2 * highest / MIB)
 
 
 def _areas(plot: Any, stages: Sequence[dict[str, Any]]) -> None:

@@ -23,8 +23,7 @@ _REASONS = {
 
 def reconciliation(profile: Profile) -> str:
     """Return the section, or nothing for a directory whose manifest does not tell."""
-    content = profile.manifest.content
-    found = content.get("reconciliation") or _of_statistics(content.get("statistics") or {})
+    found = profile.manifest.content.get("reconciliation") or _of_statistics(profile.statistics)
     if not found:
         return ""
     parts = [f'<div class="card"><table class="ledger">{"".join(_rows(found))}</table></div>']
@@ -76,10 +75,10 @@ def _rows(found: dict[str, Any]) -> list[str]:
     return rows
 
 
-def _list(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], texts: int = 1) -> str:
+def _list(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], css: str = "") -> str:
     from lastfm_dask.profile.sections import table
 
-    return f'<div class="card"><p class="note">{title}</p>{table(heads, rows, texts, "wraps")}</div>'
+    return f'<div class="card {css}"><p class="note">{title}</p>{table(heads, rows, css="wraps")}</div>'
 
 
 def _odd_users(found: dict[str, Any]) -> str:
@@ -108,12 +107,16 @@ def _published(found: dict[str, Any]) -> str:
     if not published:
         return ""
     rows = [
-        (escape(item["figure"]), escape(item["why"]), f"{item['published']:,}", f"{item['found']:,}")
+        (
+            escape(item["figure"]),
+            f"{item['published']:,}",
+            f"{item['found']:,}",
+            escape(item["why"]) if item["published"] != item["found"] else "",
+        )
         for item in published
     ]
-    return _list(
-        "Beside what the published log says of itself:", ("", "why", "published", "found"), rows, texts=2
-    )
+    heads = ("", "published", "found", "why they differ")
+    return _list("Beside what the published log says of itself:", heads, rows, css="spread")
 
 
 def _files(found: dict[str, Any]) -> str:

@@ -36,6 +36,12 @@ class Profile:
         return self.manifest.kind == layout.DATASET.name
 
     @property
+    def statistics(self) -> dict[str, Any]:
+        """What the manifest counts: users, artists, nnz, top_artists, and of a dataset its rows."""
+        content = self.manifest.content
+        return content.get("statistics") or content
+
+    @property
     def stages(self) -> list[Receipt]:
         """The receipts in the order of their stages."""
         return self.document["stages"]  # type: ignore[no-any-return]

@@ -86,21 +86,36 @@ def verdict(profile: Profile) -> str:
 
 
 def tiles(profile: Profile) -> str:
-    """Return the numbers at the head of the page."""
-    statistics = profile.manifest.content.get("statistics", {})
-    first = profile.stages[0]
-    found: list[tuple[str, str]] = [
-        ("rows read", number(statistics["rows_read"])) if "rows_read" in statistics else ("", ""),
-        *((name, number(statistics[name])) for name in ("users", "artists") if name in statistics),
-        ("values in the matrix", number(statistics["nnz"])) if "nnz" in statistics else ("", ""),
-        ("plays in all", number(statistics["plays_total"])) if "plays_total" in statistics else ("", ""),
-        ("in all stages", seconds(profile.wall_s)),
-        (f"rows a second in {escape(first['stage'])}", number(rows_per_s(first))),
-        ("held at most", size(max(stage["measured_bytes"] for stage in profile.stages))),
+    """Return the numbers at the head of the page, in rows of four."""
+    names = {
+        "rows_read": "rows read",
+        "users": "users",
+        "artists": "artists",
+        "nnz": "values in the matrix",
+        "plays_total": "plays in all",
+    }
+    found = [
+        (name, number(profile.statistics[key])) for key, name in names.items() if key in profile.statistics
     ]
-    return "\n".join(
-        f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for name, value in found if name
-    )
+    found.append(("in all stages", seconds(profile.wall_s)))
+    found += _pace_of_dataset(profile) if profile.is_dataset else _pace_of_model(profile)
+    found.append(("held at most", size(max(stage["measured_bytes"] for stage in profile.stages))))
+    html = [f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for name, value in found]
+    return "\n".join(html + ['<div class="tile"></div>'] * (-len(html) % 4))
+
+
+def _pace_of_dataset(profile: Profile) -> list[tuple[str, str]]:
+    first = profile.stages[0]
+    return [(f"rows a second in {escape(first['stage'])}", number(rows_per_s(first)))]
+
+
+def _pace_of_model(profile: Profile) -> list[tuple[str, str]]:
+    settings = profile.manifest.content.get("settings") or {}
+    found = [(name, number(settings[name])) for name in ("factors", "iterations") if name in settings]
+    fit = next((stage for stage in profile.stages if stage["stage"] == "fit"), None)
+    if fit and settings.get("iterations"):
+        found.append(("an iteration", seconds(fit["wall_s"] / settings["iterations"])))
+    return found
 
 
 def all_sections(profile: Profile, drawn: Mapping[str, Drawn]) -> list[str]:
@@ -122,7 +137,8 @@ def _section(name: str, title: str, text: str, *parts: str) -> str:
 
 def _time_line(profile: Profile, drawn: Drawn) -> str:
     allowed = profile.document.get("allowed_bytes")
-    source = escape(str(profile.document.get("allowed_source", "")))
+    # Of a control group's file the name tells enough; its path is in the receipts.
+    source = escape(str(profile.document.get("allowed_source", "")).rpartition("/")[2])
     text = (
         "What this process held while it worked: memory that only its end gives back. Pages of files, which the"
         " kernel drops and reads again at will, are the dotted line and do not count."
@@ -199,7 +215,7 @@ def _workers(profile: Profile) -> str:
 
 
 def _popularity(profile: Profile, drawn: Drawn) -> str:
-    top = profile.manifest.content.get("statistics", {}).get("top_artists", [])[:_TOP_ROWS]
+    top = profile.statistics.get("top_artists", [])[:_TOP_ROWS]
     card = f'<div class="card">{drawn.place}</div>'
     if top:
         most = max(1, *(row["listeners"] for row in top))
@@ -226,7 +242,7 @@ def _listeners(drawn: Mapping[str, Drawn]) -> str:
 
 def named_artists(profile: Profile) -> list[tuple[int, int, str]]:
     """Return rank, listeners and name of the artists to write beside the popularity curve."""
-    top = profile.manifest.content.get("statistics", {}).get("top_artists", [])
+    top = profile.statistics.get("top_artists", [])
     return [
         (rank, top[rank - 1]["listeners"], top[rank - 1]["artist"])
         for rank in _NAMED_RANKS

@@ -17,7 +17,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.profile.ledger import reconciliation
 from lastfm_dask.profile.page import render, write_page
-from lastfm_dask.profile.receipts import exceeded, open_profile
+from lastfm_dask.profile.receipts import as_json, exceeded, open_profile
 
 MIB = 1 << 20
 NASTY = '</script><img src="http://evil.example/x">&amp;'
@@ -218,3 +218,17 @@ def test_the_command_prints_json_and_writes_the_page(dataset, tmp_path):
     assert (found["kind"], found["exceeded"], found["html"]) == ("dataset", [], str(file))
     assert "samples" not in found["stages"][0]
     assert file.stat().st_size > 100_000
+
+
+def test_a_model_has_a_page_too(dataset, tmp_path):
+    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.recommender.training import train
+
+    settings = TrainSettings(factors=7, iterations=2)
+    profile = open_profile(train(dataset, tmp_path / "m.model", settings, threads=1).path)
+    page = Page(render(profile))
+    assert {"time-line", "stages", "popularity", "listeners"} <= page.ids
+    assert "reconciliation" not in page.ids
+    for words in ("model profile", "7factors", "2iterations", "prepare", "fit", profile.manifest.fingerprint):
+        assert words in page.text
+    assert [stage["stage"] for stage in as_json(profile)["stages"]] == ["prepare", "fit"]
