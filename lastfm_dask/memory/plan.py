@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lastfm_dask.errors import BudgetError
+from lastfm_dask.errors import BadInputError, BudgetError
 from lastfm_dask.memory.sizes import MIB, format_size
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 16 * MIB
 SMALL_BLOCK_BYTES = 2 * MIB
 MIN_BLOCK_BYTES = 1 * MIB
+MAX_BLOCK_BYTES = 1024 * MIB
+"""Arrow counts a block's bytes in 32 bits."""
 BATCH_NAMES = 1 << 21
 MIN_BATCH_NAMES = 1 << 17
 CHUNK_ROWS = 1 << 17
@@ -288,8 +290,13 @@ def plan_ingest(
     BudgetError
         Where even the slowest pace needs more memory or disk: with the stage, what was projected, what is
         allowed, and the smallest limit that would do.
+    BadInputError
+        Where `block_bytes` is more than a block may have.
     """
-    stages: dict[str, int] = {}
+    if block_bytes is not None and block_bytes > MAX_BLOCK_BYTES:
+        msg = f"blocks of {block_bytes} bytes: at most {MAX_BLOCK_BYTES} ({format_size(MAX_BLOCK_BYTES)}) are allowed"
+        raise BadInputError(msg)
+    least: dict[str, int] = {}
     pace = Pace(1, block_bytes or BLOCK_BYTES)
     for rung in _rungs(pod, threads, block_bytes):
         fits = partial(_fits, source, pod)
@@ -298,8 +305,10 @@ def plan_ingest(
         stages = project(source, pace, pod)
         if max(stages.values()) <= pod.allowed_bytes:
             break
+        # Not always the slowest: smaller blocks hold more names in all, which counts where the disk is memory.
+        least = min(least or stages, stages, key=lambda needed: max(needed.values()))
     else:
-        raise _too_little_memory(stages, pod.allowed_bytes)
+        raise _too_little_memory(least, pod.allowed_bytes)
     needed = disk_bytes(source, pace.block_bytes)
     if pod.free_disk_bytes is not None and needed > pod.free_disk_bytes:
         msg = (
