@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastfm_dask.errors import LastfmDaskError
+from lastfm_dask.memory import allocator
 from lastfm_dask.memory.limits import allowed_memory
 from lastfm_dask.memory.proc import resident
 from lastfm_dask.preflight import DASK_LIMIT, PAUSE_SHARE, Facts, facts_here
@@ -55,6 +56,8 @@ def facts_of(run_id: str, check: Check | None, dask_worker: Any = None) -> Facts
     if run_id not in _facts_by_run:
         while len(_facts_by_run) >= _MOST_RUNS:
             _facts_by_run.pop(next(iter(_facts_by_run)), None)
+        # What an earlier run's blocks left with the allocator would be taken for held.
+        allocator.release()
         limit = dask_worker.memory_manager.memory_limit
         usable = {DASK_LIMIT: int(limit * PAUSE_SHARE)} if limit else {}
         allowed = allowed_memory()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import signal
 import time
 
 import pytest
-from clusters import cluster, until
+from clusters import ROOT, cluster, until
 from jobs import fingerprint, finish, n_spooled, run, start
 
 BLOCK_BYTES = 64 << 10
@@ -165,3 +166,20 @@ def test_a_source_that_changed_is_read_anew(log, tmp_path):
     finish(ingest(source, fresh))
     assert scan_receipt(output)["resumed_blocks"] == 0
     assert fingerprint(output) == fingerprint(fresh)
+
+
+@pytest.mark.slow
+def test_workers_that_worked_before_are_judged_by_what_they_hold_and_not_by_what_their_allocator_kept(
+    tmp_path,
+):
+    source = tmp_path / "log.tsv"
+    run("synth", source, "--users", 12000, "--json")
+    dockerfile = (ROOT / "cluster" / "Dockerfile").read_text()
+    env = dict(re.findall(r"((?:MALLOC|ARROW)\w+)=(\w+)", dockerfile))
+    # Room for one task of 16 MiB and little more.
+    with cluster(tmp_path / "cluster", n_workers=1, memory="340MiB", env=env) as it:
+        for number in range(2):
+            output = tmp_path / f"{number}.dataset"
+            run("ingest", source, "-o", output, "--block-size", "16MiB", "--scheduler", it.address, "--json")
+            (worker,) = receipts(output)["workers"].values()
+            assert worker["peak_held_bytes"] <= worker["projected_bytes"]
