@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PROBE_BYTES = 64 << 10
+_PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5
 """What is kept of a longer line: enough to see that it is too long, even with a byte order mark before it and a
 carriage return at its end, neither of which counts."""
@@ -33,7 +34,7 @@ class Block:
         Which of the source's files.
     start, end : int
         The byte range; lines that start in [start, end) belong to the block.
-    lines : bytes or None
+    lines : bytes-like or None
         The whole lines, where the driver cut them from a stream; the range is then of the stream.
     """
 
@@ -41,7 +42,7 @@ class Block:
     file: int
     start: int
     end: int
-    lines: bytes | None = None
+    lines: bytes | bytearray | None = None
 
 
 def cut(file_bytes: Sequence[int], block_bytes: int) -> list[Block]:
@@ -96,19 +97,35 @@ def cut_stream(stream: BinaryIO, file: int, first_number: int, block_bytes: int)
 
     A line that is longer than allowed is cut off right after the allowed length, as in `read_lines`.
     """
-    number, start, carry = first_number, 0, b""
-    while chunk := stream.read(block_bytes):
-        data = carry + chunk
-        stop = data.rfind(b"\n") + 1
-        if not stop and len(data) > _TRUNCATED_BYTES:
-            rest = _skip_line(stream)
-            data, stop = data[:_TRUNCATED_BYTES] + b"\n" + rest, _TRUNCATED_BYTES + 1
+    number, start, lines, wanted = first_number, 0, bytearray(), block_bytes
+    while True:
+        more = _fill(stream, lines, wanted)
+        stop = lines.rfind(b"\n") + 1 if more else len(lines)
+        if more and not stop:
+            if len(lines) <= _TRUNCATED_BYTES:
+                wanted = len(lines) + max(block_bytes, _PROBE_BYTES)
+                continue
+            lines[_TRUNCATED_BYTES:] = b"\n"
+            stop = len(lines)
+            lines += _skip_line(stream)
         if stop:
-            yield Block(number, file, start, start + stop, data[:stop])
-            number, start = number + 1, start + stop
-        carry = data[stop:]
-    if carry:
-        yield Block(number, file, start, start + len(carry), carry)
+            # A bytearray gives up its end without a copy, so that a block is held once.
+            carry = lines[stop:]
+            del lines[stop:]
+            yield Block(number, file, start, start + stop, lines)
+            number, start, lines, wanted = number + 1, start + stop, carry, block_bytes
+        if not more:
+            return
+
+
+def _fill(stream: BinaryIO, lines: bytearray, n_bytes: int) -> bool:
+    """Read on until there are so many bytes; return whether there may be more."""
+    while len(lines) < n_bytes:
+        piece = stream.read(min(_PIECE_BYTES, n_bytes - len(lines)))
+        if not piece:
+            return False
+        lines += piece
+    return True
 
 
 def _skip_line(stream: BinaryIO) -> bytes:

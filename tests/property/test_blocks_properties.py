@@ -69,8 +69,7 @@ def test_what_is_held_of_a_block_is_bounded(data, block_bytes, probe):
             assert len(lines) <= block_bytes + MAX_LINE + 16 + probe
         for block in cut_stream(io.BytesIO(data), 0, 0, block_bytes):
             assert block.lines is not None
-            # A line may be begun with the rest of the block before it, and end a block and a probe later.
-            assert len(block.lines) <= 2 * block_bytes + MAX_LINE + 16 + probe
+            assert len(block.lines) <= block_bytes + MAX_LINE + 16 + probe
     assert max(sizes, default=0) <= max(block_bytes + 1, probe)
 
 
