@@ -17,6 +17,9 @@ BATCH_USERS = 512
 """Users of a batch where memory allows it: more bring nothing."""
 MIN_BATCH_USERS = 16
 
+GROUP_ROWS = 1 << 14
+"""Rows of a Parquet file that are written at once."""
+
 _ARTIST_BYTES = 44
 """By artist: its place in the order and back, its norm, its listeners, and what sorting needs."""
 _SCORE_BYTES = 5
@@ -25,8 +28,10 @@ _CANDIDATE_BYTES = 120
 """By user and artist kept: columns, scores and places while lists are merged and scored, and what is written."""
 _TAKEN_BYTES = 64
 """By stored value of a batch's rows: columns, places, and their order."""
+_ROW_BYTES = 320
+"""By row of a group: user, rank, artist and score, as gathered, as one table, and as encoded."""
 _THREAD_BYTES = 3 * MIB
-_SMALL_BYTES = 8 * MIB
+_SMALL_BYTES = 12 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ def recommending_bytes(shape: RecommendingShape, batch_users: int, threads: int,
     lists = _CANDIDATE_BYTES * batch_users * (shape.n + 8)
     taken = _TAKEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
     by_thread = _THREAD_BYTES + scores + vectors + lists + taken
-    common = 2 * shape.names_bytes + _ARTIST_BYTES * shape.n_artists
+    group = _ROW_BYTES * min(max(GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
+    common = 2 * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
     return reserved_bytes + _SMALL_BYTES + common + threads * by_thread + lists
 

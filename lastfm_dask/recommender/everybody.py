@@ -44,6 +44,10 @@ class Batch:
         """The users' rows."""
         return range(self.start, self.start + len(self.items))
 
+    def part(self, start: int, end: int) -> Batch:
+        """Return the answers of some of these users, by their places in this batch."""
+        return Batch(self.start + start, self.items[start:end], self.scores[start:end])
+
 
 class Everybody:
     """The job of answering for all users.

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
+from lastfm_dask.memory.plan_recommending import GROUP_ROWS
 from lastfm_dask.recommender.part_file import complete_or_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
     import numpy.typing as npt
@@ -158,10 +159,31 @@ def write_parquet(
     schema = pa.schema(
         [("user", pa.string()), ("rank", pa.int32()), ("artist", pa.string()), ("score", pa.float64())]
     )
-    with ParquetWriter(path, schema) as writer:
-        for batch in batches:
-            writer.write_table(pa.table(_columns(model, batch), schema=schema))
-            on_batch(batch)
+    with ParquetWriter(path, schema, use_dictionary=["user", "artist"]) as writer:
+        for group in _grouped(batches):
+            parts = [pa.table(_columns(model, batch), schema=schema) for batch in group]
+            table = pa.concat_tables(parts).combine_chunks()
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            for batch in group:
+                on_batch(batch)
+
+
+def _grouped(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Cut batches into the groups that are written at once, whatever their size: the file's bytes are the same."""
+    group: list[Batch] = []
+    for batch in batches:
+        n_users = max(16, GROUP_ROWS // batch.items.shape[1])
+        start = 0
+        while start < len(batch.items):
+            to_boundary = n_users - (batch.start + start) % n_users
+            part = batch.part(start, min(start + to_boundary, len(batch.items)))
+            group.append(part)
+            start += len(part.items)
+            if (part.start + len(part.items)) % n_users == 0:
+                yield group
+                group = []
+    if group:
+        yield group
 
 
 def _columns(model: Recommender, batch: Batch) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.recommender.answers import Recommender
+from lastfm_dask.recommender.everybody import Everybody
+from lastfm_dask.recommender.everybody_files import write_everybody
 from lastfm_dask.recommender.settings import preset
 
 PROGRAM = (sys.executable, "-m", "lastfm_dask")
@@ -238,6 +241,20 @@ def test_everybody_in_lines_and_in_parquet(model, tmp_path):
     run("recommend", model, "--all-users", "-o", tmp_path / "all.jsonl", *filters)
     assert (tmp_path / "all.jsonl").read_text(encoding="utf-8") == lines.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.jsonl", "all.parquet"]
+
+
+def test_the_files_bytes_depend_on_neither_batches_nor_threads(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("lastfm_dask.recommender.everybody_files.GROUP_ROWS", 64)
+    found = set()
+    for batch_users, threads in ((40, 1), (7, 2), (16, 1)):
+        everybody = Everybody.of(Recommender(model), 3)
+        plan = replace(everybody.plan(), batch_users=batch_users, threads=threads)
+        path = tmp_path / f"{batch_users}.parquet"
+        result = write_everybody(everybody, plan, parquet=path)
+        assert (result.n_users, result.n_items) == (N_USERS, 3 * N_USERS)
+        assert pq.ParquetFile(path).metadata.num_row_groups == 2
+        found.add(path.read_bytes())
+    assert len(found) == 1
 
 
 def test_too_little_memory_for_everybody_is_refused(model, tmp_path):
