@@ -210,20 +210,29 @@ def test_a_healthy_block_that_dask_blames_for_its_workers_death_is_run_again(tmp
 def test_a_late_joiner_gets_work_and_no_worker_at_the_start_is_no_obstacle(tmp_path):
     begun = tmp_path / "begun"
     begun.mkdir()
+
+    def blocks():
+        """Blocks until two workers had some: a process may take its time to start."""
+        for number in range(3000):
+            if len({path.name.split("-")[1] for path in begun.iterdir()}) == 2:
+                return
+            yield number
+
     with (
         cluster(tmp_path / "cluster", n_workers=0) as it,
         open_engine(threads=1, scheduler=it.address) as engine,
     ):
         results = {}
-        task = toy_tasks.Square(0.1, str(begun))
-        thread, failures = in_thread(lambda: engine.for_each(task, range(40), results.__setitem__))
+        task = toy_tasks.Square(0.05, str(begun))
+        thread, failures = in_thread(lambda: engine.for_each(task, blocks(), results.__setitem__))
         it.add_worker()
         until(lambda: len(results) > 1, "the first worker's results")
         it.add_worker()
         thread.join()
         assert not failures
-        assert results == expected(range(40))
-        assert len({path.name.split("-")[1] for path in begun.iterdir()}) == 2
+        assert results == expected(range(len(results)))
+        assert len(results) < 3000
+        assert len([use for use in engine.workers.values() if use.n_blocks]) == 2
 
 
 def test_a_late_joiner_is_checked_before_its_results_are_taken(tmp_path):
