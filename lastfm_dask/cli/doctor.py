@@ -12,7 +12,7 @@ import click
 
 from lastfm_dask.cli.options import PATH, SIZE, json_option
 from lastfm_dask.interactions import published
-from lastfm_dask.memory.sizes import format_size
+from lastfm_dask.memory.sizes import format_size, limit_for
 
 if TYPE_CHECKING:
     from lastfm_dask.errors import BudgetError
@@ -233,7 +233,8 @@ def problems(report: Report) -> list[dict[str, str]]:
     for refusal in report["plan"]["refusals"]:
         of_memory = refusal["allowed_bytes"] == report["memory"]["allowed_bytes"]
         where = f"of memory in stage {refusal['stage']}" if of_memory else "on disk"
-        smallest = f"{format_size(refusal['smallest_bytes'])} ({refusal['smallest_bytes']} bytes)"
+        smallest_bytes = limit_for(refusal["smallest_bytes"])
+        smallest = f"{format_size(smallest_bytes)} ({smallest_bytes} bytes)"
         problem(
             f"{refusal['command']} would refuse the full-size log: it needs"
             f" {format_size(refusal['projected_bytes'])} {where}, {format_size(refusal['allowed_bytes'])} are allowed",

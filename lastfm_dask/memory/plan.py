@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError, BudgetError
-from lastfm_dask.memory.sizes import MIB, format_size
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -334,7 +334,7 @@ def _too_little_memory(stages: dict[str, int], allowed_bytes: int) -> BudgetErro
     needed = stages[worst]
     msg = (
         f"stage {worst} of ingest needs {format_size(needed)} ({needed} bytes) at the slowest pace, allowed are"
-        f" {format_size(allowed_bytes)}: give it {needed} bytes or more (--memory, the pod's limit)"
+        f" {format_size(allowed_bytes)}: give it {limit_for(needed)} bytes or more (--memory, the pod's limit)"
     )
     return BudgetError(
         msg, stage=worst, projected_bytes=needed, allowed_bytes=allowed_bytes, smallest_bytes=needed

@@ -19,7 +19,7 @@ from lastfm_dask.memory.plan_training import (
     fit_bytes,
     prepare_bytes,
 )
-from lastfm_dask.memory.sizes import MIB, format_size
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
 if TYPE_CHECKING:
     from lastfm_dask.memory.plan_training import Room
@@ -207,7 +207,7 @@ def plan_evaluation(shape: EvaluationShape, room: Room) -> EvaluationPlan:
         else:
             msg = (
                 f"stage {worst} of the evaluation needs {format_size(needed)} ({needed} bytes), allowed are"
-                f" {format_size(room.allowed_bytes)}: give it {needed} bytes or more (--memory, the pod's limit)"
+                f" {format_size(room.allowed_bytes)}: give it {limit_for(needed)} bytes or more (--memory, the pod's limit)"
             )
             raise BudgetError(
                 msg,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import MIB, format_size
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
 BLOCK_NNZ = 1 << 20
 """Stored values that weighting and the transpose read at once."""
@@ -128,7 +128,7 @@ def plan_training(shape: TrainingShape, room: Room) -> TrainingPlan:
     if smallest > room.allowed_bytes:
         msg = (
             f"stage {worst} of training needs {format_size(smallest)} ({smallest} bytes), allowed are"
-            f" {format_size(room.allowed_bytes)}: give it {smallest} bytes or more (--memory, the pod's limit)"
+            f" {format_size(room.allowed_bytes)}: give it {limit_for(smallest)} bytes or more (--memory, the pod's limit)"
         )
         raise BudgetError(
             msg,

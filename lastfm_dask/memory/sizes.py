@@ -37,3 +37,14 @@ def format_size(size_bytes: int) -> str:
         if abs(size_bytes) >= unit:
             return f"{size_bytes / unit:.1f} {name}"
     return f"{size_bytes} B"
+
+
+def limit_for(size_bytes: int) -> int:
+    """Return the limit to ask for where this much is needed: whole MiB, with one at least to spare.
+
+    A control group counts whole pages, and another start of the same program holds some KiB more or less.
+
+    >>> limit_for(65_196_336) // MIB
+    64
+    """
+    return (-(-size_bytes // MIB) + 1) * MIB

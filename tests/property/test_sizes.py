@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.memory.sizes import GIB, KIB, MIB, format_size, parse_size
+from lastfm_dask.memory.sizes import GIB, KIB, MIB, format_size, limit_for, parse_size
 
 
 @given(
@@ -37,3 +37,9 @@ def test_the_shown_unit_is_the_largest_that_leaves_one(size_bytes: int) -> None:
 def test_what_is_no_size_is_refused_with_the_text(text: str) -> None:
     with pytest.raises(BadInputError, match="is no size"):
         parse_size(text)
+
+
+@given(size_bytes=st.integers(0, 1 << 50))
+def test_a_limit_asked_for_leaves_room_and_is_whole(size_bytes: int) -> None:
+    assert MIB <= limit_for(size_bytes) - size_bytes < 2 * MIB
+    assert limit_for(size_bytes) % MIB == 0

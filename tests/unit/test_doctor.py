@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from lastfm_dask.cli.doctor import command, examine, full_size_plan, problems
 from lastfm_dask.cli.doctor_table import show
 from lastfm_dask.memory import libraries
+from lastfm_dask.memory.sizes import limit_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_a_pod_too_small_for_the_full_log_is_told_the_smallest_limit_and_that_do
             break
         found = problems(small)
         assert len(found) == len(small["plan"]["refusals"])
-        needed = max(refusal["smallest_bytes"] for refusal in small["plan"]["refusals"])
+        needed = limit_for(max(refusal["smallest_bytes"] for refusal in small["plan"]["refusals"]))
         assert needed > small["memory"]["allowed_bytes"]
         assert str(needed) in "".join(problem["remedy"] for problem in found)
         small["memory"]["allowed_bytes"] = needed
