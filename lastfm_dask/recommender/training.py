@@ -18,6 +18,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import disk_full_is_store_error, publish, refuse_existing, work_directory
 from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.memory import allocator
 from lastfm_dask.memory.limits import allowed_memory, cpus
 from lastfm_dask.recommender.bundle import model_card, model_content, read_metrics
 from lastfm_dask.recommender.settings import TrainSettings
@@ -213,6 +214,8 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed
                 name_of=dataset.artists.name,
                 progress=lambda done, total: run.progress("prepare", done, total),
             )
+        # What prepare freed goes back first, so that it does not count as what fit holds.
+        allocator.trim()
         with meter.stage("fit", projected_bytes=plan.fit_bytes, threads=run.threads) as stage:
             stage.rows = 2 * settings.iterations * int(dataset.statistics["nnz"])
             _fit(run, prepared.user_items, output, iteration_s)
