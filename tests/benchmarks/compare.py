@@ -47,6 +47,7 @@ def parsed() -> argparse.Namespace:
         "--parts", default="ingest", help="of ingest, train, ask, everybody, cluster; comma between"
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=3, help="of training")
     parser.add_argument(
         "--only", default="", help="of ingest's peers those whose script's name holds one of these"
     )

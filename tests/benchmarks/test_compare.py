@@ -54,3 +54,9 @@ def _same_counts(said: dict[str, list[dict[str, int]]]) -> None:
     # These lose rows, which the table shows: to bare carriage returns, to quotes.
     for name in ("DuckDB, memory_limit 4 GB", "pandas, as in the notebook"):
         assert 0.9 * ours["rows_kept"] < said[name][0]["rows_kept"] <= ours["rows_kept"]
+
+
+def test_the_command_line_has_every_option_that_the_parts_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["compare.py", "--source", "log.tsv"])
+    options = vars(compare.parsed())
+    assert {"source", "rounds", "iterations", "only", "save", "parts", "work"} <= set(options)
