@@ -8,7 +8,7 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from lastfm_dask.interactions import blocks, reader
+from lastfm_dask.interactions import blocks, exact, reader
 from lastfm_dask.interactions.schema import MBID, PLAYS, Schema
 
 if TYPE_CHECKING:
@@ -129,9 +129,10 @@ def short_lines(limit: int = MAX_LINE, probe: int = 7) -> Iterator[None]:
     shift = blocks._TRUNCATED_BYTES - blocks.MAX_LINE_BYTES
     with ExitStack() as stack:
         for module, name, value in (
-            (reader, "MAX_LINE_BYTES", limit),
+            (exact, "MAX_LINE_BYTES", limit),
+            (exact, "MAX_REJECT_BYTES", MAX_REJECT),
+            (reader, "_PIECE_BYTES", probe),
             (reader, "_WINDOW_BYTES", limit // 2),
-            (reader, "MAX_REJECT_BYTES", MAX_REJECT),
             (blocks, "_TRUNCATED_BYTES", limit + shift),
             (blocks, "_PROBE_BYTES", probe),
         ):

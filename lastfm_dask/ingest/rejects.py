@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 N_EXAMPLES = 5
+_AT_ONCE = 1 << 14
+"""Rows that become Python's objects at once."""
 
 
 class RejectsWriter:
@@ -51,10 +53,14 @@ class RejectsWriter:
     def write(self, file: int, lines_before: int, batch: pa.RecordBatch) -> None:
         """Add the rejects of an encoded block, before which its file has `lines_before` lines."""
         rows: tuple[Any, Any, Any] = (
-            column(batch, "reject_lines").tolist(),
-            column(batch, "reject_reasons").tolist(),
-            column(batch, "reject_bytes").to_pylist(),
+            column(batch, "reject_lines"),
+            column(batch, "reject_reasons"),
+            column(batch, "reject_bytes"),
         )
+        for first in range(0, len(rows[0]), _AT_ONCE):
+            self._write(file, lines_before, *(values[first : first + _AT_ONCE].tolist() for values in rows))
+
+    def _write(self, file: int, lines_before: int, *rows: list[Any]) -> None:
         for line, reason, raw in zip(*rows, strict=True):
             self._counts[reason] += 1
             number, path = lines_before + line + 1, self._files[file]

@@ -2,7 +2,7 @@
 
 The fast path is pyarrow's CSV reader. It judges some lines otherwise than `schema` does (a bare carriage return
 ends a row, ` 5` and `0x1F` are numbers, a byte order mark vanishes), and any reject stops it; a block in which
-that could matter takes the exact path, which cuts fields by the positions of line ends and delimiters.
+that could matter takes the exact path, which is `exact`'s business.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.interactions.exact import is_utf8, read_piece
 from lastfm_dask.interactions.schema import (
     ARTIST,
     MAX_LINE_BYTES,
-    MAX_PLAYS,
-    MAX_REJECT_BYTES,
     MBID,
     PLAYS,
-    REASONS,
     USER,
     Schema,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
 BOM = b"\xef\xbb\xbf"
-_MAX_DIGITS = len(str(MAX_PLAYS))
+_PIECE_BYTES = 1 << 20
+"""What the exact path reads at once."""
 _WINDOW_BYTES = MAX_LINE_BYTES // 2
 """A line that is too long covers at least one whole window of this size, so a window without a line end is
 reason enough for the exact path."""
@@ -54,7 +55,7 @@ class Rows:
         The line within the block, from 0, of each row rejected.
     reject_reasons : ndarray of int8
         Indices into `REASONS`.
-    reject_bytes : list of bytes
+    reject_bytes : BinaryArray
         Each row's bytes up to the line end, at most 1 KiB.
     """
 
@@ -65,7 +66,7 @@ class Rows:
     n_lines: int
     reject_lines: npt.NDArray[np.int64]
     reject_reasons: npt.NDArray[np.int8]
-    reject_bytes: list[bytes]
+    reject_bytes: pa.BinaryArray
 
 
 def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Rows:
@@ -110,6 +111,9 @@ def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | N
         return None
     try:
         table = _parse(pa.py_buffer(lines)[begin:], schema)
+        n_characters = pc.binary_length(table[PLAYS]).to_numpy()
+        if not n_characters.all():
+            return None
         plays = pc.cast(table[PLAYS], pa.int32())
     except pa.ArrowInvalid:
         return None
@@ -118,7 +122,7 @@ def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | N
     # A number that takes as many characters as its digits was written in plain digits.
     if (
         counts.min(initial=1) < 1
-        or not np.array_equal(pc.binary_length(table[PLAYS]).to_numpy(), _n_digits(counts))
+        or not np.array_equal(n_characters, _n_digits(counts))
         or pc.min(pc.binary_length(user.dictionary)).as_py() == 0
         or pc.min(pc.binary_length(artist)).as_py() == 0
     ):
@@ -131,7 +135,7 @@ def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | N
         n_lines=len(counts),
         reject_lines=np.empty(0, np.int64),
         reject_reasons=np.empty(0, np.int8),
-        reject_bytes=[],
+        reject_bytes=pa.array([], pa.binary()),
     )
 
 
@@ -144,21 +148,7 @@ def _is_plain(lines: bytes | bytearray, begin: int) -> bool:
     windows = range(begin, len(lines) - _WINDOW_BYTES, _WINDOW_BYTES)
     if any(lines.find(b"\n", start, start + _WINDOW_BYTES) < 0 for start in windows):
         return False
-    return _is_utf8(lines)
-
-
-def _is_utf8(lines: bytes | bytearray) -> bool:
-    """Whether all of the bytes are valid UTF-8, judged without a copy."""
-    import numpy as np
-    import pyarrow as pa
-
-    offsets = np.array([0, len(lines)], np.int64)
-    whole = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(lines)])
-    try:
-        whole.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
+    return is_utf8(lines)
 
 
 def _parse(buffer: pa.Buffer, schema: Schema) -> dict[str, Any]:
@@ -201,112 +191,32 @@ def _n_digits(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 
 def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
-    """Read lines of any content, by the positions of line ends and delimiters (see `read_rows`)."""
+    """Read lines of any content, a piece after the other (see `read_rows`)."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    cells = _Cells(lines, begin, schema)
-    reason = np.full(cells.n_lines, -1, np.int8)
-
-    def reject(lines_found: npt.NDArray[np.bool_], name: str) -> None:
-        reason[lines_found & (reason < 0)] = REASONS.index(name)
-
-    reject(cells.ends - cells.starts > MAX_LINE_BYTES, "line_too_long")
-    reject(cells.n_fields != len(schema.columns), "field_count")
-    if not _is_utf8(lines):
-        reject(cells.invalid_utf8(), "invalid_utf8")
-    for role in (USER, ARTIST):
-        candidates = np.flatnonzero(reason < 0)
-        empty = np.zeros(cells.n_lines, np.bool_)
-        empty[candidates] = cells.lengths(role, candidates) == 0
-        reject(empty, f"empty_{role}")
-    candidates = np.flatnonzero(reason < 0)
-    written = cells.values(PLAYS, candidates).cast(pa.string())
-    is_number = np.asarray(pc.match_substring_regex(written, r"\A[0-9]+\z"))
-    reason[candidates[~is_number]] = REASONS.index("plays_not_a_number")
-    digits = pc.ascii_ltrim(written.filter(pa.array(is_number)), "0")
-    n_digits = pc.binary_length(digits).to_numpy()
-    short = (n_digits > 0) & (n_digits <= _MAX_DIGITS)
-    counts = np.zeros(len(digits), np.int64)
-    counts[short] = digits.filter(pa.array(short)).cast(pa.int64()).to_numpy()
-    in_range = (counts >= 1) & (counts <= MAX_PLAYS)
-    candidates = candidates[is_number]
-    reason[candidates[~in_range]] = REASONS.index("plays_out_of_range")
-    kept, rejected = np.flatnonzero(reason < 0), np.flatnonzero(reason >= 0)
+    with memoryview(lines) as view:
+        pieces = [read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)]
+    n_before = np.cumsum([0, *(piece.n_lines for piece in pieces)])
     return Rows(
-        user=cells.values(USER, kept).cast(pa.string()).dictionary_encode(),
-        artist=cells.values(ARTIST, kept).cast(pa.string()),
-        plays=counts[in_range].astype(np.int32),
-        mbid=cells.values(MBID, kept).cast(pa.string()) if schema.with_mbid else None,
-        n_lines=cells.n_lines,
-        reject_lines=rejected,
-        reject_reasons=reason[rejected],
-        reject_bytes=[cells.raw(line) for line in rejected.tolist()],
+        user=pa.concat_arrays([piece.user for piece in pieces]).dictionary_encode(),
+        artist=pa.concat_arrays([piece.artist for piece in pieces]),
+        plays=np.concatenate([piece.plays for piece in pieces]),
+        mbid=pa.concat_arrays([piece.mbid for piece in pieces]) if schema.with_mbid else None,
+        n_lines=int(n_before[-1]),
+        reject_lines=np.concatenate(
+            [piece.reject_lines + before for piece, before in zip(pieces, n_before[:-1], strict=True)]
+        ),
+        reject_reasons=np.concatenate([piece.reject_reasons for piece in pieces]),
+        reject_bytes=pa.concat_arrays([piece.reject_bytes for piece in pieces]),
     )
 
 
-class _Cells:
-    """The lines of a block and where their fields lie."""
-
-    def __init__(self, lines: bytes | bytearray, begin: int, schema: Schema) -> None:
-        import numpy as np
-
-        self.lines = lines
-        self.schema = schema
-        bytes_ = np.frombuffer(lines, np.uint8)
-        stops = np.flatnonzero(bytes_[begin:] == ord("\n")) + begin
-        after = int(stops[-1]) + 1 if len(stops) else begin
-        if after < len(lines):
-            stops = np.append(stops, len(lines))
-        self.n_lines = len(stops)
-        self.starts = np.concatenate(([begin], stops[:-1] + 1)) if self.n_lines else stops
-        # One carriage return right before the line feed belongs to the line end.
-        has_return = (stops > self.starts) & (stops < len(lines)) & (bytes_[stops - 1] == ord("\r"))
-        self.ends = stops - has_return
-        self.delimiters = np.flatnonzero(bytes_ == ord(schema.delimiter))
-        self.first = np.searchsorted(self.delimiters, self.starts)
-        self.n_fields = np.searchsorted(self.delimiters, self.ends) - self.first + 1
-
-    def invalid_utf8(self) -> npt.NDArray[np.bool_]:
-        """Whether each line is invalid UTF-8."""
-        import numpy as np
-
-        found = np.zeros(self.n_lines, np.bool_)
-        for i, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
-            if not self.lines[start:end].isascii():
-                try:
-                    self.lines[start:end].decode()
-                except UnicodeDecodeError:
-                    found[i] = True
-        return found
-
-    def _bounds(
-        self, role: str, lines: npt.NDArray[np.intp]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return where a field starts and ends in these lines, each of which has all fields."""
-        field, last = self.schema.columns.index(role), len(self.schema.columns) - 1
-        starts = self.delimiters[self.first[lines] + field - 1] + 1 if field else self.starts[lines]
-        ends = self.delimiters[self.first[lines] + field] if field < last else self.ends[lines]
-        return starts, ends
-
-    def lengths(self, role: str, lines: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Return a field's bytes in these lines."""
-        starts, ends = self._bounds(role, lines)
-        return ends - starts
-
-    def values(self, role: str, lines: npt.NDArray[np.intp]) -> pa.LargeBinaryArray:
-        """Return a field in these lines: every other one of the slices between its starts and its ends."""
-        import numpy as np
-        import pyarrow as pa
-
-        starts, ends = self._bounds(role, lines)
-        offsets = np.append(np.stack((starts, ends), axis=1).ravel(), len(self.lines)).astype(np.int64)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.lines)]
-        slices = pa.Array.from_buffers(pa.large_binary(), 2 * len(lines), buffers)
-        return slices.take(pa.array(np.arange(0, 2 * len(lines), 2)))
-
-    def raw(self, line: int) -> bytes:
-        """Return the bytes of a line up to its end, as many as are kept of a reject."""
-        start, end = int(self.starts[line]), int(self.ends[line])
-        return bytes(self.lines[start : min(end, start + MAX_REJECT_BYTES)])
+def _cuts(lines: bytes | bytearray, begin: int) -> Iterator[tuple[int, int]]:
+    """Cut lines behind line ends into pieces of about `_PIECE_BYTES`; one that is empty where there are none."""
+    while True:
+        end = lines.find(b"\n", begin + _PIECE_BYTES - 1) + 1 or len(lines)
+        yield begin, end
+        if end == len(lines):
+            return
+        begin = end

@@ -32,7 +32,8 @@ good_cases = schemas.flatmap(lambda schema: st.tuples(st.just(schema), lines_of(
 def as_log(rows: Rows, lines_before: int = 0) -> Log:
     mbids = rows.mbid.to_pylist() if rows.mbid is not None else [""] * len(rows.plays)
     columns = (rows.user.to_pylist(), mbids, rows.artist.to_pylist(), rows.plays.tolist())
-    rejects = zip(rows.reject_lines.tolist(), rows.reject_reasons.tolist(), rows.reject_bytes, strict=True)
+    rejected = (rows.reject_lines, rows.reject_reasons, rows.reject_bytes)
+    rejects = zip(*(values.tolist() for values in rejected), strict=True)
     return Log(
         rows=list(zip(*columns, strict=True)),
         rejects=[(lines_before + line + 1, REASONS[reason], raw) for line, reason, raw in rejects],
