@@ -106,6 +106,20 @@ def test_packed_logs_give_the_same_bytes_as_plain_ones(plain, tmp_path, name):
     assert names_in(tmp_path) == {name, "x"}
 
 
+def test_the_same_bytes_for_any_blocks_and_threads(tmp_path):
+    data = (
+        LOG[: len(LOG) // 2] + b"bad\n" + LOG[len(LOG) // 2 :] + b"\xff\t\ta\t1\nz\t\ta\t1\r\n" + LOG[:5000]
+    )
+    (tmp_path / "log.tsv").write_bytes(data)
+    names = [*layout.DATASET.identity, layout.REJECTS]
+    found = []
+    for number, (size, threads) in enumerate((("16MiB", 1), ("3000", 2), ("777", 3))):
+        succeed("ingest", "log.tsv", "-o", number, "--block-size", size, "--threads", threads, cwd=tmp_path)
+        found.append([(tmp_path / str(number) / name).read_bytes() for name in names])
+    assert found[0] == found[1] == found[2]
+    assert found[0][-1].count(b"\n") == 3
+
+
 def test_globs_and_several_files_are_one_source_in_order(plain, tmp_path):
     cut = LOG.index(b"\n", len(LOG) // 2) + 1
     for name, part in (("b1.tsv", LOG[:cut]), ("b2.tsv", LOG[cut:]), ("b0.tsv", b"")):
