@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,8 +108,13 @@ def _expand(pattern: str) -> list[str]:
 
 def _local(path: str) -> SourceFile:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - tells directories and unreadable files apart
-            found = os.fstat(file.fileno())
+        found = os.stat(path)  # noqa: PTH116 - paths stay as they were given
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            # Opening a pipe that nobody writes to would wait for ever.
+            msg = f"{path} is a pipe or a device, and a log is read at several places at once: save it to a file first"
+            raise BadInputError(msg, path=path)
+        with open(path, "rb"):  # noqa: PTH123 - tells directories and unreadable files apart
+            pass
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror}; name a file that exists and is readable"
         raise BadInputError(msg, path=path) from error

@@ -98,6 +98,13 @@ def test_what_is_missing_empty_or_no_file_is_named(folder):
     assert len(find([folder / "empty", folder / "a.tsv"])) == 2
 
 
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(BadInputError, match="is a pipe or a device"):
+            find([path])
+
+
 def test_ranges_are_what_lies_there(tmp_path):
     (tmp_path / "x").write_bytes(DATA)
     with open_ranges(str(tmp_path / "x")) as read:
