@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ import pytest
 from cgroups import Outcome, refusal, run_limited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Command = Callable[["Made"], list[str]]
 
 MIB = 1 << 20
 PROGRAM = [sys.executable, "-m", "lastfm_dask"]
@@ -28,6 +30,7 @@ TRAIN = ["--preset", "notebook", "--iterations", "1"]
 # The padding that a projection may have, where it is about data and not about the interpreter.
 MOST_PADDING = 1.6
 PADDING_FROM_BYTES = 64 * MIB
+RUNS = 5
 LIMITS_MIB = [256, *(pytest.param(mib, marks=pytest.mark.slow) for mib in (384, 512, 1024))]
 FULL_LOG = os.environ.get("LASTFM_DASK_FULL_LOG")
 
@@ -89,48 +92,47 @@ def full(tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def receipts(path: Path) -> dict:
-    return json.loads((path / "receipts.json").read_text())
+def assert_kept(command: Command, made: Made, limit_bytes: int, timeout_s: float = 300) -> None:
+    """Run it within a limit: measured <= projected <= allowed in every stage, no kill, and no padding to get there.
+
+    A log this small has a handful of blocks, and whether two threads meet at their peaks is chance: a stage counts
+    as padded where it seems so in each of some runs.
+    """
+    padded = run_within(command, made, limit_bytes, timeout_s)
+    for number in range(RUNS - 1):
+        if not padded:
+            return
+        field = "dataset" if command is ingest_command else "model"
+        path = getattr(made, field).with_suffix(f".{number}")
+        padded &= run_within(command, replace(made, **{field: path}), limit_bytes, timeout_s)
+        shutil.rmtree(path)
+    assert not padded
 
 
-def highest_measured(stage: dict, unlimited: Path) -> int:
-    """Return the most that a stage held, here or without a limit at the same pace: threads meet at peaks by chance."""
-    pace = ("stage", "threads", "block_bytes")
-    others = (
-        other["measured_bytes"]
-        for other in receipts(unlimited)["stages"]
-        if all(other[key] == stage[key] for key in pace)
-    )
-    return max(stage["measured_bytes"], *others, 0)
-
-
-def assert_kept(outcome: Outcome, path: Path, unlimited: Path) -> None:
-    """Measured <= projected <= allowed in every stage, no kill, and no padding to get there."""
+def run_within(command: Command, made: Made, limit_bytes: int, timeout_s: float) -> set[str]:
+    """Run a command within a limit, see that it keeps to its projection, and return the stages that look padded."""
+    outcome = run_limited(command(made), limit_bytes, timeout_s=timeout_s)
     assert (outcome.code, outcome.oom_kills) == (0, 0), outcome.stderr
-    document = receipts(path)
-    assert document["allowed_bytes"] <= outcome.limit_bytes
-    problems = []
+    path = made.dataset if command is ingest_command else made.model
+    document = json.loads((path / "receipts.json").read_text())
+    allowed = document["allowed_bytes"]
+    assert allowed <= limit_bytes
+    padded = set()
     for stage in document["stages"]:
         measured, projected = stage["measured_bytes"], stage["projected_bytes"]
-        words = f"{stage['stage']}: measured {measured / MIB:.1f}, projected {projected / MIB:.1f} MiB"
-        if not measured <= projected <= document["allowed_bytes"]:
-            problems.append(f"{words}, allowed {document['allowed_bytes'] / MIB:.1f} MiB")
-        most = highest_measured(stage, unlimited)
-        if most > PADDING_FROM_BYTES and projected > MOST_PADDING * most:
-            problems.append(f"{words}: padded")
-    assert not problems, problems
+        words = f"{stage['stage']}: {measured / MIB:.1f}, {projected / MIB:.1f}, {allowed / MIB:.1f} MiB"
+        assert measured <= projected <= allowed, words
+        if measured > PADDING_FROM_BYTES and projected > MOST_PADDING * measured:
+            padded.add(stage["stage"])
     said = [stage["projected_bytes"] for stage in json.loads(outcome.stdout)["stages"]]
     assert said == [stage["projected_bytes"] for stage in document["stages"]]
+    return padded
 
 
 def check_limit(unlimited: Made, limit_bytes: int, folder: Path, timeout_s: float = 300) -> None:
     made = Made(unlimited.log, folder / "a.dataset", folder / "a.model")
-    assert_kept(
-        run_limited(ingest_command(made), limit_bytes, timeout_s=timeout_s), made.dataset, unlimited.dataset
-    )
-    assert_kept(
-        run_limited(train_command(made), limit_bytes, timeout_s=timeout_s), made.model, unlimited.model
-    )
+    assert_kept(ingest_command, made, limit_bytes, timeout_s)
+    assert_kept(train_command, made, limit_bytes, timeout_s)
     assert made.identity() == unlimited.identity()
 
 
@@ -159,7 +161,7 @@ def test_ingest_refuses_what_is_too_small_and_the_number_it_names_works(unlimite
     made = Made(unlimited.log, tmp_path / "a.dataset", unlimited.model)
     smallest = smallest_of(run_limited(ingest_command(made), 48 * MIB))
     assert list(tmp_path.iterdir()) == []
-    assert_kept(run_limited(ingest_command(made), smallest), made.dataset, unlimited.dataset)
+    assert_kept(ingest_command, made, smallest)
     assert made.identity() == unlimited.identity()
 
 
@@ -168,5 +170,5 @@ def test_train_refuses_what_is_too_small_and_the_number_it_names_works(unlimited
     made = Made(unlimited.log, unlimited.dataset, tmp_path / "a.model")
     smallest = smallest_of(run_limited(train_command(made), 44 * MIB))
     assert list(tmp_path.iterdir()) == []
-    assert_kept(run_limited(train_command(made), smallest), made.model, unlimited.model)
+    assert_kept(train_command, made, smallest)
     assert made.identity() == unlimited.identity()
