@@ -51,6 +51,7 @@ def test_a_small_source_is_counted(tmp_path, header):
 
 
 def test_a_large_source_is_estimated_from_little_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PIECES", 12)
     monkeypatch.setattr(module, "_PIECE_BYTES", 16 << 10)
     data = log(4000)
     n_read = 0
@@ -78,6 +79,7 @@ def test_a_large_source_is_estimated_from_little_of_it(tmp_path, monkeypatch):
 
 
 def test_many_files_are_not_all_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PIECES", 12)
     opened = []
     real = sources.open_ranges
     monkeypatch.setattr(module, "open_ranges", lambda path: opened.append(path) or real(path))
