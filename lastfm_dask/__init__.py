@@ -21,7 +21,6 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "lastfm_dask.dataset.dataset",
     "Recommender": "lastfm_dask.recommender.answers",
-    "ingest": "lastfm_dask.ingest.pipeline",
     "read_interactions": "lastfm_dask.interactions.frame",
     "train": "lastfm_dask.recommender.training",
 }
@@ -32,8 +31,9 @@ __all__ = ["Dataset", "Recommender", "errors", "ingest", "read_interactions", "t
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name == "errors":
-        return import_module("lastfm_dask.errors")
+    if name in ("errors", "ingest"):
+        # The package `ingest` can be called: importing it sets the attribute, whoever does so first.
+        return import_module(f"lastfm_dask.{name}")
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

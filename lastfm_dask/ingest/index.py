@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastfm_dask.ingest.mbids import Mbids
-from lastfm_dask.ingest.names import Names
+from lastfm_dask.ingest.names import Names, kept_on_disk
 from lastfm_dask.interactions.encoding import column
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Index:
 
     folder: Path
     """Holds, by block number, the global ids of the block's users and artists."""
-    users: Names = field(default_factory=Names)
-    artists: Names = field(default_factory=Names)
+    users: Names
+    artists: Names
     mbids: Mbids | None = None
     n_blocks: int = 0
     added: pa.RecordBatch | None = None
@@ -80,7 +80,7 @@ def index(
     n_blocks : int
         How many blocks the source has.
     folder : Path
-        An empty folder for the maps.
+        An empty folder for the maps, and for the names.
     rejects : RejectsWriter
         Gets the rejected rows, in file order.
     batch_names : int
@@ -90,7 +90,8 @@ def index(
     progress : callable, optional
         Called with the number of blocks done since the last call.
     """
-    result = Index(folder, mbids=Mbids() if with_mbid else None, n_blocks=n_blocks)
+    users, artists, mbids = (Names(kept_on_disk(folder, role)) for role in ("user", "artist", "mbid"))
+    result = Index(folder, users, artists, Mbids(mbids) if with_mbid else None, n_blocks)
     for first, batches in _batches(spool, n_blocks, batch_names):
         _merge(result, first, batches)
         for batch in batches:

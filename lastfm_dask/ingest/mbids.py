@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 
 class Mbids:
-    """Counts the rows of each pair of artist and MBID over blocks, in file order; empty MBIDs do not count."""
+    """Counts the rows of each pair of artist and MBID over blocks, in file order; empty MBIDs do not count.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    names : Names, optional
+        Where the distinct MBIDs are kept.
+    """
+
+    def __init__(self, names: Names | None = None) -> None:
         import numpy as np
 
-        self._names = Names()
+        self._names = names or Names()
         self._pairs: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 

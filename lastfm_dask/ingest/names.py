@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
 
+def kept_on_disk(folder: Path, role: str) -> Callable[[pa.StringArray], pa.StringArray]:
+    """Return a function that writes names to a file of their own in a folder and gives them back mapped."""
+    import pyarrow as pa
+
+    numbers = count()
+
+    def keep(names: pa.StringArray) -> pa.StringArray:
+        path = str(folder / f"{role}.{next(numbers):06d}.arrow")
+        batch = pa.record_batch([names], names=[role])
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+        with pa.memory_map(path) as file:
+            return pa.ipc.open_file(file).get_batch(0).column(0)
+
+    return keep
+
+
 class Names:
     """The distinct names of one role with their rows and plays, in order of first appearance.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        Gets an array of new names and returns what is held of it (`kept_on_disk`); in memory unless given.
 
     Attributes
     ----------
@@ -21,9 +45,10 @@ class Names:
         Rows and summed plays of each name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[pa.StringArray], pa.StringArray] | None = None) -> None:
         import numpy as np
 
+        self._keep = keep or (lambda names: names)
         self._chunks: list[pa.StringArray] = []
         self._n = 0
         self.rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
@@ -41,7 +66,7 @@ class Names:
 
     def replace(self, names: pa.StringArray) -> None:
         """Show other names for the same ids."""
-        self._chunks = [names]
+        self._chunks = [self._keep(names)]
 
     def find(self, name: str) -> int | None:
         """Return a name's id, or None."""
@@ -65,7 +90,8 @@ class Names:
         n_new = int(np.count_nonzero(is_new))
         ids[is_new] = np.arange(self._n, self._n + n_new, dtype=np.int32)
         if n_new:
-            self._chunks.append(distinct if n_new == len(distinct) else distinct.filter(unknown))
+            new = distinct if n_new == len(distinct) else distinct.filter(unknown)
+            self._chunks.append(self._keep(new))
             self._n += n_new
             self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
             self.plays = np.concatenate([self.plays, np.zeros(n_new, np.int64)])

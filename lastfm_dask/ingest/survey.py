@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from lastfm_dask.interactions.blocks import read_lines
@@ -13,14 +14,16 @@ from lastfm_dask.memory.plan import SourceShape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.sources import SourceFile
 
-_PIECES = 12
+_PIECES = 64
 _PIECE_BYTES = 128 << 10
-_GROWTH = 0.55
-"""Distinct artists grow with about this power of the rows: 5,460 in the first 10,000 rows of Last.fm 360K and
-292,000 in 17.6 million give 0.53."""
+_THINNED = (64, 8, 1)
+_LEAST_SLOPE = 0.15
+_LEAST_BEND = 0.015
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class _Sample:
     n_rows: int = 0
     n_users: int = 0
     user_bytes: int = 0
-    artists: set[str] = field(default_factory=set)
+    artists: list[pa.StringArray] = field(default_factory=list)
     packed_bytes: int = 0
     """Of compressed files: how much was read of them, and what that unpacks to."""
     unpacked_bytes: int = 0
@@ -45,11 +48,11 @@ class _Sample:
         self.n_rows += len(rows.plays)
         self.n_users += len(rows.user.dictionary)
         self.user_bytes += sum(len(user.encode()) for user in rows.user.dictionary.to_pylist())
-        self.artists.update(rows.artist.to_pylist())
+        self.artists.append(rows.artist)
 
 
 def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
-    """Estimate what a source holds from pieces of its files, about 1.5 MiB in all.
+    """Estimate what a source holds from pieces of its files, about 8 MiB in all.
 
     Raises
     ------
@@ -68,16 +71,56 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     packed_bytes = sum(file.size_bytes for file in files if file.compression)
     source_bytes = plain_bytes + round(packed_bytes * sample.unpacked_bytes / max(sample.packed_bytes, 1))
     scale = source_bytes / max(sample.n_bytes, 1)
-    artist_bytes = sum(len(name.encode()) for name in sample.artists)
+    curve, artist_bytes = _artists(sample)
     return SourceShape(
         source_bytes=source_bytes,
         n_rows=max(1, round(sample.n_lines * scale)),
         n_users=max(1, round(sample.n_users * scale)),
-        n_artists=max(1, round(len(sample.artists) * max(1.0, scale) ** _GROWTH)),
+        n_artists=max(1, extrapolate(curve, round(sample.n_rows * max(1.0, scale)))),
         user_bytes=-(-sample.user_bytes // max(sample.n_users, 1)),
-        artist_bytes=-(-artist_bytes // max(len(sample.artists), 1)),
+        artist_bytes=artist_bytes,
         with_mbid=schema.with_mbid,
     )
+
+
+def _artists(sample: _Sample) -> tuple[list[tuple[int, int]], int]:
+    """Return how many artists every 64th, every 8th and all of the rows have, and a name's bytes on average."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    artists = pa.chunked_array(sample.artists, pa.string()).combine_chunks().dictionary_encode()
+    codes = artists.indices.to_numpy()
+    curve = [(len(codes[::step]), len(np.unique(codes[::step]))) for step in _THINNED]
+    n_bytes = pc.sum(pc.binary_length(artists.dictionary)).as_py() or 0
+    return curve, -(-n_bytes // max(len(artists.dictionary), 1))
+
+
+def extrapolate(curve: Sequence[tuple[int, int]], n_rows: int) -> int:
+    """Return about how many distinct artists `n_rows` rows have; pure.
+
+    On logarithmic scales the curve of distinct artists over rows bends steadily downwards (Heaps' law with an
+    exponent that falls): its slope is carried on with the bend that the sample shows. On logs of 17.6 and 175.6
+    million rows that gives 1.3 times the true number.
+
+    Parameters
+    ----------
+    curve : sequence of three (rows, artists)
+        Of samples that grow eightfold each.
+    n_rows : int
+        At least as many as the largest sample has.
+    """
+    (first_rows, first), (middle_rows, middle), (last_rows, last) = curve
+    if not 0 < first_rows < middle_rows < last_rows < n_rows:
+        return last
+    before = log(middle / first) / log(middle_rows / first_rows)
+    after = log(last / middle) / log(last_rows / middle_rows)
+    bend = max(_LEAST_BEND, 2 * (before - after) / log(last_rows / first_rows))
+    slope = max(_LEAST_SLOPE, after - bend * log(last_rows / middle_rows) / 2)
+    way = log(n_rows / last_rows)
+    bent = min(way, (slope - _LEAST_SLOPE) / bend)
+    growth = slope * bent - bend * bent**2 / 2 + _LEAST_SLOPE * (way - bent)
+    return min(n_rows, round(last * exp(growth)))
 
 
 def _places(file_bytes: Sequence[int]) -> dict[int, list[int]]:

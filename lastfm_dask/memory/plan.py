@@ -128,17 +128,10 @@ def _hash_bytes(n: int) -> int:
     return 16 * (1 << max(5, (2 * max(n, 1) - 1).bit_length()))
 
 
-def _names_bytes(n: int, name_bytes: int) -> int:
-    """Return the bytes that `n` names take: text, offsets, a quarter of both for how they grew, two counters."""
-    return n * (5 * (name_bytes + 4) // 4 + 16)
-
-
 def _held_bytes(source: SourceShape) -> int:
-    """Return what the stages after scan hold throughout: the names of both roles."""
-    users = _names_bytes(source.n_users, source.user_bytes)
-    artists = _names_bytes(source.n_artists, source.artist_bytes)
+    """Return what the stages after scan hold throughout: two counters of 8 bytes for each name."""
     mbids = 120 * source.n_artists if source.with_mbid else 0
-    return users + artists + mbids
+    return 16 * (source.n_users + source.n_artists) + mbids
 
 
 def n_blocks(source: SourceShape, block_bytes: int) -> int:
@@ -170,29 +163,32 @@ def task_bytes(source: SourceShape, pace: Pace) -> int:
 
 
 def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
-    """Return the projected bytes of `scan`: every thread encodes one block."""
+    """Return the projected bytes of `scan`: every thread encodes one block, and not all peak at one moment."""
     n_tasks = min(pace.threads, n_blocks(source, pace.block_bytes))
     block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
-    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block)
+    apart = (n_tasks - 1) * _TASK_BLOCK_SHARE * block.block_bytes // 8
+    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block) - apart
 
 
 def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
-    """Return the projected bytes of `index`: all names, one role's hash table, and one batch of blocks' names."""
+    """Return the projected bytes of `index`: one role's names in a hash table, and one batch of blocks' names."""
+    n_users, n_artists = source.n_users, source.n_artists
+    # A hash table that doubles stands beside the one that it grew from.
     hashes = max(
-        source.n_users * (source.user_bytes + 4) + _hash_bytes(source.n_users),
-        source.n_artists * (source.artist_bytes + 4) + _hash_bytes(source.n_artists),
+        n_users * (source.user_bytes + 4) + 3 * _hash_bytes(n_users) // 2,
+        n_artists * (source.artist_bytes + 4) + 3 * _hash_bytes(n_artists) // 2,
     )
-    grown = 16 * max(source.n_users, source.n_artists)
-    n_names = min(
-        pace.batch_names, n_blocks(source, pace.block_bytes) * sum(block_names(source, pace.block_bytes))
-    )
-    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + 14 * n_names
+    grown = 16 * max(n_users, n_artists)
+    blocks = n_blocks(source, pace.block_bytes)
+    n_names = min(pace.batch_names, blocks * sum(block_names(source, pace.block_bytes)))
+    batch = 14 * n_names + min(n_names, n_artists) * (source.artist_bytes + 28)
+    return reserved_bytes + _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + batch
 
 
 def assemble_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     """Return the projected bytes of `assemble`: row bounds, a block being placed, and a chunk of rows a thread."""
     n_block_rows = min(source.n_rows, -(-pace.block_bytes // source.row_bytes))
-    by_user = 40 * source.n_users
+    by_user = 48 * source.n_users
     chunks = 45 * min(pace.chunk_rows * pace.threads, source.n_rows)
     return (
         reserved_bytes
@@ -211,7 +207,7 @@ def summarize_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int
         + _SMALL_BYTES
         + _WARM_BYTES
         + _held_bytes(source)
-        + 32 * source.n_users
+        + 48 * source.n_users
         + _table_bytes(source)
     )
 
@@ -235,9 +231,8 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     n_block_users, n_block_artists = block_names(source, block_bytes)
     block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
     mbids = 80 * n_block_artists if source.with_mbid else 0
-    tables = _names_bytes(source.n_users, source.user_bytes) + _names_bytes(
-        source.n_artists, source.artist_bytes
-    )
+    # The names stand there twice: in the tables, and while they are gathered.
+    tables = 2 * (source.n_users * (source.user_bytes + 24) + source.n_artists * (source.artist_bytes + 24))
     return n_blocks(source, block_bytes) * (block + mbids) + (8 + 8) * source.n_rows + tables
 
 
