@@ -312,7 +312,7 @@ def plan_ingest(
         )
         raise BudgetError(
             msg,
-            stage="scan",
+            stage="disk",
             projected_bytes=needed,
             allowed_bytes=pod.free_disk_bytes,
             smallest_bytes=needed,

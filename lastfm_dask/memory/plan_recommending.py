@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import MIB, format_size
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
 BLOCK_ARTISTS = 4096
 """Artists that a batch is scored against at once."""
@@ -103,7 +103,7 @@ def plan_recommending(
             break
     msg = (
         f"recommending to all users needs {format_size(projected)} ({projected} bytes), allowed are"
-        f" {format_size(allowed_bytes)}: give it {projected} bytes or more (--memory, the pod's limit)"
+        f" {format_size(allowed_bytes)}: give it {limit_for(projected)} bytes or more (--memory, the pod's limit)"
     )
     raise BudgetError(
         msg,
