@@ -23,7 +23,7 @@ _PIECES = 64
 _PIECE_BYTES = 128 << 10
 _THINNED = (64, 8, 1)
 _LEAST_SLOPE = 0.15
-_LEAST_BEND = 0.015
+_LEAST_BEND = 0.02
 
 
 @dataclass(slots=True)
