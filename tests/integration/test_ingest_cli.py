@@ -91,12 +91,24 @@ PACKED = {
 }
 
 
-OFTEN = ("log.two.gz", "log.tsv.bz2", "log.frames.zst", "published.tar.gz")
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in PACKED]
+OFTEN = (
+    "log.two.gz",
+    "log.frames.zst",
+    "published.tar.gz",
+    "missing",
+    "no match",
+    "empty",
+    "no row",
+    "no log inside",
 )
+"""The others are slow only in their number: what they call has tests of its own."""
+
+
+def some_slow(names):
+    return [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", some_slow(PACKED))
 def test_packed_logs_give_the_same_bytes_as_plain_ones(plain, tmp_path, name):
     (tmp_path / name).write_bytes(PACKED[name])
     found = succeed_json(
@@ -246,7 +258,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", some_slow(REFUSED))
 def test_what_cannot_be_read_exits_3_and_leaves_nothing(tmp_path, case):
     files = {
         "log.tsv": LOG,

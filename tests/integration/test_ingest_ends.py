@@ -90,6 +90,7 @@ def test_a_second_run_is_refused_while_the_first_builds(log, wanted, tmp_path):
     assert json.loads((output / layout.MANIFEST).read_text())["fingerprint"] == wanted
 
 
+@pytest.mark.slow
 def test_blocks_of_another_source_or_setting_are_not_resumed(log, wanted, tmp_path):
     output = tmp_path / "x.dataset"
     process = begun(log, output)
