@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from lastfm_dask.interactions.blocks import read_lines
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _PIECES = 64
 _PIECE_BYTES = 128 << 10
+_COME_AGAIN = 1.01
+"""Up to so many runs of rows by user seen, a user's rows are taken for one run."""
 _THINNED = (64, 8, 1)
 _LEAST_SLOPE = 0.15
 _LEAST_BEND = 0.02
@@ -34,7 +37,11 @@ class _Sample:
     n_lines: int = 0
     n_rows: int = 0
     n_users: int = 0
+    """Distinct users, added up over the pieces."""
+    n_runs: int = 0
+    """Runs of rows of one user, added up as well."""
     user_bytes: int = 0
+    user_rows: Counter[str] = field(default_factory=Counter)
     artists: list[pa.StringArray] = field(default_factory=list)
     packed_bytes: int = 0
     """Of compressed files: how much was read of them, and what that unpacks to."""
@@ -42,13 +49,30 @@ class _Sample:
 
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
         """Count the lines of a piece."""
+        import numpy as np
+
         rows = read_rows(lines, schema, file_start=at_start)
         self.n_bytes += len(lines)
         self.n_lines += rows.n_lines
         self.n_rows += len(rows.plays)
-        self.n_users += len(rows.user.dictionary)
-        self.user_bytes += sum(len(user.encode()) for user in rows.user.dictionary.to_pylist())
+        codes, users = rows.user.indices.to_numpy(), rows.user.dictionary.to_pylist()
+        self.n_users += len(users)
+        self.n_runs += int(np.count_nonzero(np.diff(codes))) + bool(len(codes))
+        self.user_bytes += sum(len(user.encode()) for user in users)
+        self.user_rows.update(
+            dict(zip(users, np.bincount(codes, minlength=len(users)).tolist(), strict=True))
+        )
         self.artists.append(rows.artist)
+
+    def whole_users(self, scale: float) -> float:
+        """Estimate the users of a source that is `scale` times as large."""
+        by_piece = self.n_users * scale
+        if self.n_runs <= _COME_AGAIN * len(self.user_rows):
+            return by_piece
+        # Charikar et al. 2000, "Towards estimation error guarantees for distinct
+        # values": names seen once stand for the root of the scale, others for themselves.
+        n_once = sum(rows == 1 for rows in self.user_rows.values())
+        return min(by_piece, sqrt(max(scale, 1.0)) * n_once + len(self.user_rows) - n_once)
 
 
 def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
@@ -75,7 +99,7 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     return SourceShape(
         source_bytes=source_bytes,
         n_rows=max(1, round(sample.n_lines * scale)),
-        n_users=max(1, round(sample.n_users * scale)),
+        n_users=max(1, round(sample.whole_users(scale))),
         n_artists=max(1, extrapolate(curve, round(sample.n_rows * max(1.0, scale)))),
         user_bytes=-(-sample.user_bytes // max(sample.n_users, 1)),
         artist_bytes=artist_bytes,

@@ -78,6 +78,20 @@ def test_a_large_source_is_estimated_from_little_of_it(tmp_path, monkeypatch):
     assert found.n_artists == pytest.approx(len({row[2] for row in rows}), rel=1)
 
 
+def test_users_that_come_again_are_not_counted_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PIECES", 12)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 8 << 10)
+    lines = log(1000, per_user=50).splitlines(keepends=True)
+    random.Random(0).shuffle(lines)
+    found = surveyed(tmp_path, b"".join(lines))
+    # Within the root of how many times larger the source is than what is read of it.
+    bound = (found.source_bytes / (12 * module._PIECE_BYTES)) ** 0.5
+    assert 1000 / bound <= found.n_users <= 1000 * bound
+    assert found.n_users < found.n_rows / 8
+    monkeypatch.setattr(module, "_PIECE_BYTES", 1 << 20)
+    assert surveyed(tmp_path, b"".join(lines)).n_users == pytest.approx(1000, rel=0.01)
+
+
 def test_many_files_are_not_all_read(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_PIECES", 12)
     opened = []
