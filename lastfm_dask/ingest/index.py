@@ -30,7 +30,7 @@ class Index:
     """What the index stage found: names, counts, and where the maps from local to global ids lie."""
 
     folder: Path
-    """Holds, by block number, the global ids of the block's users and artists."""
+    """Holds the global ids of the blocks' users and artists (`maps`), and the names."""
     users: Names
     artists: Names
     mbids: Mbids | None = None
@@ -51,14 +51,15 @@ class Index:
         """Return each encoded block with its users' and its artists' global ids, in file order."""
         import numpy as np
 
-        numbers = range(self.n_blocks + (self.added is not None))
-        for number in numbers:
-            batch = self.added if number == self.n_blocks else spool.get(number)
-            yield batch, *(np.load(_map_path(self.folder, number, role)) for role in ("users", "artists"))
+        with self.maps("user").open("rb") as users, self.maps("artist").open("rb") as artists:
+            for number in range(self.n_blocks + (self.added is not None)):
+                batch = self.added if number == self.n_blocks else spool.get(number)
+                n_users, n_artists = len(column(batch, "users")), len(column(batch, "artists"))
+                yield batch, np.fromfile(users, np.int32, n_users), np.fromfile(artists, np.int32, n_artists)
 
-
-def _map_path(folder: Path, number: int, role: str) -> Path:
-    return folder / f"{number:08d}.{role}.npy"
+    def maps(self, role: str) -> Path:
+        """Return the file that holds the global ids of a role's names, block after block, as int32."""
+        return self.folder / f"{role}.maps"
 
 
 def index(
@@ -92,8 +93,8 @@ def index(
     """
     users, artists, mbids = (Names(kept_on_disk(folder, role)) for role in ("user", "artist", "mbid"))
     result = Index(folder, users, artists, Mbids(mbids) if with_mbid else None, n_blocks)
-    for first, batches in _batches(spool, n_blocks, batch_names):
-        _merge(result, first, batches)
+    for batches in _batches(spool, n_blocks, batch_names):
+        _merge(result, batches)
         for batch in batches:
             _count_rows(result, batch, rejects)
         if progress is not None:
@@ -102,32 +103,30 @@ def index(
     return result
 
 
-def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
-    """Return consecutive blocks whose names together are about `batch_names`, with the number of the first."""
-    first, batches, n_names = 0, [], 0
+def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[list[pa.RecordBatch]]:
+    """Return consecutive blocks whose names together are about `batch_names`."""
+    batches, n_names = [], 0
     for number in range(n_blocks):
         batch = spool.get(number)
         batches.append(batch)
         n_names += len(column(batch, "users")) + len(column(batch, "artists"))
         if n_names >= batch_names:
-            yield first, batches
-            first, batches, n_names = number + 1, [], 0
+            yield batches
+            batches, n_names = [], 0
     if batches:
-        yield first, batches
+        yield batches
 
 
-def _merge(result: Index, first: int, batches: list[pa.RecordBatch]) -> None:
+def _merge(result: Index, batches: list[pa.RecordBatch]) -> None:
     """Give ids to the names of blocks, count them, and keep the maps."""
-    import numpy as np
-
-    maps = {}
     for role, names in (("user", result.users), ("artist", result.artists)):
-        maps[role] = names.merge([column(batch, f"{role}s") for batch in batches])
-        for number, (batch, ids) in enumerate(zip(batches, maps[role], strict=True), start=first):
-            names.count(ids, column(batch, f"{role}_rows"), column(batch, f"{role}_plays"))
-            np.save(_map_path(result.folder, number, f"{role}s"), ids)
+        ids = names.merge([column(batch, f"{role}s") for batch in batches])
+        with result.maps(role).open("ab") as file:
+            for batch, of_block in zip(batches, ids, strict=True):
+                names.count(of_block, column(batch, f"{role}_rows"), column(batch, f"{role}_plays"))
+                of_block.tofile(file)
     if result.mbids is not None:
-        result.mbids.add(batches, maps["artist"])
+        result.mbids.add(batches, ids)
 
 
 def _count_rows(result: Index, batch: pa.RecordBatch, rejects: RejectsWriter) -> None:
@@ -143,6 +142,6 @@ def _count_rows(result: Index, batch: pa.RecordBatch, rejects: RejectsWriter) ->
 
 def add_rows(result: Index, batch: pa.RecordBatch) -> None:
     """Append rows that are not of the source, encoded like a block of it."""
-    _merge(result, result.n_blocks, [batch])
+    _merge(result, [batch])
     result.added = batch
     result.played_once += int(column(batch, "counts")[2])
