@@ -40,7 +40,7 @@ _N_FAVOURITES = 5
 def command(source: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
     """Do it all: ingest SOURCE, train a model, and answer the notebook's questions.
 
-    The folder gets log.dataset and log.model. The questions: which artists are the most heard, how many artists a
+    The folder gets log.dataset and log.model; called again, it goes on from what an interrupted run left. The questions: which artists are the most heard, how many artists a
     user has, and for one listener (the one that --add-user appends, or the first of the log) what they play, what
     a few artists score, what is recommended and why, and what is like their favourite.
     """
@@ -50,7 +50,9 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     settings = settings_of(**{name: options[name] for name in (*_SETTINGS, "bm25_b", "seed")})
     folder = output or Path(Path(source[0]).name.split(".")[0] or "log")
     _make(folder)
-    dataset = ingest.run_ingest(source, folder / "log.dataset", options)
+    dataset = _left(folder / "log.dataset", source, options)
+    if dataset is None:
+        dataset = ingest.run_ingest(source, folder / "log.dataset", options)
     if not as_json:
         ingest.show_dataset(dataset)
     result = _train(dataset, folder / "log.model", settings, options)
@@ -64,7 +66,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
 
 
 def _make(folder: Path) -> None:
-    """Make the folder, and refuse before any work what is in it already."""
+    """Make the folder, and refuse before any work a model that is in it already."""
     from lastfm_dask.dataset.store import refuse_existing
     from lastfm_dask.errors import StoreError
 
@@ -73,8 +75,28 @@ def _make(folder: Path) -> None:
     except OSError as error:
         msg = f"{folder} can't be made: {error.strerror}; choose another folder with -o"
         raise StoreError(msg, path=str(folder)) from error
-    for name in ("log.dataset", "log.model"):
-        refuse_existing(folder / name)
+    refuse_existing(folder / "log.model")
+
+
+def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Dataset | None:
+    """Return the dataset that an earlier run left, where it is of this source and these options; None without one.
+
+    Raises
+    ------
+    StoreError
+        It is of another source or other options, or damaged.
+    """
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.dataset.store import refuse_existing
+    from lastfm_dask.ingest.pipeline import is_made_of
+
+    if not path.exists():
+        return None
+    dataset = Dataset(path)
+    if not is_made_of(dataset, source, ingesting.ingest_options_of(options)):
+        refuse_existing(path)
+    click.echo(f"resuming  {path} is there from an earlier run, of the same source and options", err=True)
+    return dataset
 
 
 def _train(dataset: Dataset, output: Path, settings: Any, options: dict[str, Any]) -> TrainResult:

@@ -19,9 +19,10 @@ from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_existing, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.ingest.options import IngestOptions, Resources
+from lastfm_dask.ingest.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding, sources
 from lastfm_dask.memory import limits
-from lastfm_dask.memory.plan import IngestPlan, Pod, plan_ingest, task_bytes
+from lastfm_dask.memory.plan import task_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingest.spool import Spool
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.memory.meter import Meter
+    from lastfm_dask.memory.plan import IngestPlan
 
 
 class Progress(Protocol):
@@ -140,7 +142,7 @@ def ingest(
     refuse_existing(output)
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     files, schema = sources.find(patterns), options.schema.schema()
-    _check_options(options, schema, files, resources)
+    refuse_early(options, schema, files, resources)
     plan, allowed = plan_source(files, schema, resources, output.parent)
     run = _Run(files, schema, options, resources, plan, allowed, progress)
     with work_directory(output, plan.disk_bytes) as work:
@@ -152,61 +154,37 @@ def ingest(
     return Dataset(output)
 
 
-def _check_options(
-    options: IngestOptions, schema: Schema, files: Sequence[sources.SourceFile], resources: Resources
-) -> None:
-    """Refuse before any work what can be seen to fail later."""
-    from lastfm_dask.ingest.added import refuse_incomplete
-    from lastfm_dask.ingest.artist_names import read_names
-    from lastfm_dask.ingest.scan import refuse_compressed
-
-    refuse_incomplete(options.add_user, options.likes)
-    if options.artist_names is not None:
-        read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
-    if resources.on_cluster:
-        refuse_compressed(files)
-
-
-def plan_source(
-    files: Sequence[sources.SourceFile], schema: Schema, resources: Resources, folder: Path
-) -> tuple[IngestPlan, limits.Allowed]:
-    """Return the plan for a source whose dataset is built in `folder`, and what is allowed.
+def is_made_of(
+    dataset: Dataset, source: str | PathLike[str] | Sequence[str | PathLike[str]], options: IngestOptions
+) -> bool:
+    """Whether a dataset was made of these files, unchanged since, and by these options.
 
     Raises
     ------
-    BudgetError
-        Where more memory or disk is needed than there is.
+    BadInputError
+        The source can't be read, or the options can't be used.
     """
-    from lastfm_dask.ingest.survey import survey
-    from lastfm_dask.memory import disk
-    from lastfm_dask.memory.meter import anon_bytes
-
-    _import_libraries()
-    shape = survey(files, schema)
-    allowed = limits.allowed_memory(resources.memory_bytes)
-    pod = Pod(
-        allowed_bytes=allowed.bytes,
-        reserved_bytes=anon_bytes(),
-        cpus=limits.cpus(resources.threads).count,
-        free_disk_bytes=disk.free_bytes(folder) if folder.is_dir() else None,
-        disk_in_memory=disk.lives_in_memory(folder),
-    )
-    return plan_ingest(shape, pod, block_bytes=resources.block_bytes), allowed
+    patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    origin = _origin(sources.find(patterns), options.schema.schema(), options)
+    return all(dataset.manifest.content.get(key) == value for key, value in origin.items())
 
 
-def _import_libraries() -> None:
-    """Import what the stages need, so that it counts as reserved before anything is planned."""
-    from lastfm_dask.engine import import_embedded
-    from lastfm_dask.memory import allocator
-    from lastfm_dask.memory.lean import keep_pandas_out
-
-    allocator.begin()
-    keep_pandas_out()
-    import_embedded()
-    import numpy as np  # noqa: F401
-    import pyarrow.compute
-    import pyarrow.csv
-    import pyarrow.parquet  # noqa: F401
+def _origin(files: Sequence[sources.SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:
+    """Return what the content of a dataset depends on, as its manifest records it."""
+    names = options.artist_names
+    return {
+        "source": {
+            "files": [
+                {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in files
+            ]
+        },
+        "settings": {**asdict(schema), "columns": list(schema.columns), "format": options.schema.format},
+        "options": {
+            "artist_names": None if names is None else str(names),
+            "add_user": options.add_user,
+            "likes": list(options.likes),
+        },
+    }
 
 
 def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
@@ -370,17 +348,8 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
         count = run.count("summarize", 1)
         write_tables(found, assembled, output)
         stage.rows = len(found.users) + len(found.artists)
-        files = [
-            {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in run.files
-        ]
-        settings = {
-            **asdict(run.schema),
-            "columns": list(run.schema.columns),
-            "format": run.options.schema.format,
-        }
         content = {
-            "source": {"files": files},
-            "settings": settings,
+            **_origin(run.files, run.schema, run.options),
             "statistics": dataset_statistics(found, assembled),
             "reconciliation": reconcile(found, assembled, run.paths),
             "allowed_bytes": run.allowed.bytes,

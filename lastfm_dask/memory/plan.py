@@ -34,6 +34,10 @@ _WARM_BYTES = 6 * MIB
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
+_CLIENT_BYTES = 72 * MIB
+"""Dask's `distributed`, and what it holds of a run."""
+_RESULTS = 6
+"""Encoded blocks that are here at once: on the wire, read from it, and written to the spool."""
 _TABLE_ROWS = 1 << 16
 _TABLE_ROW_BYTES = 300
 """What writing Parquet holds by row of the piece that is written: encoded, compressed, and buffered."""
@@ -83,6 +87,8 @@ class Pod:
         Where the output is built; None where that is not known.
     disk_in_memory : bool
         Whether that disk's pages count as memory (a tmpfs).
+    on_cluster : bool
+        Whether blocks are encoded elsewhere, and only their results come here.
     """
 
     allowed_bytes: int
@@ -90,6 +96,7 @@ class Pod:
     cpus: int
     free_disk_bytes: int | None = None
     disk_in_memory: bool = False
+    on_cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,14 @@ def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
     apart = (n_tasks - 1) * _TASK_BLOCK_SHARE * block.block_bytes // 8
     return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block) - apart
+
+
+def driver_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
+    """Return the projected bytes of `scan` where workers encode: Dask's client, and a few results on their way."""
+    n_users, n_artists = block_names(source, pace.block_bytes)
+    n_rows = min(source.n_rows, -(-pace.block_bytes // source.row_bytes))
+    encoded = 8 * n_rows + n_users * (source.user_bytes + 20) + n_artists * (source.artist_bytes + 20)
+    return reserved_bytes + _SMALL_BYTES + _CLIENT_BYTES + _RESULTS * encoded
 
 
 def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -263,7 +278,8 @@ def _shrunk(pace: Pace, fits: Callable[[Pace], bool], field: str, least: int) ->
 def project(source: SourceShape, pace: Pace, pod: Pod) -> dict[str, int]:
     """Return the projected bytes of each stage at this pace."""
     in_memory = disk_bytes(source, pace.block_bytes) if pod.disk_in_memory else 0
-    return {name: stage(source, pace, pod.reserved_bytes) + in_memory for name, stage in STAGES.items()}
+    stages = STAGES | {"scan": driver_bytes} if pod.on_cluster else STAGES
+    return {name: stage(source, pace, pod.reserved_bytes) + in_memory for name, stage in stages.items()}
 
 
 def plan_ingest(

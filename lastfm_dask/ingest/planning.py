@@ -1,0 +1,74 @@
+"""What comes before the work: what can be seen to fail later is refused, and memory and disk are planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lastfm_dask.memory import limits
+from lastfm_dask.memory.plan import IngestPlan, Pod, plan_ingest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lastfm_dask.ingest.options import IngestOptions, Resources
+    from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.interactions.sources import SourceFile
+
+
+def refuse_early(
+    options: IngestOptions, schema: Schema, files: Sequence[SourceFile], resources: Resources
+) -> None:
+    """Refuse before any work what can be seen to fail later."""
+    from lastfm_dask.ingest.added import refuse_incomplete
+    from lastfm_dask.ingest.artist_names import read_names
+    from lastfm_dask.ingest.scan import refuse_compressed
+
+    refuse_incomplete(options.add_user, options.likes)
+    if options.artist_names is not None:
+        read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
+    if resources.on_cluster:
+        refuse_compressed(files)
+
+
+def plan_source(
+    files: Sequence[SourceFile], schema: Schema, resources: Resources, folder: Path
+) -> tuple[IngestPlan, limits.Allowed]:
+    """Return the plan for a source whose dataset is built in `folder`, and what is allowed.
+
+    Raises
+    ------
+    BudgetError
+        Where more memory or disk is needed than there is.
+    """
+    from lastfm_dask.ingest.survey import survey
+    from lastfm_dask.memory import disk
+    from lastfm_dask.memory.meter import anon_bytes
+
+    _import_libraries()
+    shape = survey(files, schema)
+    allowed = limits.allowed_memory(resources.memory_bytes)
+    pod = Pod(
+        allowed_bytes=allowed.bytes,
+        reserved_bytes=anon_bytes(),
+        cpus=limits.cpus(resources.threads).count,
+        free_disk_bytes=disk.free_bytes(folder) if folder.is_dir() else None,
+        disk_in_memory=disk.lives_in_memory(folder),
+        on_cluster=resources.on_cluster,
+    )
+    return plan_ingest(shape, pod, block_bytes=resources.block_bytes), allowed
+
+
+def _import_libraries() -> None:
+    """Import what the stages need, so that it counts as reserved before anything is planned."""
+    from lastfm_dask.engine import import_embedded
+    from lastfm_dask.memory import allocator
+    from lastfm_dask.memory.lean import keep_pandas_out
+
+    allocator.begin()
+    keep_pandas_out()
+    import_embedded()
+    import numpy as np  # noqa: F401
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401

@@ -1,0 +1,63 @@
+"""`run` as a process: everything in one go, and going on from what an interrupted run left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from ingesting import run
+
+QUICK = ("--factors", 8, "--iterations", 2, "--json")
+LIKES = ("--add-user", "zimin", "--like", "radiohead=30", "--like", "muse")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "log.tsv"
+    assert run("synth", path, "--users", 300, "--json").returncode == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(log: Path) -> dict:
+    done = run("run", log, "-o", log.parent / "out", *LIKES, *QUICK)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_notebooks_questions_are_answered_for_the_added_listener(first):
+    assert {"ingest", "train", "stats", "score", "recommend", "similar", "explain"} <= first.keys()
+    assert first["stats"]["user"] == first["recommend"]["user"] == "zimin"
+    liked = {row["artist"]: row["plays"] for row in first["stats"]["rows"]}
+    assert liked == {"radiohead": 30, "muse": 30}
+    assert not liked.keys() & {item["artist"] for item in first["recommend"]["items"]}
+    scores = {score["artist"]: score["score"] for score in first["score"]["scores"]}
+    best = first["recommend"]["items"][0]
+    assert scores[best["artist"]] == pytest.approx(best["score"])
+    explained = first["explain"]
+    total = sum(part["contribution"] for part in explained["contributions"]) + explained["remainder"]
+    assert total == pytest.approx(best["score"], abs=1e-4)
+
+
+def test_called_again_it_goes_on_from_the_dataset_that_is_there(log, first):
+    folder = log.parent / "out"
+    assert run("run", log, "-o", folder, *LIKES, *QUICK).returncode == 5
+    shutil.rmtree(folder / "log.model")
+    again = run("run", log, "-o", folder, *LIKES, *QUICK)
+    assert again.returncode == 0, again.stderr
+    assert "resuming" in again.stderr
+    found = json.loads(again.stdout)
+    assert found["ingest"]["fingerprint"] == first["ingest"]["fingerprint"]
+    assert found["recommend"] == first["recommend"]
+
+
+def test_a_dataset_of_other_options_or_another_source_is_not_taken(log, first, tmp_path):
+    shutil.copytree(log.parent / "out" / "log.dataset", tmp_path / "log.dataset")
+    other = run("run", log, "-o", tmp_path, *QUICK)
+    assert (other.returncode, "exists already" in other.stderr) == (5, True)
+    changed = tmp_path / "log.tsv"
+    changed.write_bytes(log.read_bytes())
+    assert run("run", changed, "-o", tmp_path, *LIKES, *QUICK).returncode == 5
+    assert not (tmp_path / "log.model").exists()
