@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from ingesting import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICK = ("--factors", 8, "--iterations", 2, "--json")
 LIKES = ("--add-user", "zimin", "--like", "radiohead=30", "--like", "muse")
