@@ -46,13 +46,12 @@ def _show(profile: Profile, file: Path | None) -> None:
     document = profile.document
     title = (
         f"{profile.path}: {profile.wall_s:,.1f} s in all; allowed {format_size(document['allowed_bytes'])}"
-        f" ({document['allowed_source']}), allocator {document['allocator']}; memory in MiB"
+        f" ({document['allowed_source']}), allocator {document['allocator']}; sizes in MiB"
     )
-    heads = (
-        "stage", "wall s", "rows/s", "reserved", "projected", "measured", "share", "files", "read", "written",
-        "threads", "block",
-    )  # fmt: skip
-    print_table(title, heads, [_row(stage) for stage in profile.stages])
+    heads = ("stage", "wall s", "rows/s", "read", "written", "threads", "block")
+    print_table(title, heads, [_pace(stage) for stage in profile.stages])
+    heads = ("stage", "reserved", "projected", "measured", "of it", "pages of files")
+    print_table("", heads, [_memory(stage) for stage in profile.stages])
     if profile.workers:
         rows = [
             (worker["address"], worker["n_blocks"], _mib(worker["peak_held_bytes"]))
@@ -65,25 +64,28 @@ def _show(profile: Profile, file: Path | None) -> None:
         click.echo(f"{file} written")
 
 
-def _row(stage: dict[str, object]) -> tuple[object, ...]:
+def _pace(stage: dict[str, object]) -> tuple[object, ...]:
     from lastfm_dask.profile import receipts
 
-    share = receipts.share_of_projected(stage)
-    words = None if share is None else f"{100 * share:.0f} %{' !' if share > 1 else ''}"
-    moved = (_mib(stage.get(name)) for name in ("file_bytes", "read_bytes", "written_bytes"))
-    held = (_mib(stage.get(f"{name}_bytes")) for name in ("reserved", "projected", "measured"))
     wall_s = round(float(str(stage["wall_s"])), 2)
-    block = _mib(stage.get("block_bytes"))
+    moved = (_mib(stage.get(name)) for name in ("read_bytes", "written_bytes"))
     return (
         stage["stage"],
         wall_s,
         receipts.rows_per_s(stage),
-        *held,
-        words,
         *moved,
         stage.get("threads"),
-        block,
+        _mib(stage.get("block_bytes")),
     )
+
+
+def _memory(stage: dict[str, object]) -> tuple[object, ...]:
+    from lastfm_dask.profile import receipts
+
+    share = receipts.share_of_projected(stage)
+    words = None if share is None else f"{100 * share:.0f} %{' !' if share > 1 else ''}"
+    held = (_mib(stage.get(f"{name}_bytes")) for name in ("reserved", "projected", "measured"))
+    return (stage["stage"], *held, words, _mib(stage.get("file_bytes")))
 
 
 def _mib(value: object) -> float | None:

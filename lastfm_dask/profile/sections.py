@@ -75,9 +75,7 @@ def verdict(profile: Profile) -> str:
     """Return whether every stage kept to its projection."""
     broken = exceeded(profile)
     if broken:
-        return (
-            f'<div class="verdict broken">{"<br>".join(escape(line.capitalize()) for line in broken)}</div>'
-        )
+        return f'<div class="verdict broken">{"<br>".join(escape(line[:1].upper() + line[1:]) for line in broken)}</div>'
     peak = max(stage["measured_bytes"] for stage in profile.stages)
     words = f"Every stage kept to its projection; the most that was held was {size(peak)}"
     return (
