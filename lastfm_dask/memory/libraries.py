@@ -27,7 +27,6 @@ PACKAGES = (
     "click",
     "rich",
     "rapidfuzz",
-    "zstandard",
 )
 EXTRAS = {
     "bokeh": "profile",
