@@ -25,6 +25,8 @@ _SETTINGS = (
     "bm25_k1",
 )
 _N_FAVOURITES = 5
+_MIN_LISTENERS = 5
+"""An artist whom hardly anybody hears has the vector of those few, and is like whatever else they hear."""
 
 
 @click.command("run")
@@ -131,7 +133,7 @@ def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[s
         "stats": rows,
         "score": recommender.score(scored, user).to_dict(),
         "recommend": recommended.to_dict(),
-        "similar": recommender.similar(favourites[0]).to_dict(),
+        "similar": recommender.similar(favourites[0], min_listeners=_MIN_LISTENERS).to_dict(),
     }
     if recommended.items:
         answers["explain"] = recommender.explain(recommended.items[0].artist, user).to_dict()
@@ -158,5 +160,7 @@ def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
     similar = answers["similar"]
     heads = ("artist", "similarity", "listeners")
     print_table(
-        f"most like {similar['artist']}", heads, [[item[key] for key in heads] for item in similar["items"]]
+        f"most like {similar['artist']}, of those with {_MIN_LISTENERS} listeners or more",
+        heads,
+        [[item[key] for key in heads] for item in similar["items"]],
     )
