@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from comparing.contest import Entry
 
 _START_TIMEOUT_S = 120.0
+_END_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -52,10 +53,14 @@ def cluster(folder: Path, n_workers: int = 2) -> Iterator[tuple[Path, list[int]]
             time.sleep(0.1)
         yield file, [process.pid for process in started]
     finally:
+        # Workers first, while there is a scheduler to say goodbye to; one that does not end is ended.
         for process in reversed(started):
             process.terminate()
-        for process in started:
-            process.wait(30)
+            try:
+                process.wait(_END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def contestants(source: Path, scheduler_file: Path, pids: list[int]) -> list[Contestant]:
