@@ -170,11 +170,10 @@ def task_bytes(source: SourceShape, pace: Pace) -> int:
 
 
 def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
-    """Return the projected bytes of `scan`: every thread encodes one block, and not all peak at one moment."""
+    """Return the projected bytes of `scan`: every thread encodes one block, and all may peak at one moment."""
     n_tasks = min(pace.threads, n_blocks(source, pace.block_bytes))
     block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
-    apart = (n_tasks - 1) * _TASK_BLOCK_SHARE * block.block_bytes // 8
-    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block) - apart
+    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block)
 
 
 def driver_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
