@@ -72,8 +72,8 @@ class Bench:
 
     @cached_property
     def model(self) -> Path:
-        """A model of a few iterations."""
-        few = ("--preset", "notebook", "--iterations", str(self.options.iterations))
+        """A model of the default preset, of a few iterations."""
+        few = ("--iterations", str(self.options.iterations))
         return self._made("log.model", "train", str(self.dataset), *few, "-o")
 
     @cached_property
