@@ -31,6 +31,9 @@ _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
 _WARM_BYTES = 6 * MIB
 """What libraries keep once a scan has used them."""
+_ROOMY_PERCENT = 75
+"""A scan that leaves less than a quarter to the pages of files waits for the kernel to find some: smaller blocks are
+faster then."""
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
@@ -306,19 +309,19 @@ def plan_ingest(
     if block_bytes is not None and block_bytes > MAX_BLOCK_BYTES:
         msg = f"blocks of {block_bytes} bytes: at most {MAX_BLOCK_BYTES} ({format_size(MAX_BLOCK_BYTES)}) are allowed"
         raise BadInputError(msg)
-    least: dict[str, int] = {}
-    pace = Pace(1, block_bytes or BLOCK_BYTES)
-    for rung in _rungs(pod, threads, block_bytes):
-        fits = partial(_fits, source, pod)
-        pace = _shrunk(rung, partial(fits, "index"), "batch_names", MIN_BATCH_NAMES)
-        pace = _shrunk(pace, partial(fits, "assemble"), "chunk_rows", MIN_CHUNK_ROWS)
-        stages = project(source, pace, pod)
-        if max(stages.values()) <= pod.allowed_bytes:
-            break
+    paces = [_shrunk_to_fit(source, pod, rung) for rung in _rungs(pod, threads, block_bytes)]
+    planned = [(pace, project(source, pace, pod)) for pace in paces]
+    fitting = [(pace, stages) for pace, stages in planned if max(stages.values()) <= pod.allowed_bytes]
+    if not fitting:
         # Not always the slowest: smaller blocks hold more names in all, which counts where the disk is memory.
-        least = min(least or stages, stages, key=lambda needed: max(needed.values()))
-    else:
-        raise _too_little_memory(least, pod.allowed_bytes)
+        raise _too_little_memory(min((stages for _, stages in planned), key=_most), pod.allowed_bytes)
+    roomy_bytes = pod.allowed_bytes * _ROOMY_PERCENT // 100
+    roomy = [
+        (pace, stages)
+        for pace, stages in fitting
+        if stages["scan"] <= roomy_bytes and pace.threads == fitting[0][0].threads
+    ]
+    pace, stages = (roomy or fitting)[0]
     needed = disk_bytes(source, pace.block_bytes)
     if pod.free_disk_bytes is not None and needed > pod.free_disk_bytes:
         msg = (
@@ -333,6 +336,17 @@ def plan_ingest(
             smallest_bytes=needed,
         )
     return IngestPlan(pace, stages, needed, source)
+
+
+def _most(stages: dict[str, int]) -> int:
+    return max(stages.values())
+
+
+def _shrunk_to_fit(source: SourceShape, pod: Pod, pace: Pace) -> Pace:
+    """Return a pace with the batches of index and the chunks of assemble as small as they have to be."""
+    fits = partial(_fits, source, pod)
+    pace = _shrunk(pace, partial(fits, "index"), "batch_names", MIN_BATCH_NAMES)
+    return _shrunk(pace, partial(fits, "assemble"), "chunk_rows", MIN_CHUNK_ROWS)
 
 
 def _fits(source: SourceShape, pod: Pod, stage: str, pace: Pace) -> bool:
