@@ -29,6 +29,8 @@ SPARE = 8
 """Candidates kept beyond those asked for, since float32 may order near ties otherwise than float64."""
 FIRST_BLOCK = 1024
 _READERS = 4
+_SHARE_LOOKED_AT = 8
+"""A search for one listener that has come past this part of the artists is one that lengths do not cut short."""
 _FEW_VALUES = 1 << 20
 _SLACK = 1 + 1e-3
 """Above any rounding of a float32 product of a few thousand factors, as a share of |x| |y|."""
@@ -215,8 +217,19 @@ class _Search:
                 # A bound that is not above the n-th best score can't change a list.
                 bound = self.lengths[alive] * float(self.ranking.norms[end])
                 alive = alive[bound > self.scores[alive, -1]]
+                if len(self.vectors) == len(alive) == 1 and end > n_candidates // _SHARE_LOOKED_AT:
+                    self._look_at_all()
+                    break
             start, size = end, BLOCK_ARTISTS
         return self.items
+
+    def _look_at_all(self) -> None:
+        """Score all artists for the one listener, anew: read in order they come faster than by their length."""
+        order, vector = self.ranking.order, self.vectors[0]
+        scores = _products(self.ranking.factors, vector)[order]
+        scores[self.taken_positions[self.taken_positions < len(order)]] = -np.inf
+        self.items[:], self.scores[:] = -1, -np.inf
+        self._keep(np.zeros(1, np.intp), order, scores[None, :])
 
     def _look(self, alive: npt.NDArray[np.intp], start: int, end: int) -> None:
         """Score the artists of a block for the listeners that are not done, and keep what is better."""
