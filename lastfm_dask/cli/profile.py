@@ -48,10 +48,10 @@ def _show(profile: Profile, file: Path | None) -> None:
         f"{profile.path}: {profile.wall_s:,.1f} s in all; allowed {format_size(document['allowed_bytes'])}"
         f" ({document['allowed_source']}), allocator {document['allocator']}; sizes in MiB"
     )
-    heads = ("stage", "wall s", "rows/s", "read", "written", "threads", "block")
-    print_table(title, heads, [_pace(stage) for stage in profile.stages])
-    heads = ("stage", "reserved", "projected", "measured", "of it", "pages of files")
-    print_table("", heads, [_memory(stage) for stage in profile.stages])
+    pace = ("stage", "wall s", "rows/s", "read", "written", "threads", "block")
+    print_table(title, pace, [_pace(stage) for stage in profile.stages])
+    memory = ("stage", "reserved", "projected", "measured", "of it", "pages of files")
+    print_table("", memory, [_memory(stage) for stage in profile.stages])
     if profile.workers:
         rows = [
             (worker["address"], worker["n_blocks"], _mib(worker["peak_held_bytes"]))
