@@ -37,9 +37,9 @@ faster then."""
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
-_CLIENT_BYTES = 72 * MIB
-"""Dask's `distributed`, and what it holds of a run."""
-_RESULTS = 6
+_CLIENT_BYTES = 24 * MIB
+"""Dask's `distributed`, and what it holds of a run, from the scan on."""
+_RESULTS = 4
 """Encoded blocks that are here at once: on the wire, read from it, and written to the spool."""
 _TABLE_ROWS = 1 << 16
 _TABLE_ROW_BYTES = 300
@@ -180,11 +180,11 @@ def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
 
 
 def driver_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
-    """Return the projected bytes of `scan` where workers encode: Dask's client, and a few results on their way."""
+    """Return the projected bytes of `scan` where workers encode: a few results on their way, beside Dask's client."""
     n_users, n_artists = block_names(source, pace.block_bytes)
     n_rows = min(source.n_rows, -(-pace.block_bytes // source.row_bytes))
     encoded = 8 * n_rows + n_users * (source.user_bytes + 20) + n_artists * (source.artist_bytes + 20)
-    return reserved_bytes + _SMALL_BYTES + _CLIENT_BYTES + _RESULTS * encoded
+    return reserved_bytes + _SMALL_BYTES + _RESULTS * encoded
 
 
 def index_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
@@ -280,8 +280,10 @@ def _shrunk(pace: Pace, fits: Callable[[Pace], bool], field: str, least: int) ->
 def project(source: SourceShape, pace: Pace, pod: Pod) -> dict[str, int]:
     """Return the projected bytes of each stage at this pace."""
     in_memory = disk_bytes(source, pace.block_bytes) if pod.disk_in_memory else 0
-    stages = STAGES | {"scan": driver_bytes} if pod.on_cluster else STAGES
-    return {name: stage(source, pace, pod.reserved_bytes) + in_memory for name, stage in stages.items()}
+    stages, reserved_bytes = STAGES, pod.reserved_bytes
+    if pod.on_cluster:
+        stages, reserved_bytes = STAGES | {"scan": driver_bytes}, reserved_bytes + _CLIENT_BYTES
+    return {name: stage(source, pace, reserved_bytes) + in_memory for name, stage in stages.items()}
 
 
 def plan_ingest(

@@ -112,3 +112,14 @@ def test_a_plan_is_a_value():
 def test_blocks_that_arrow_cannot_take_are_refused():
     with pytest.raises(BadInputError, match="at most"):
         plan_ingest(FULL, POD, block_bytes=1 << 31)
+
+
+def test_a_driver_of_a_cluster_holds_results_in_place_of_blocks():
+    here, driver = (plan_ingest(FULL, replace(POD, on_cluster=on)) for on in (False, True))
+    assert driver.stages["scan"] < here.stages["scan"]
+    # Dask's client stays loaded after the scan.
+    extra = {
+        driver.stages[stage] - here.stages[stage] for stage in ("index", "assemble", "summarize", "publish")
+    }
+    assert len(extra) == 1
+    assert extra.pop() > 0
