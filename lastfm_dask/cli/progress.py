@@ -23,6 +23,10 @@ def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
     if not sys.stderr.isatty():
         yield _silent
         return
+    from lastfm_dask.memory import allocator
+
+    # The thread that draws must not get an arena of its own, in which others would then allocate too.
+    allocator.begin()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
