@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from lastfm_dask.dataset.layout import FileEntry
     from lastfm_dask.dataset.store import WorkDirectory
     from lastfm_dask.ingest.assemble import Assembled
     from lastfm_dask.ingest.index import Index
@@ -205,21 +207,32 @@ def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
         found = _index(run, spool, n_blocks, work.fresh_maps(), output, meter)
         allocator.release()
         assembled = _assemble(run, found, spool, output, meter)
-        shutil.rmtree(work.spool, ignore_errors=True)
         allocator.release()
-        content = _summarize(run, found, assembled, output, meter)
+        with ThreadPoolExecutor(1) as background:
+            # The matrix is done: what is left to do with its files waits for the disk, and the tables do not.
+            matrix = background.submit(_seal_matrix, work)
+            content = _summarize(run, found, assembled, output, meter)
+            sealed = matrix.result()
         allocator.release()
         with _stage(run, meter, "publish", pace.threads):
             count = run.count("publish", 1)
-            sealed = seal(
-                output, [name for name in layout.DATASET.files if name != layout.RECEIPTS], pace.threads
-            )
+            rest = [
+                name for name in layout.DATASET.files if name not in (*layout.USER_ITEMS, layout.RECEIPTS)
+            ]
+            sealed |= seal(output, rest, pace.threads)
             count(1)
     document = receipts_document(
         meter.receipts, run.allowed, allocator=pool, threads=pace.threads, workers=workers
     )
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     publish(work, layout.DATASET, content, sealed)
+
+
+def _seal_matrix(work: WorkDirectory) -> dict[str, FileEntry]:
+    """Flush and sum up the matrix's files, and clear away the spool that they were made of."""
+    sealed = seal(work.output, layout.USER_ITEMS)
+    shutil.rmtree(work.spool, ignore_errors=True)
+    return sealed
 
 
 def _spool_key(run: _Run) -> dict[str, Any]:
