@@ -99,7 +99,7 @@ def _library_rows(report: dict[str, Any]) -> list[Row]:
     pools = ", ".join(allocator["arrow_pools"])
     rows: list[Row] = [
         ("allocator", allocator["arrow_pool"], f"Arrow's pool now; it has {pools}"),
-        ("C library", allocator["c_library"] or "unknown", f"{can} be told to give memory back (trimmed)"),
+        ("C library", allocator["c_library"] or "unknown", f"{can} be told to give memory back"),
         ("OpenMP", "missing" if openmp["problem"] else "found", openmp["library"]),
     ]
     for name, version in report["versions"].items():
