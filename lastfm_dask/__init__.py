@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastfm_dask import errors
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.ingest.pipeline import ingest
+    from lastfm_dask.ingestion.pipeline import ingest
     from lastfm_dask.interactions.frame import read_interactions
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.training import train
+    from lastfm_dask.training.train import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Dataset": "lastfm_dask.dataset.dataset",
     "Recommender": "lastfm_dask.recommender.answers",
+    "ingest": "lastfm_dask.ingestion.pipeline",
     "read_interactions": "lastfm_dask.interactions.frame",
-    "train": "lastfm_dask.recommender.training",
+    "train": "lastfm_dask.training.train",
 }
 
 __all__ = ["Dataset", "Recommender", "errors", "ingest", "read_interactions", "train"]
@@ -31,9 +32,8 @@ __all__ = ["Dataset", "Recommender", "errors", "ingest", "read_interactions", "t
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in ("errors", "ingest"):
-        # The package `ingest` can be called: importing it sets the attribute, whoever does so first.
-        return import_module(f"lastfm_dask.{name}")
+    if name == "errors":
+        return import_module("lastfm_dask.errors")
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -9,7 +9,7 @@ from making import make_dataset, random_plays
 
 from lastfm_dask import train
 from lastfm_dask.recommender.answers import Recommender
-from lastfm_dask.recommender.settings import TrainSettings
+from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

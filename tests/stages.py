@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingest.assemble import Assembled, assemble
-from lastfm_dask.ingest.index import Index, index
-from lastfm_dask.ingest.rejects import RejectsWriter
-from lastfm_dask.ingest.spool import Spool
-from lastfm_dask.ingest.summarize import write_tables
+from lastfm_dask.ingestion.assemble import Assembled, assemble
+from lastfm_dask.ingestion.index import Index, index
+from lastfm_dask.ingestion.rejects import RejectsWriter
+from lastfm_dask.ingestion.spool import Spool
+from lastfm_dask.ingestion.summarize import write_tables
 from lastfm_dask.interactions.blocks import cut
 from lastfm_dask.interactions.encoding import EncodeBlock
 

@@ -48,7 +48,7 @@ def command(folder: Path, memory_bytes: int | None, threads: int | None, as_json
 def examine(folder: Path, memory_bytes: int | None = None, threads: int | None = None) -> Report:
     """Return all that `doctor --json` prints: memory, CPUs, disk, libraries, plan and problems."""
     from lastfm_dask.memory import allocator, libraries
-    from lastfm_dask.memory.lean import keep_pandas_out
+    from lastfm_dask.memory.imports import keep_pandas_out
     from lastfm_dask.memory.limits import cpus
 
     allocator.begin()
@@ -126,7 +126,7 @@ def _disk(folder: Path) -> Report:
 def full_size_plan(report: Report) -> Report:
     """Return what would be planned for the full-size log within what a report found. Pure."""
     from lastfm_dask.errors import BudgetError
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.training.settings import TrainSettings
 
     plan: Report = {
         "rows": published.N_LINES,
@@ -154,7 +154,7 @@ def full_size_plan(report: Report) -> Report:
 
 def _plan_ingest(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:  # noqa: ARG001
     """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
-    from lastfm_dask.memory.plan import Pod, SourceShape, plan_ingest
+    from lastfm_dask.ingestion.plan import Pod, SourceShape, plan_ingest
 
     pod = Pod(
         allowed_bytes=report["memory"]["allowed_bytes"],
@@ -172,7 +172,7 @@ def _plan_ingest(report: Report, factors: int) -> tuple[dict[str, int], int, Rep
 
 def _plan_train(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:
     """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
-    from lastfm_dask.memory.plan_training import Room, TrainingShape, plan_training
+    from lastfm_dask.training.plan import Room, TrainingShape, plan_training
 
     threads = report["cpus"]["count"]
     room = Room(

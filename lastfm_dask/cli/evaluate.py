@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
-    from lastfm_dask.recommender.candidates import Candidate
-    from lastfm_dask.recommender.evaluation import Evaluation
-    from lastfm_dask.recommender.settings import TrainSettings
-    from lastfm_dask.recommender.tuning import Tuning
+    from lastfm_dask.evaluation.candidates import Candidate
+    from lastfm_dask.evaluation.evaluate import Evaluation
+    from lastfm_dask.evaluation.plan import EvaluationPlan
+    from lastfm_dask.evaluation.tune import Tuning
+    from lastfm_dask.training.settings import TrainSettings
 
 SPLITS = ("random", "leave-k-out", "new-listeners")
 COMPARED = ("notebook", "recommended", "neighbours")
@@ -98,8 +98,8 @@ def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
 
 def candidates_of(settings: TrainSettings, compare: tuple[str, ...]) -> list[Candidate]:
     """Return what is measured: the model, popularity, and what was asked for beside them."""
-    from lastfm_dask.recommender import candidates
-    from lastfm_dask.recommender.settings import preset
+    from lastfm_dask.evaluation import candidates
+    from lastfm_dask.training.settings import preset
 
     found = [candidates.als(settings.preset, settings), candidates.popularity()]
     for name in dict.fromkeys(compare):
@@ -141,9 +141,9 @@ def command(
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.recommender.evaluation import evaluate
-    from lastfm_dask.recommender.judging import EvaluationRun, EvaluationSettings
-    from lastfm_dask.recommender.splits import SplitSettings
+    from lastfm_dask.evaluation.evaluate import evaluate
+    from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings
+    from lastfm_dask.evaluation.splits import SplitSettings
 
     split = SplitSettings(
         **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}

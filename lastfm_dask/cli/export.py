@@ -23,7 +23,7 @@ def command(model: Path, npz: Path | None, parquet: Path | None, as_json: bool) 
 
     MODEL is what `train` made.
     """
-    from lastfm_dask.recommender.bundle import export_npz, export_parquet
+    from lastfm_dask.recommender.export import export_npz, export_parquet
 
     if npz is None and parquet is None:
         msg = "say what to write: --npz FILE, --parquet FOLDER, or both"

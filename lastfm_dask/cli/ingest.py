@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.memory.limits import Allowed
-    from lastfm_dask.memory.plan import IngestPlan
 
 
 @click.command("ingest")
@@ -44,7 +44,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
 
 def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:
     """Ingest with the plan shown first, on stderr, and with progress where somebody watches."""
-    from lastfm_dask.ingest.pipeline import ingest
+    from lastfm_dask.ingestion.pipeline import ingest
 
     def planned(plan: IngestPlan, allowed: Allowed, resumed_blocks: int) -> None:
         click.echo(ingesting.plan_text(plan, allowed), err=True)

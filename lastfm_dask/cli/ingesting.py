@@ -12,10 +12,10 @@ from lastfm_dask.engine import STALL_TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lastfm_dask.ingest.options import IngestOptions, Resources
+    from lastfm_dask.ingestion.options import IngestOptions, Resources
+    from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.interactions.schema import SchemaOptions
     from lastfm_dask.memory.limits import Allowed
-    from lastfm_dask.memory.plan import IngestPlan
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -86,7 +86,7 @@ def schema_of(options: dict[str, Any]) -> SchemaOptions:
 
 def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
     """Return what `ingest_options` asked for."""
-    from lastfm_dask.ingest.options import IngestOptions
+    from lastfm_dask.ingestion.options import IngestOptions
 
     return IngestOptions(
         schema=schema_of(options),
@@ -99,7 +99,7 @@ def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
 
 def resources_of(options: dict[str, Any]) -> Resources:
     """Return what `compute_options` asked for."""
-    from lastfm_dask.ingest.options import Resources
+    from lastfm_dask.ingestion.options import Resources
 
     file = options["scheduler_file"]
     return Resources(

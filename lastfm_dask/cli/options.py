@@ -13,7 +13,7 @@ from lastfm_dask.memory.sizes import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.training.settings import TrainSettings
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -91,7 +91,7 @@ def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) 
     click.UsageError
         Where both a preset and a file are given.
     """
-    from lastfm_dask.recommender import settings
+    from lastfm_dask.training import settings
 
     if preset and settings_file:
         msg = "--preset and --settings both name settings: give one of them"

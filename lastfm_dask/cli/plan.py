@@ -24,7 +24,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     code 4 and the smallest limit that would do.
     """
     from lastfm_dask.cli.output import echo_json
-    from lastfm_dask.ingest.planning import plan_source
+    from lastfm_dask.ingestion.planning import plan_source
     from lastfm_dask.interactions.sources import find
 
     folder = Path.cwd() if output is None else output.absolute().parent

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from lastfm_dask.memory.plan_recommending import RecommendingPlan
-    from lastfm_dask.recommender.everybody import Everybody
-    from lastfm_dask.recommender.everybody_files import WriteResult
+    from lastfm_dask.recommender.all_users import Everybody
+    from lastfm_dask.recommender.all_users_files import WriteResult
+    from lastfm_dask.recommender.plan import RecommendingPlan
     from lastfm_dask.recommender.results import Recommendations
 
 
@@ -86,7 +86,7 @@ def command(
         if output.parquet is not None and (output.json_lines or output.output is not None):
             msg = "--parquet names its own file: leave out --json-lines and --output"
             raise click.UsageError(msg)
-        from lastfm_dask.recommender.everybody import Everybody
+        from lastfm_dask.recommender.all_users import Everybody
 
         everybody = Everybody.of(recommender, **filters)
         plan = everybody.plan(memory_bytes=options["memory_bytes"], threads=options["threads"])
@@ -114,7 +114,7 @@ def _show(found: Recommendations) -> None:
 
 def _answer_everybody(everybody: Everybody, plan: RecommendingPlan, output: _Output, as_json: bool) -> None:
     from lastfm_dask.cli.progress import shown_progress
-    from lastfm_dask.recommender.everybody_files import write_everybody
+    from lastfm_dask.recommender.all_users_files import write_everybody
 
     click.echo(plan.line(), err=True)
     to_stdout = output.parquet is None and output.output is None

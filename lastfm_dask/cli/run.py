@@ -12,7 +12,7 @@ from lastfm_dask.cli.options import PATH, compute_options, json_option, settings
 
 if TYPE_CHECKING:
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.recommender.training import TrainResult
+    from lastfm_dask.training.train import TrainResult
 
 _SETTINGS = (
     "preset",
@@ -90,7 +90,7 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
     """
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.dataset.store import refuse_existing
-    from lastfm_dask.ingest.pipeline import is_made_of
+    from lastfm_dask.ingestion.pipeline import is_made_of
 
     if not path.exists():
         return None
@@ -104,7 +104,7 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
 def _train(dataset: Dataset, output: Path, settings: Any, options: dict[str, Any]) -> TrainResult:
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.cli.train import echo_plan
-    from lastfm_dask.recommender.training import train
+    from lastfm_dask.training.train import train
 
     with shown_progress() as progress:
         return train(

@@ -21,8 +21,8 @@ from lastfm_dask.memory.sizes import format_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lastfm_dask.memory.plan_training import TrainingPlan
-    from lastfm_dask.recommender.training import TrainResult
+    from lastfm_dask.training.plan import TrainingPlan
+    from lastfm_dask.training.train import TrainResult
 
 
 @click.command()
@@ -49,7 +49,7 @@ def command(
     will take is shown before it begins.
     """
     from lastfm_dask.cli.progress import shown_progress
-    from lastfm_dask.recommender.training import train
+    from lastfm_dask.training.train import train
 
     settings = settings_of(**options)
     with shown_progress() as progress:

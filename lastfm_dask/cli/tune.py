@@ -13,7 +13,7 @@ from lastfm_dask.cli.output import echo_json, print_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lastfm_dask.recommender.tuning import Tuning
+    from lastfm_dask.evaluation.tune import Tuning
 
 N_SHOWN = 10
 """Trials in the table, the best first; the settings file has all."""
@@ -53,11 +53,11 @@ def command(
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.recommender.judging import EvaluationRun
-    from lastfm_dask.recommender.search import TuneSettings
-    from lastfm_dask.recommender.settings import WEIGHTINGS
-    from lastfm_dask.recommender.splits import SplitSettings
-    from lastfm_dask.recommender.tuning import tune
+    from lastfm_dask.evaluation.run import EvaluationRun
+    from lastfm_dask.evaluation.search import TuneSettings
+    from lastfm_dask.evaluation.splits import SplitSettings
+    from lastfm_dask.evaluation.tune import tune
+    from lastfm_dask.training.settings import WEIGHTINGS
 
     split = SplitSettings(
         **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}

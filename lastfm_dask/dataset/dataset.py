@@ -66,21 +66,6 @@ class Dataset:
     @cached_property
     def user_items(self) -> csr_matrix:
         """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted."""
+        from lastfm_dask.dataset.matrix import open_user_items
+
         return open_user_items(self.path, (self.n_users, self.n_artists))
-
-
-def open_user_items(path: Path, shape: tuple[int, int]) -> csr_matrix:
-    """Return the memory-mapped matrix of a dataset or model directory.
-
-    The maps are copy-on-write (mode "c"): writable, as implicit asks, and never written back.
-    """
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    indptr, indices, data = (np.load(path / name, mmap_mode="c") for name in layout.USER_ITEMS)
-    matrix = csr_matrix(shape, dtype=data.dtype)
-    # Assigned, not passed: the constructor would read every index to check it, and may copy.
-    matrix.indptr, matrix.indices, matrix.data = indptr, indices, data
-    matrix.has_sorted_indices = True
-    matrix.has_canonical_format = True
-    return matrix

@@ -55,7 +55,7 @@ class Vocabulary:
         # Not `read_table`: that imports all of Arrow's datasets and file systems.
         from pyarrow.parquet import ParquetFile
 
-        from lastfm_dask.memory.lean import keep_pandas_out
+        from lastfm_dask.memory.imports import keep_pandas_out
 
         keep_pandas_out()
         with ParquetFile(self.path, memory_map=True) as file:

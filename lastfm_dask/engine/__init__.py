@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from lastfm_dask.preflight import Preflight
+from lastfm_dask.engine.preflight import Preflight
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,10 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from lastfm_dask.engine import STALL_TIMEOUT_S, WorkerUse
+from lastfm_dask.engine.preflight import (
+    Facts,
+    Preflight,
+    facts_here,
+    problems,
+    projected_bytes,
+    scheduler_problems,
+)
 from lastfm_dask.engine.run import ClusterRun
 from lastfm_dask.engine.worker import facts_of
 from lastfm_dask.errors import ClusterError
-from lastfm_dask.preflight import Facts, Preflight, facts_here, problems, projected_bytes, scheduler_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lastfm_dask.engine.preflight import DASK_LIMIT, PAUSE_SHARE, Facts, facts_here
 from lastfm_dask.errors import LastfmDaskError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.limits import allowed_memory
 from lastfm_dask.memory.proc import resident
-from lastfm_dask.preflight import DASK_LIMIT, PAUSE_SHARE, Facts, facts_here
 
 Check = Callable[[], Mapping[str, str]]
 

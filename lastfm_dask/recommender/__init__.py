@@ -1,1 +1,1 @@
-"""From a dataset to a model and its answers: weighting, training, recommending, explaining, evaluating, tuning."""
+"""From a model to its answers: recommend, score, explain, similar artists, all users at once, exports."""

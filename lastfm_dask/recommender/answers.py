@@ -14,7 +14,6 @@ import numpy as np
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
-from lastfm_dask.recommender.listeners import Filters, Listener, Names, check_count
 from lastfm_dask.recommender.model_files import ModelFiles
 from lastfm_dask.recommender.ranking import Ranking, Taken, exact_scores, most_similar
 from lastfm_dask.recommender.results import (
@@ -28,14 +27,15 @@ from lastfm_dask.recommender.results import (
     Similar,
     SimilarArtist,
 )
-from lastfm_dask.recommender.weighting import Totals, Weigher
+from lastfm_dask.recommender.users import Filters, Listener, Names, check_count
+from lastfm_dask.training.weighting import Totals, Weigher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
-    from lastfm_dask.recommender.everybody import Batch
+    from lastfm_dask.recommender.all_users import Batch
 
 
 class Recommender(ModelFiles):
@@ -156,7 +156,7 @@ class Recommender(ModelFiles):
         BudgetError
             Where even the smallest batch needs more memory than is allowed; before any work.
         """
-        from lastfm_dask.recommender.everybody import Everybody
+        from lastfm_dask.recommender.all_users import Everybody
 
         everybody = Everybody.of(self, n, exclude, min_listeners, max_listeners, include_known)
         yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
@@ -271,7 +271,7 @@ class Recommender(ModelFiles):
 
     def _totals(self) -> Totals:
         """Return the whole matrix's statistics as training had them: stored values are counted, not rows."""
-        from lastfm_dask.recommender.weighting import count_columns
+        from lastfm_dask.training.weighting import count_columns
 
         mean_plays = self.manifest.content["confidence"]["mean_plays"]
         return Totals(self.n_users, float(mean_plays), count_columns(self.matrix[1], self.n_artists))

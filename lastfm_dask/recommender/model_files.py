@@ -11,7 +11,7 @@ import numpy as np
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
-from lastfm_dask.recommender.settings import TrainSettings
+from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from os import PathLike

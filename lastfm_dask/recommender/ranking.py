@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lastfm_dask.memory.blas import one_blas_thread
-from lastfm_dask.memory.plan_recommending import BLOCK_ARTISTS
+from lastfm_dask.recommender.plan import BLOCK_ARTISTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

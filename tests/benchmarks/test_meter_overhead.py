@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from lastfm_dask.ingest.pipeline import ingest
+from lastfm_dask.ingestion.pipeline import ingest
 from lastfm_dask.memory import meter
 from lastfm_dask.memory.probe import Probe
 from lastfm_dask.synthesis import LogSize, write_log

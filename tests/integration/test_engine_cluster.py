@@ -13,9 +13,9 @@ import toy_tasks
 from clusters import cluster, until
 
 from lastfm_dask.engine import open_engine
+from lastfm_dask.engine.preflight import Preflight
 from lastfm_dask.engine.run import WINDOW_PER_THREAD
 from lastfm_dask.errors import BadInputError, ClusterError
-from lastfm_dask.preflight import Preflight
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_worker_that_cannot_see_the_source_is_named(shared):
 
 
 def test_other_versions_are_refused(shared, monkeypatch):
-    monkeypatch.setattr("lastfm_dask.preflight._version", lambda package: f"other-{package}")
+    monkeypatch.setattr("lastfm_dask.engine.preflight._version", lambda package: f"other-{package}")
     with pytest.raises(ClusterError) as caught, open_engine(threads=1, scheduler=shared.address):
         pass
     for package in ("lastfm_dask", "dask", "distributed", "pyarrow", "numpy"):

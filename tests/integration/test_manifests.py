@@ -14,10 +14,10 @@ import yaml
 from clusters import ROOT
 from manifests import CLUSTER, compose, documents, operator_schema, pods, with_kind
 
+from lastfm_dask.engine.preflight import PAUSE_SHARE, Facts, projected_bytes
+from lastfm_dask.ingestion.plan import BLOCK_BYTES, Pace, SourceShape, task_bytes
 from lastfm_dask.memory import allocator
-from lastfm_dask.memory.plan import BLOCK_BYTES, Pace, SourceShape, task_bytes
 from lastfm_dask.memory.sizes import parse_size
-from lastfm_dask.preflight import PAUSE_SHARE, Facts, projected_bytes
 
 DOCUMENTS = dict(documents())
 PODS = {f"{name} {role}": pod for name, document in DOCUMENTS.items() for role, pod in pods(document).items()}
@@ -195,7 +195,7 @@ def a_workers_memory():
     code = (
         "import distributed.cli.dask_worker\n"
         "import lastfm_dask.engine.worker\n"
-        "from lastfm_dask.preflight import facts_here\n"
+        "from lastfm_dask.engine.preflight import facts_here\n"
         "print(facts_here(None).held_bytes)\n"
     )
     return int(

@@ -10,11 +10,11 @@ import pytest
 from making import random_plays
 
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.recommender import candidates
-from lastfm_dask.recommender.evaluation import evaluate
-from lastfm_dask.recommender.judging import EvaluationRun, EvaluationSettings
-from lastfm_dask.recommender.settings import PRESETS
-from lastfm_dask.recommender.splits import SplitSettings
+from lastfm_dask.evaluation import candidates
+from lastfm_dask.evaluation.evaluate import evaluate
+from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings
+from lastfm_dask.evaluation.splits import SplitSettings
+from lastfm_dask.training.settings import PRESETS
 
 PRESET_MODELS = [candidates.als(name, settings) for name, settings in PRESETS.items()]
 

@@ -20,10 +20,10 @@ from scipy.sparse import csr_matrix
 from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
+from lastfm_dask.recommender.all_users import Everybody
+from lastfm_dask.recommender.all_users_files import write_everybody
 from lastfm_dask.recommender.answers import Recommender
-from lastfm_dask.recommender.everybody import Everybody
-from lastfm_dask.recommender.everybody_files import write_everybody
-from lastfm_dask.recommender.settings import preset
+from lastfm_dask.training.settings import preset
 
 PROGRAM = (sys.executable, "-m", "lastfm_dask")
 SMALL = ("--factors", "8", "--regularization", "2", "--iterations", "5")
@@ -244,7 +244,7 @@ def test_everybody_in_lines_and_in_parquet(model, tmp_path):
 
 
 def test_the_files_bytes_depend_on_neither_batches_nor_threads(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("lastfm_dask.recommender.everybody_files.GROUP_ROWS", 64)
+    monkeypatch.setattr("lastfm_dask.recommender.all_users_files.GROUP_ROWS", 64)
     found = set()
     for batch_users, threads in ((40, 1), (7, 2), (16, 1)):
         everybody = Everybody.of(Recommender(model), 3)

@@ -13,7 +13,7 @@ from reference import map_rows, read_log, reject_lines
 from stages import Built, Work, build, names_of
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingest.summarize import reconcile
+from lastfm_dask.ingestion.summarize import reconcile
 from lastfm_dask.interactions.schema import Schema
 
 SCHEMAS = [

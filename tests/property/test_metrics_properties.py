@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.recommender.metrics import measure
+from lastfm_dask.evaluation.metrics import measure
 
 N_ARTISTS = 12
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory import plan
-from lastfm_dask.memory.plan import (
+from lastfm_dask.ingestion import plan
+from lastfm_dask.ingestion.plan import (
     STAGES,
     Pace,
     Pod,

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_matrix
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.recommender import splits
-from lastfm_dask.recommender.splits import SplitSettings, make_split
+from lastfm_dask.evaluation import splits
+from lastfm_dask.evaluation.splits import SplitSettings, make_split
 
 matrices = hnp.arrays(
     np.float32, st.tuples(st.integers(1, 8), st.integers(1, 9)), elements=st.integers(0, 9).map(float)

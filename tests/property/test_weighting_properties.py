@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.recommender.settings import WEIGHTINGS, TrainSettings
-from lastfm_dask.recommender.weighting import Totals, Weigher, row_blocks
+from lastfm_dask.dataset.arrays import row_blocks
+from lastfm_dask.training.settings import WEIGHTINGS, TrainSettings
+from lastfm_dask.training.weighting import Totals, Weigher
 
 
 @st.composite

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from lastfm_dask.errors import BadInputError, UnknownNameError
-from lastfm_dask.ingest.added import added_rows, refuse_incomplete
-from lastfm_dask.ingest.names import Names
+from lastfm_dask.ingestion.added import added_rows, refuse_incomplete
+from lastfm_dask.ingestion.names import Names
 from lastfm_dask.interactions.encoding import column
 
 

@@ -13,9 +13,10 @@ import pytest
 from models import N_ARTISTS, N_USERS, NAMES, exact_vector, small_model
 
 from lastfm_dask.errors import BadInputError, StoreError, UnknownNameError
-from lastfm_dask.recommender import answers, training
+from lastfm_dask.recommender import answers
 from lastfm_dask.recommender.answers import Recommender
-from lastfm_dask.recommender.settings import TrainSettings
+from lastfm_dask.training import train as training
+from lastfm_dask.training.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")

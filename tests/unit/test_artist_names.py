@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.ingest.artist_names import read_names, show_names
-from lastfm_dask.ingest.names import Names
+from lastfm_dask.ingestion.artist_names import read_names, show_names
+from lastfm_dask.ingestion.names import Names
 
 
 def test_ids_and_names_are_the_first_two_fields(tmp_path):

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from stages import Work, build
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingest.assemble import _medians, _places, row_chunks
+from lastfm_dask.ingestion.assemble import _medians, _places, row_chunks
 from lastfm_dask.interactions.schema import Schema
 
 SCHEMA = Schema(("user", "artist", "plays"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from making import random_plays
 
-from lastfm_dask.recommender import baselines
-from lastfm_dask.recommender.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.evaluation import baselines
+from lastfm_dask.evaluation.baselines import fit_neighbours, fit_popularity
 
 PLAYS = random_plays(n_users=70, n_artists=45, per_user=6, seed=5)
 USERS = np.arange(PLAYS.shape[0])

@@ -8,7 +8,7 @@ import pytest
 from models import N_ARTISTS, N_USERS, small_model
 
 from lastfm_dask.errors import StoreError
-from lastfm_dask.recommender.bundle import export_npz, export_parquet
+from lastfm_dask.recommender.export import export_npz, export_parquet
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,14 @@ import pytest
 from making import random_plays
 
 from lastfm_dask.errors import BadInputError, BudgetError
-from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation, temporary_bytes
-from lastfm_dask.memory.plan_training import MIN_RANGE_NNZ, RANGE_NNZ, Room
-from lastfm_dask.recommender import candidates, judging
-from lastfm_dask.recommender.evaluation import evaluate
-from lastfm_dask.recommender.judging import EvaluationRun, EvaluationSettings, choose_users, rank_users
-from lastfm_dask.recommender.settings import TrainSettings
-from lastfm_dask.recommender.splits import SplitSettings, make_split
+from lastfm_dask.evaluation import candidates
+from lastfm_dask.evaluation import run as judging
+from lastfm_dask.evaluation.evaluate import evaluate
+from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation, temporary_bytes
+from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings, choose_users, rank_users
+from lastfm_dask.evaluation.splits import SplitSettings, make_split
+from lastfm_dask.training.plan import MIN_RANGE_NNZ, RANGE_NNZ, Room
+from lastfm_dask.training.settings import TrainSettings
 
 PLAYS = random_plays(n_users=150, n_artists=80, per_user=10, seed=1)
 SMALL = TrainSettings(factors=8, regularization=3.0, iterations=3)

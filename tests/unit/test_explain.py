@@ -7,7 +7,7 @@ import pytest
 from models import N_USERS, small_model
 
 from lastfm_dask.recommender.fold_in import NormalEquations
-from lastfm_dask.recommender.settings import PRESETS, TrainSettings
+from lastfm_dask.training.settings import PRESETS, TrainSettings
 
 SETTINGS = {
     "recommended": PRESETS["recommended"].changed(factors=8, regularization=2.0),

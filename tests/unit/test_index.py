@@ -9,7 +9,7 @@ import pytest
 from reference import map_rows, read_log
 from stages import Work, indexed
 
-from lastfm_dask.ingest.index import add_rows
+from lastfm_dask.ingestion.index import add_rows
 from lastfm_dask.interactions.encoding import column, record_batch
 from lastfm_dask.interactions.schema import Schema
 
@@ -56,8 +56,8 @@ def test_added_rows_count_for_names_and_not_for_the_source(tmp_path):
 
 
 def test_progress_is_told_in_blocks(tmp_path):
-    from lastfm_dask.ingest.index import index
-    from lastfm_dask.ingest.rejects import RejectsWriter
+    from lastfm_dask.ingestion.index import index
+    from lastfm_dask.ingestion.rejects import RejectsWriter
 
     found, spool, output = indexed(tmp_path, FILES, SCHEMA, Work(block_bytes=5))
     steps: list[int] = []

@@ -14,12 +14,13 @@ PACKAGE = ROOT / "lastfm_dask"
 LAYERS = (
     "errors",
     "memory",
-    "preflight",
     "engine",
     "interactions",
     "dataset",
-    "ingest",
+    "ingestion",
+    "training",
     "recommender",
+    "evaluation",
     "synthesis",
     "profile",
     "cli",
@@ -30,8 +31,8 @@ HOMES = {
     "dask": ("engine", "interactions.frame"),
     "distributed": ("engine", "interactions.frame"),
     "pandas": ("interactions.frame",),
-    "implicit": ("recommender",),
-    "optuna": ("recommender",),
+    "implicit": ("training",),
+    "optuna": ("evaluation",),
     "bokeh": ("profile",),
 }
 LATE = ("pandas", "dask", "distributed", "implicit", "optuna", "bokeh", "rich")

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import sys
-from lastfm_dask.memory.lean import keep_pandas_out
+from lastfm_dask.memory.imports import keep_pandas_out
 keep_pandas_out()
 keep_pandas_out()
 import numpy as np, pyarrow as pa, pyarrow.compute as pc
@@ -31,7 +31,7 @@ def test_arrow_leaves_pandas_alone_until_it_is_wanted() -> None:
 
 
 def test_pandas_that_is_there_already_stays() -> None:
-    code = "import pandas, sys; from lastfm_dask.memory.lean import keep_pandas_out as k; k()\nimport pyarrow as pa\n"
+    code = "import pandas, sys; from lastfm_dask.memory.imports import keep_pandas_out as k; k()\nimport pyarrow as pa\n"
     code += (
         "assert sys.modules['pandas'] is pandas\nassert pa.array(pandas.Series([1, 2])).to_pylist() == [1, 2]"
     )

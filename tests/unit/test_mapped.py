@@ -10,7 +10,8 @@ import pytest
 from making import random_plays
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.recommender.mapped import MappedArray, create_array, mapped_pair, transpose_on_disk
+from lastfm_dask.dataset.arrays import MappedArray, create_array
+from lastfm_dask.dataset.matrix import mapped_pair, transpose_on_disk
 
 
 def mapped(matrix, folder):
@@ -27,7 +28,7 @@ def mapped(matrix, folder):
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 def test_the_transpose_has_the_arrays_that_scipy_makes(tmp_path, monkeypatch, range_nnz, kind):
     # Small blocks, so that rows lie over several.
-    monkeypatch.setattr("lastfm_dask.recommender.mapped.BLOCK_NNZ", 13)
+    monkeypatch.setattr("lastfm_dask.dataset.matrix.BLOCK_NNZ", 13)
     plays = random_plays(70, 30, seed=2)
     plays.indices, plays.indptr = plays.indices.astype(kind), plays.indptr.astype(kind)
     wanted = plays.T.tocsr()

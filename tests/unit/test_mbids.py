@@ -10,7 +10,7 @@ import pytest
 from reference import map_rows, read_log
 from stages import Work, indexed
 
-from lastfm_dask.ingest.mbids import Mbids
+from lastfm_dask.ingestion.mbids import Mbids
 from lastfm_dask.interactions.schema import FORMATS
 
 SCHEMA = replace(FORMATS["lastfm-360k"], with_mbid=True)

@@ -9,8 +9,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import bootstrap
 
-from lastfm_dask.recommender import metrics
-from lastfm_dask.recommender.metrics import coverage, find_hits, measure, score_lists
+from lastfm_dask.evaluation import metrics
+from lastfm_dask.evaluation.metrics import coverage, find_hits, measure, score_lists
 
 N_ARTISTS = 60
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lastfm_dask.ingest.names import Names
+from lastfm_dask.ingestion.names import Names
 from lastfm_dask.interactions.names import lower, lower_all
 
 

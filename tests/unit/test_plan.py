@@ -11,7 +11,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from lastfm_dask.errors import BadInputError, BudgetError
-from lastfm_dask.memory.plan import (
+from lastfm_dask.ingestion.plan import (
     BLOCK_BYTES,
     MIN_BLOCK_BYTES,
     SMALL_BLOCK_BYTES,

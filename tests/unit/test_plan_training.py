@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.plan_recommending import (
+from lastfm_dask.recommender.plan import (
     BATCH_USERS,
     MIN_BATCH_USERS,
     RecommendingShape,
     plan_recommending,
 )
-from lastfm_dask.memory.plan_training import (
+from lastfm_dask.training.plan import (
     MIN_RANGE_NNZ,
     RANGE_NNZ,
     Room,

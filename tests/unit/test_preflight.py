@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastfm_dask.memory.sizes import MIB
-from lastfm_dask.preflight import (
+from lastfm_dask.engine.preflight import (
     DASK_LIMIT,
     PACKAGES,
     PAUSE_SHARE,
@@ -18,6 +17,7 @@ from lastfm_dask.preflight import (
     problems,
     scheduler_problems,
 )
+from lastfm_dask.memory.sizes import MIB
 
 OURS = facts_here(lambda: {"/data/log.tsv": "10 bytes, etag a"})
 

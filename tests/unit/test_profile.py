@@ -221,8 +221,8 @@ def test_the_command_prints_json_and_writes_the_page(dataset, tmp_path):
 
 
 def test_a_model_has_a_page_too(dataset, tmp_path):
-    from lastfm_dask.recommender.settings import TrainSettings
-    from lastfm_dask.recommender.training import train
+    from lastfm_dask.training.settings import TrainSettings
+    from lastfm_dask.training.train import train
 
     settings = TrainSettings(factors=7, iterations=2)
     profile = open_profile(train(dataset, tmp_path / "m.model", settings, threads=1).path)

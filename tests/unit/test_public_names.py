@@ -10,7 +10,7 @@ import pytest
 WAYS = (
     "from lastfm_dask import ingest",
     "import lastfm_dask; ingest = lastfm_dask.ingest",
-    "import lastfm_dask.ingest.pipeline as _; from lastfm_dask import ingest",
+    "import lastfm_dask.ingestion.pipeline as _; from lastfm_dask import ingest",
     "from lastfm_dask import *",
 )
 

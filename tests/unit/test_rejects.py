@@ -7,7 +7,7 @@ from reference import read_log, reject_lines
 from stages import Work, indexed, names_of
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingest.rejects import N_EXAMPLES, RejectsWriter
+from lastfm_dask.ingestion.rejects import N_EXAMPLES, RejectsWriter
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.schema import FORMATS, REASONS, Schema
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import sources, web
+from lastfm_dask.interactions import http_ranges as web
+from lastfm_dask.interactions import sources
 
 LINES = bytes(range(256)) * 40
 

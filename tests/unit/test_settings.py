@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.recommender.settings import PRESETS, TrainSettings, preset
+from lastfm_dask.training.settings import PRESETS, TrainSettings, preset
 
 
 def test_the_notebook_preset_is_the_notebook():

@@ -8,8 +8,8 @@ from making import random_plays
 from scipy.sparse import csr_matrix
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.recommender import splits
-from lastfm_dask.recommender.splits import (
+from lastfm_dask.evaluation import splits
+from lastfm_dask.evaluation.splits import (
     HELD_OUT,
     HISTORY,
     TRAIN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lastfm_dask.ingest.spool import Spool
+from lastfm_dask.ingestion.spool import Spool
 from lastfm_dask.interactions.encoding import column, record_batch
 
 KEY = {"files": [["x", 1]], "block_bytes": 5}

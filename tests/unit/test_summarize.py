@@ -11,9 +11,9 @@ from reference import map_rows, read_log
 from stages import Work, build
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingest import summarize
-from lastfm_dask.ingest.index import add_rows
-from lastfm_dask.ingest.summarize import dataset_statistics, reconcile, write_tables
+from lastfm_dask.ingestion import summarize
+from lastfm_dask.ingestion.index import add_rows
+from lastfm_dask.ingestion.summarize import dataset_statistics, reconcile, write_tables
 from lastfm_dask.interactions import published
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.schema import FORMATS, Schema
@@ -75,8 +75,8 @@ def test_the_reconciliation_adds_up_and_names_odd_users(tmp_path):
 
 
 def test_added_rows_are_told_apart(tmp_path):
-    from lastfm_dask.ingest.assemble import assemble
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.assemble import assemble
+    from lastfm_dask.ingestion.spool import Spool
 
     built = build(tmp_path, [LOG], SCHEMA, Work(100))
     lists = {"users": ["z"], "user_rows": [2], "user_plays": [5], "artists": ["a"], "artist_rows": [2]}

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from reference import read_log
 
-from lastfm_dask.ingest import survey as module
-from lastfm_dask.ingest.survey import survey
+from lastfm_dask.ingestion import survey as module
+from lastfm_dask.ingestion.survey import survey
 from lastfm_dask.interactions import sources
 from lastfm_dask.interactions.schema import FORMATS, Schema
 

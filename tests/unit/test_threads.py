@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lastfm_dask.recommender.threads import for_each
+from lastfm_dask.engine.threads import for_each
 
 
 @pytest.mark.parametrize("threads", [1, 3])

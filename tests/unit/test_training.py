@@ -16,9 +16,9 @@ from lastfm_dask import train
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError, BudgetError, StoreError
-from lastfm_dask.recommender.fitting import first_factors, item_statistics, refuse_diverged
-from lastfm_dask.recommender.settings import TrainSettings
-from lastfm_dask.recommender.weighting import Totals, Weigher
+from lastfm_dask.training.fit import first_factors, item_statistics, refuse_diverged
+from lastfm_dask.training.settings import TrainSettings
+from lastfm_dask.training.weighting import Totals, Weigher
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_equal_seeds_give_equal_models_and_others_do_not(dataset, tmp_path):
 
 
 def test_first_factors_are_those_of_implicit_whatever_the_blocks(monkeypatch):
-    monkeypatch.setattr("lastfm_dask.recommender.fitting._BLOCK_VALUES", 50)
+    monkeypatch.setattr("lastfm_dask.training.fit._BLOCK_VALUES", 50)
     generator = np.random.default_rng(3)
     wanted = [generator.random(shape, dtype=np.float32) * 0.01 for shape in ((37, 8), (11, 8))]
     found = [np.empty_like(array) for array in wanted]
@@ -87,7 +87,7 @@ def test_first_factors_are_those_of_implicit_whatever_the_blocks(monkeypatch):
 
 
 def test_statistics_of_items(monkeypatch):
-    monkeypatch.setattr("lastfm_dask.recommender.fitting._BLOCK_VALUES", 50)
+    monkeypatch.setattr("lastfm_dask.training.fit._BLOCK_VALUES", 50)
     factors = np.random.default_rng(0).normal(size=(101, 8)).astype(np.float32)
     gram, norms = item_statistics(factors)
     wide = factors.astype(np.float64)

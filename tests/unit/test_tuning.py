@@ -10,13 +10,14 @@ import pytest
 from making import random_plays
 
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.recommender import candidates, search, tuning
-from lastfm_dask.recommender.evaluation import evaluate
-from lastfm_dask.recommender.judging import EvaluationRun
-from lastfm_dask.recommender.search import Trial, TuneSettings, best_of
-from lastfm_dask.recommender.settings import PRESETS, TrainSettings
-from lastfm_dask.recommender.splits import SplitSettings
-from lastfm_dask.recommender.tuning import tune
+from lastfm_dask.evaluation import candidates, search
+from lastfm_dask.evaluation import tune as tuning
+from lastfm_dask.evaluation.evaluate import evaluate
+from lastfm_dask.evaluation.run import EvaluationRun
+from lastfm_dask.evaluation.search import Trial, TuneSettings, best_of
+from lastfm_dask.evaluation.splits import SplitSettings
+from lastfm_dask.evaluation.tune import tune
+from lastfm_dask.training.settings import PRESETS, TrainSettings
 
 PLAYS = random_plays(n_users=120, n_artists=60, per_user=10, seed=4)
 FEW = TuneSettings(n_trials=4, max_factors=128)

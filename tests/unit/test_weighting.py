@@ -7,8 +7,8 @@ import pytest
 from making import random_plays
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.recommender.settings import TrainSettings
-from lastfm_dask.recommender.weighting import ConfidenceRange, Totals, Weigher
+from lastfm_dask.training.settings import TrainSettings
+from lastfm_dask.training.weighting import ConfidenceRange, Totals, Weigher
 
 
 def weigh(matrix, **settings):

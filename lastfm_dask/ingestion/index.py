@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lastfm_dask.ingest.mbids import Mbids
-from lastfm_dask.ingest.names import Names, kept_on_disk
+from lastfm_dask.ingestion.mbids import Mbids
+from lastfm_dask.ingestion.names import Names, kept_on_disk
 from lastfm_dask.interactions.encoding import column
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from lastfm_dask.ingest.rejects import RejectsWriter
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.rejects import RejectsWriter
+    from lastfm_dask.ingestion.spool import Spool
 
 
 @dataclass(slots=True)

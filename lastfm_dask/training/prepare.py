@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.recommender.mapped import (
-    RANGE_NNZ,
-    MappedCsr,
-    create_array,
-    mapped_pair,
-    transpose_on_disk,
-)
-from lastfm_dask.recommender.weighting import ConfidenceRange, Totals, Weigher, row_blocks
+from lastfm_dask.dataset.arrays import create_array, row_blocks
+from lastfm_dask.dataset.matrix import RANGE_NNZ, MappedCsr, mapped_pair, transpose_on_disk
+from lastfm_dask.training.weighting import ConfidenceRange, Totals, Weigher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.training.settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)

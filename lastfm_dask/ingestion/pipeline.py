@@ -19,11 +19,11 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_existing, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
-from lastfm_dask.ingest.options import IngestOptions, Resources
-from lastfm_dask.ingest.planning import plan_source, refuse_early
+from lastfm_dask.ingestion.options import IngestOptions, Resources
+from lastfm_dask.ingestion.plan import task_bytes
+from lastfm_dask.ingestion.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding, sources
 from lastfm_dask.memory import limits
-from lastfm_dask.memory.plan import task_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from lastfm_dask.dataset.layout import FileEntry
     from lastfm_dask.dataset.store import WorkDirectory
-    from lastfm_dask.ingest.assemble import Assembled
-    from lastfm_dask.ingest.index import Index
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.assemble import Assembled
+    from lastfm_dask.ingestion.index import Index
+    from lastfm_dask.ingestion.plan import IngestPlan
+    from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.memory.meter import Meter
-    from lastfm_dask.memory.plan import IngestPlan
 
 
 class Progress(Protocol):
@@ -190,7 +190,7 @@ def _origin(files: Sequence[sources.SourceFile], schema: Schema, options: Ingest
 
 
 def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.meter import Meter, receipts_document
 
@@ -260,8 +260,8 @@ def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
 def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | None]:
     """Run the stage scan; return how many blocks there are and, on a cluster, what each worker did."""
     from lastfm_dask.engine import open_engine
-    from lastfm_dask.ingest.scan import Sight, scan, seen_anywhere
-    from lastfm_dask.preflight import Preflight
+    from lastfm_dask.engine.preflight import Preflight
+    from lastfm_dask.ingestion.scan import Sight, scan, seen_anywhere
 
     pace, resources = run.plan.pace, run.resources
     with (
@@ -283,10 +283,10 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
 
 
 def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
-    from lastfm_dask.ingest.added import added_rows
-    from lastfm_dask.ingest.artist_names import read_names, show_names
-    from lastfm_dask.ingest.index import add_rows, index
-    from lastfm_dask.ingest.rejects import RejectsWriter
+    from lastfm_dask.ingestion.added import added_rows
+    from lastfm_dask.ingestion.artist_names import read_names, show_names
+    from lastfm_dask.ingestion.index import add_rows, index
+    from lastfm_dask.ingestion.rejects import RejectsWriter
 
     options, schema = run.options, run.schema
     with _stage(run, meter, "index") as stage, RejectsWriter(output / layout.REJECTS, run.paths) as rejects:
@@ -338,7 +338,7 @@ def _refuse_rejects(found: Index, rejects: Any, max_rejects: int | None, paths: 
 
 
 def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter) -> Assembled:
-    from lastfm_dask.ingest.assemble import assemble
+    from lastfm_dask.ingestion.assemble import assemble
 
     pace = run.plan.pace
     with _stage(run, meter, "assemble", pace.threads) as stage:
@@ -355,7 +355,7 @@ def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter)
 
 def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, meter: Meter) -> dict[str, Any]:
     """Write the tables and return the manifest's content."""
-    from lastfm_dask.ingest.summarize import dataset_statistics, reconcile, write_tables
+    from lastfm_dask.ingestion.summarize import dataset_statistics, reconcile, write_tables
 
     with _stage(run, meter, "summarize") as stage:
         count = run.count("summarize", 1)

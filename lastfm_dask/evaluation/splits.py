@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.memory.plan_evaluation import SPLIT_BLOCK_NNZ
-from lastfm_dask.recommender.weighting import row_blocks
+from lastfm_dask.evaluation.plan import SPLIT_BLOCK_NNZ
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,8 +202,8 @@ def write_part(user_items: csr_matrix, roles: Roles, role: int, folder: Path) ->
     import numpy as np
     from numpy.lib.format import open_memmap
 
-    from lastfm_dask.dataset.dataset import open_user_items
     from lastfm_dask.dataset.layout import USER_ITEMS
+    from lastfm_dask.dataset.matrix import open_user_items
 
     indptr = user_items.indptr
     part_indptr = np.zeros_like(indptr, subok=False)

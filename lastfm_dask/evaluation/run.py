@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.evaluation.candidates import FitRun
+from lastfm_dask.evaluation.metrics import measure
+from lastfm_dask.evaluation.plan import BATCH_USERS
+from lastfm_dask.evaluation.splits import Split, SplitSettings
 from lastfm_dask.memory.allocator import trim
-from lastfm_dask.memory.plan_evaluation import BATCH_USERS
-from lastfm_dask.recommender.candidates import FitRun
-from lastfm_dask.recommender.metrics import measure
-from lastfm_dask.recommender.splits import Split, SplitSettings
-from lastfm_dask.recommender.threads import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
+    from lastfm_dask.evaluation.candidates import Candidate, Ranker
+    from lastfm_dask.evaluation.metrics import Interval
+    from lastfm_dask.evaluation.plan import EvaluationPlan
     from lastfm_dask.memory.meter import Meter
-    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
-    from lastfm_dask.recommender.candidates import Candidate, Ranker
-    from lastfm_dask.recommender.metrics import Interval
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.training.settings import TrainSettings
 
     Users = npt.NDArray[np.integer]
     Items = npt.NDArray[np.int32]

@@ -21,44 +21,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.dataset.arrays import BLOCK_NNZ
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.training.settings import TrainSettings
 
     Floats = npt.NDArray[np.float32]
     Integers = npt.NDArray[np.integer]
-
-BLOCK_NNZ = 1 << 20
-"""How many stored values a block holds at most, unless one row alone has more."""
-
-
-def row_blocks(indptr: Integers, block_nnz: int = BLOCK_NNZ) -> Iterator[tuple[int, int]]:
-    """Cut rows into consecutive ranges of at most `block_nnz` stored values (one row at least).
-
-    Parameters
-    ----------
-    indptr : integers, shape (n_rows + 1,)
-        The row pointer of a CSR matrix.
-    block_nnz : int
-        Stored values a range holds at most, unless its only row has more.
-
-    Yields
-    ------
-    tuple of int
-        First row and the row after the last; together they cover all rows once, in order.
-    """
-    n_rows = len(indptr) - 1
-    start = 0
-    while start < n_rows:
-        end = int(np.searchsorted(indptr, int(indptr[start]) + block_nnz, side="right")) - 1
-        end = min(max(end, start + 1), n_rows)
-        yield start, end
-        start = end
 
 
 def count_columns(indices: Integers, n_artists: int) -> npt.NDArray[np.int64]:

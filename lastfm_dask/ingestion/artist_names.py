@@ -10,7 +10,7 @@ from lastfm_dask.interactions.names import lower
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lastfm_dask.ingest.names import Names
+    from lastfm_dask.ingestion.names import Names
 
 
 def read_names(path: Path, delimiter: str, *, keep_case: bool) -> dict[str, str]:

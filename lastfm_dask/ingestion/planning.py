@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lastfm_dask.ingestion.plan import IngestPlan, Pod, plan_ingest
 from lastfm_dask.memory import limits
-from lastfm_dask.memory.plan import IngestPlan, Pod, plan_ingest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lastfm_dask.ingest.options import IngestOptions, Resources
+    from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.sources import SourceFile
 
@@ -20,9 +20,9 @@ def refuse_early(
     options: IngestOptions, schema: Schema, files: Sequence[SourceFile], resources: Resources
 ) -> None:
     """Refuse before any work what can be seen to fail later."""
-    from lastfm_dask.ingest.added import refuse_incomplete
-    from lastfm_dask.ingest.artist_names import read_names
-    from lastfm_dask.ingest.scan import refuse_compressed
+    from lastfm_dask.ingestion.added import refuse_incomplete
+    from lastfm_dask.ingestion.artist_names import read_names
+    from lastfm_dask.ingestion.scan import refuse_compressed
 
     refuse_incomplete(options.add_user, options.likes)
     if options.artist_names is not None:
@@ -41,7 +41,7 @@ def plan_source(
     BudgetError
         Where more memory or disk is needed than there is.
     """
-    from lastfm_dask.ingest.survey import survey
+    from lastfm_dask.ingestion.survey import survey
     from lastfm_dask.memory import disk
     from lastfm_dask.memory.meter import anon_bytes
 
@@ -63,7 +63,7 @@ def _import_libraries() -> None:
     """Import what the stages need, so that it counts as reserved before anything is planned."""
     from lastfm_dask.engine import import_embedded
     from lastfm_dask.memory import allocator
-    from lastfm_dask.memory.lean import keep_pandas_out
+    from lastfm_dask.memory.imports import keep_pandas_out
 
     allocator.begin()
     keep_pandas_out()

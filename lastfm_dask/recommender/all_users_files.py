@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastfm_dask.dataset.files import complete_or_absent
 from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
-from lastfm_dask.memory.plan_recommending import GROUP_ROWS
-from lastfm_dask.recommender.part_file import complete_or_absent
+from lastfm_dask.recommender.plan import GROUP_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.dataset.vocabulary import Vocabulary
-    from lastfm_dask.memory.plan_recommending import RecommendingPlan
+    from lastfm_dask.recommender.all_users import Batch, Everybody
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.everybody import Batch, Everybody
+    from lastfm_dask.recommender.plan import RecommendingPlan
 
 
 @dataclass(frozen=True, slots=True)

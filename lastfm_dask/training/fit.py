@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lastfm_dask.recommender.mapped import MappedCsr
-    from lastfm_dask.recommender.settings import TrainSettings
+    from lastfm_dask.dataset.matrix import MappedCsr
+    from lastfm_dask.training.settings import TrainSettings
 
     Factors = npt.NDArray[np.float32]
 

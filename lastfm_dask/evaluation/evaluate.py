@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
-from lastfm_dask.memory.plan_evaluation import EvaluationShape, plan_evaluation
-from lastfm_dask.recommender.candidates import NEIGHBOURS
-from lastfm_dask.recommender.judging import (
+from lastfm_dask.evaluation.candidates import NEIGHBOURS
+from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
+from lastfm_dask.evaluation.run import (
     EvaluationRun,
     EvaluationSettings,
     Judge,
@@ -24,17 +23,18 @@ from lastfm_dask.recommender.judging import (
     choose_users,
     temporary_folder,
 )
-from lastfm_dask.recommender.splits import largest_held_out, make_split
+from lastfm_dask.evaluation.splits import largest_held_out, make_split
+from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scipy.sparse import csr_matrix
 
-    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
-    from lastfm_dask.recommender.candidates import Candidate
-    from lastfm_dask.recommender.judging import Users
-    from lastfm_dask.recommender.splits import Split
+    from lastfm_dask.evaluation.candidates import Candidate
+    from lastfm_dask.evaluation.plan import EvaluationPlan
+    from lastfm_dask.evaluation.run import Users
+    from lastfm_dask.evaluation.splits import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ def plan_for(
     """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
     from lastfm_dask.memory.disk import free_bytes, lives_in_memory
     from lastfm_dask.memory.limits import allowed_memory, cpus
-    from lastfm_dask.memory.plan_training import Room
+    from lastfm_dask.training.plan import Room
 
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     if factors:
         # Imported before anything is planned, so that it counts as reserved.
-        import lastfm_dask.recommender.fitting  # noqa: F401
+        import lastfm_dask.training.fit  # noqa: F401
     lengths = np.diff(user_items.indptr)
     n_users, n_artists = user_items.shape
     shape = EvaluationShape(

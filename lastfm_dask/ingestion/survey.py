@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
+from lastfm_dask.ingestion.plan import SourceShape
 from lastfm_dask.interactions.blocks import read_lines
 from lastfm_dask.interactions.reader import read_rows
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
-from lastfm_dask.memory.plan import SourceShape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.evaluation import candidates
+from lastfm_dask.evaluation import run as judging
+from lastfm_dask.evaluation.metrics import measure
+from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.memory.allocator import trim
-from lastfm_dask.recommender import candidates, judging
-from lastfm_dask.recommender.metrics import measure
-from lastfm_dask.recommender.settings import PRESETS, WEIGHTINGS, TrainSettings
-from lastfm_dask.recommender.splits import SplitSettings
+from lastfm_dask.training.settings import PRESETS, WEIGHTINGS, TrainSettings
 
 if TYPE_CHECKING:
-    from lastfm_dask.memory.plan_evaluation import EvaluationPlan
-    from lastfm_dask.recommender.judging import EvaluationRun, Users
-    from lastfm_dask.recommender.splits import Split
+    from lastfm_dask.evaluation.plan import EvaluationPlan
+    from lastfm_dask.evaluation.run import EvaluationRun, Users
+    from lastfm_dask.evaluation.splits import Split
 
 TUNED = "tuned"
 """The preset's name in the settings that a search chose."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.evaluation import candidates
+from lastfm_dask.evaluation.evaluate import describe, plan_for
+from lastfm_dask.evaluation.run import EvaluationRun, Judge, ModelReport, choose_users, temporary_folder
+from lastfm_dask.evaluation.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
+from lastfm_dask.evaluation.splits import Split, make_split
 from lastfm_dask.memory.meter import Meter, stages_json
-from lastfm_dask.recommender import candidates
-from lastfm_dask.recommender.evaluation import describe, plan_for
-from lastfm_dask.recommender.judging import EvaluationRun, Judge, ModelReport, choose_users, temporary_folder
-from lastfm_dask.recommender.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
-from lastfm_dask.recommender.settings import PRESETS, TrainSettings
-from lastfm_dask.recommender.splits import Split, make_split
+from lastfm_dask.training.settings import PRESETS, TrainSettings
 
 if TYPE_CHECKING:
     from os import PathLike

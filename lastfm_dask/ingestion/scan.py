@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.engine import Engine
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
 
 

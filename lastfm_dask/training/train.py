@@ -20,18 +20,18 @@ from lastfm_dask.dataset.store import disk_full_is_store_error, publish, refuse_
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.limits import allowed_memory, cpus
-from lastfm_dask.recommender.bundle import model_card, model_content, read_metrics
-from lastfm_dask.recommender.settings import TrainSettings
+from lastfm_dask.training.model_card import model_card, model_content, read_metrics
+from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
+    from lastfm_dask.dataset.matrix import MappedCsr
     from lastfm_dask.dataset.store import WorkDirectory
     from lastfm_dask.memory.limits import Allowed
-    from lastfm_dask.memory.plan_training import TrainingPlan
-    from lastfm_dask.recommender.mapped import MappedCsr
-    from lastfm_dask.recommender.weighting import ConfidenceRange
+    from lastfm_dask.training.plan import TrainingPlan
+    from lastfm_dask.training.weighting import ConfidenceRange
 
 _SHARED = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS)
 """The dataset's files that a model keeps."""
@@ -120,7 +120,7 @@ def train(
     Examples
     --------
     >>> from lastfm_dask import Recommender, train
-    >>> from lastfm_dask.recommender.settings import TrainSettings
+    >>> from lastfm_dask.training.settings import TrainSettings
     >>> result = train("lastfm.dataset", "small.model", TrainSettings(factors=8))
     >>> len(Recommender(result.path).recommend(likes={"sigur rós": 30}).items)
     10
@@ -154,14 +154,14 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 def _import_libraries() -> None:
     """Import what training needs, so that it counts as reserved before anything is planned."""
-    import lastfm_dask.recommender.fitting
-    import lastfm_dask.recommender.preparing  # noqa: F401
+    import lastfm_dask.training.fit
+    import lastfm_dask.training.prepare  # noqa: F401
 
 
 def _plan(run: _Run, output: Path, allowed: Allowed) -> TrainingPlan:
     from lastfm_dask.memory.disk import free_bytes, lives_in_memory
     from lastfm_dask.memory.meter import anon_bytes
-    from lastfm_dask.memory.plan_training import Room, TrainingShape, plan_training
+    from lastfm_dask.training.plan import Room, TrainingShape, plan_training
 
     dataset, folder = run.dataset, output.absolute().parent
     shape = TrainingShape(
@@ -197,7 +197,7 @@ def _train_in(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allow
 
 def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allowed) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
-    from lastfm_dask.recommender.preparing import prepare
+    from lastfm_dask.training.prepare import prepare
 
     dataset, settings = run.dataset, run.settings
     output = work.fresh_output()
@@ -268,8 +268,8 @@ def _fit(run: _Run, matrix: MappedCsr, output: Path, iteration_s: list[float]) -
     """Fit the factors in the model's own files, and write what answers need of all artists' factors at once."""
     import numpy as np
 
-    from lastfm_dask.recommender.fitting import fit, item_statistics
-    from lastfm_dask.recommender.mapped import create_array
+    from lastfm_dask.dataset.arrays import create_array
+    from lastfm_dask.training.fit import fit, item_statistics
 
     n_users, n_artists = matrix.shape
     user_factors = create_array(output / layout.USER_FACTORS, (n_users, run.settings.factors), np.float32)

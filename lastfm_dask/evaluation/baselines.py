@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.memory.plan_evaluation import N_NEIGHBOURS, PRODUCT_NNZ
-from lastfm_dask.recommender.mapped import RANGE_NNZ, create_array, transpose_on_disk
-from lastfm_dask.recommender.threads import for_each
-from lastfm_dask.recommender.weighting import Totals, row_blocks
+from lastfm_dask.dataset.arrays import create_array, row_blocks
+from lastfm_dask.dataset.matrix import RANGE_NNZ, transpose_on_disk
+from lastfm_dask.engine.threads import for_each
+from lastfm_dask.evaluation.plan import N_NEIGHBOURS, PRODUCT_NNZ
+from lastfm_dask.training.weighting import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

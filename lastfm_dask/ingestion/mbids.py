@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastfm_dask.ingest.names import Names
+from lastfm_dask.ingestion.names import Names
 from lastfm_dask.interactions.encoding import column
 
 if TYPE_CHECKING:

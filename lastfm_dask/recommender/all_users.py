@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lastfm_dask.memory.blas import one_blas_thread
-from lastfm_dask.recommender.listeners import check_count
 from lastfm_dask.recommender.ranking import Ranked, Taken
+from lastfm_dask.recommender.users import check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lastfm_dask.memory.plan_recommending import RecommendingPlan
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.listeners import Filters
+    from lastfm_dask.recommender.plan import RecommendingPlan
+    from lastfm_dask.recommender.users import Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class Everybody:
         import pyarrow.compute
         import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
 
-        from lastfm_dask.memory.lean import keep_pandas_out
+        from lastfm_dask.memory.imports import keep_pandas_out
         from lastfm_dask.memory.limits import allowed_memory, cpus
         from lastfm_dask.memory.meter import anon_bytes
-        from lastfm_dask.memory.plan_recommending import RecommendingShape, plan_recommending
+        from lastfm_dask.recommender.plan import RecommendingShape, plan_recommending
 
         keep_pandas_out()
         model = self.model

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from lastfm_dask.recommender.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.evaluation.baselines import fit_neighbours, fit_popularity
 from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.recommender.ranking import Ranking, Taken
-from lastfm_dask.recommender.weighting import Weigher
+from lastfm_dask.training.weighting import Weigher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
-    from lastfm_dask.recommender.settings import TrainSettings
-    from lastfm_dask.recommender.splits import Split
-    from lastfm_dask.recommender.weighting import Totals
+    from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.training.settings import TrainSettings
+    from lastfm_dask.training.weighting import Totals
 
     Users = npt.NDArray[np.integer]
     Items = npt.NDArray[np.int32]
@@ -97,9 +97,9 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     BadInputError
         Where a confidence is not above zero, or training diverges.
     """
-    from lastfm_dask.recommender import fitting
-    from lastfm_dask.recommender.mapped import create_array
-    from lastfm_dask.recommender.preparing import prepare
+    from lastfm_dask.dataset.arrays import create_array
+    from lastfm_dask.training import fit as fitting
+    from lastfm_dask.training.prepare import prepare
 
     n_users, n_artists = split.train.shape
     prepared = prepare(split.train, settings, run.folder, range_nnz=run.range_nnz)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.plan_recommending import BLOCK_ARTISTS
-from lastfm_dask.memory.plan_training import (
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for
+from lastfm_dask.recommender.plan import BLOCK_ARTISTS
+from lastfm_dask.training.plan import (
     MIN_RANGE_NNZ,
     RANGE_NNZ,
     TrainingShape,
@@ -19,10 +20,9 @@ from lastfm_dask.memory.plan_training import (
     fit_bytes,
     prepare_bytes,
 )
-from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
 if TYPE_CHECKING:
-    from lastfm_dask.memory.plan_training import Room
+    from lastfm_dask.training.plan import Room
 
 BATCH_USERS = 256
 """Listeners that are ranked at once, on each thread."""

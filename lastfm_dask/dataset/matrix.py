@@ -1,17 +1,17 @@
-"""Matrices that live in files, and a CSR that shows implicit a matrix and its transpose without copying.
+"""CSR matrices over mapped files: one constructor, the transpose made out of core, and a pair that implicit takes.
 
-Arrays are mapped from `.npy`; the transpose is made out of core. Knows nothing of weights or of training's stages.
+Importing this imports SciPy; `arrays` needs NumPy alone.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.recommender.weighting import BLOCK_NNZ
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.arrays import BLOCK_NNZ, MappedArray, create_array, row_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,16 +22,31 @@ RANGE_NNZ = 1 << 22
 """How many stored values the transpose holds in memory at once, unless one column alone has more."""
 
 
-class MappedArray(np.memmap):
-    """A memory map whose `astype` to its own type is itself.
+def csr_of(
+    shape: tuple[int, int],
+    indptr: npt.NDArray[np.integer],
+    indices: npt.NDArray[np.integer],
+    data: npt.NDArray[Any],
+    kind: type[csr_matrix] = csr_matrix,
+) -> Any:
+    """Return a CSR matrix over these very arrays; nothing is read, copied or checked.
 
-    implicit asks for float32 in each half-iteration, and a copy of all values, made each time, is what a small
-    pod has no room for.
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    indptr, indices : integers, shapes (rows + 1,) and (nnz,)
+        Of one type; columns sorted in each row, none twice.
+    data : shape (nnz,)
+        The values; their type is the matrix's.
+    kind : type
+        `csr_matrix` or a subclass.
     """
-
-    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return this very array where the type is right already, else a copy."""
-        return self if np.dtype(dtype) == self.dtype else super().astype(dtype, *args, **kwargs)
+    matrix = kind(shape, dtype=data.dtype)
+    # Assigned, not passed: the constructor would read every index to check it, and may copy.
+    matrix.indptr, matrix.indices, matrix.data = indptr, indices, data
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
+    return matrix
 
 
 class MappedCsr(csr_matrix):  # type: ignore[misc]
@@ -59,34 +74,9 @@ def mapped_pair(user_items: csr_matrix, item_users: csr_matrix) -> MappedCsr:
 
 
 def _wrapped(matrix: csr_matrix) -> MappedCsr:
-    wrapped = MappedCsr(matrix.shape, dtype=np.float32)
-    wrapped.indptr, wrapped.indices = matrix.indptr, matrix.indices
-    wrapped.data = matrix.data.view(MappedArray)
-    wrapped.has_sorted_indices = wrapped.has_canonical_format = True
+    data = matrix.data.view(MappedArray)
+    wrapped: MappedCsr = csr_of(matrix.shape, matrix.indptr, matrix.indices, data, MappedCsr)
     return wrapped
-
-
-def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap[Any, Any]:
-    """Create an `.npy` file and return its map, writable and written back (mode "w+").
-
-    The file has all its room on disk before it is mapped: a disk that fills up later would kill the process.
-
-    Raises
-    ------
-    OSError
-        Where the disk has no room for it.
-    """
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
-    return array
-
-
-def column_ranges(indptr: npt.NDArray[np.integer], range_nnz: int) -> list[tuple[int, int]]:
-    """Cut columns into ranges of at most `range_nnz` stored values (one column at least); pure."""
-    from lastfm_dask.recommender.weighting import row_blocks
-
-    return list(row_blocks(indptr, range_nnz))
 
 
 def transpose_on_disk(
@@ -121,14 +111,11 @@ def transpose_on_disk(
     np.cumsum(listeners, out=indptr[1:])
     indices = create_array(folder / "indices.npy", (nnz,), kind)
     data = create_array(folder / "data.npy", (nnz,), np.float32)
-    for first, end in column_ranges(indptr, range_nnz):
+    for first, end in row_blocks(indptr, range_nnz):
         start, stop = int(indptr[first]), int(indptr[end])
         if start < stop:
             _write_range(user_items, (first, end), indices[start:stop], data[start:stop])
-    result = csr_matrix((n_artists, n_users), dtype=np.float32)
-    result.indptr, result.indices, result.data = indptr, indices, data
-    result.has_sorted_indices = result.has_canonical_format = True
-    return result
+    return csr_of((n_artists, n_users), indptr, indices, data)
 
 
 def _write_range(
@@ -161,7 +148,14 @@ def _columns(matrix: csr_matrix, first: int, end: int, n_values: int) -> csr_mat
         last = int(np.searchsorted(matrix.indptr, start + len(block), side="right"))
         indptr[row:last] = filled + np.searchsorted(inside, matrix.indptr[row:last] - start)
         row, filled = max(row, last), stop
-    part = csr_matrix((len(indptr) - 1, end - first), dtype=np.float32)
-    part.indptr, part.indices, part.data = indptr, columns, values
-    part.has_canonical_format = True
-    return part
+    return csr_of((len(indptr) - 1, end - first), indptr, columns, values)
+
+
+def open_user_items(path: Path, shape: tuple[int, int]) -> csr_matrix:
+    """Return the memory-mapped matrix of a dataset or model directory.
+
+    The maps are copy-on-write (mode "c"): writable, as implicit asks, and never written back.
+    """
+    indptr, indices, data = (np.load(path / name, mmap_mode="c") for name in layout.USER_ITEMS)
+    matrix: csr_matrix = csr_of(shape, indptr, indices, data)
+    return matrix

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lastfm_dask.ingest.assemble import Assembled
-    from lastfm_dask.ingest.index import Index
-    from lastfm_dask.ingest.mbids import Mbids
-    from lastfm_dask.ingest.names import Names
+    from lastfm_dask.ingestion.assemble import Assembled
+    from lastfm_dask.ingestion.index import Index
+    from lastfm_dask.ingestion.mbids import Mbids
+    from lastfm_dask.ingestion.names import Names
 
 _TABLE_ROWS = 1 << 16
 _SHA1 = "^[0-9a-f]{40}$"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lastfm_dask.ingest.names import Names
+    from lastfm_dask.ingestion.names import Names
 
 
 def refuse_incomplete(user: str | None, likes: Sequence[str]) -> None:

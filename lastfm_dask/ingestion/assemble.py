@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from lastfm_dask.ingest.index import Index
-    from lastfm_dask.ingest.spool import Spool
+    from lastfm_dask.ingestion.index import Index
+    from lastfm_dask.ingestion.spool import Spool
 
 _PLAYS_BITS = MAX_PLAYS.bit_length()
 

@@ -1,0 +1,69 @@
+"""Arrays that live in `.npy` files, and the ranges of rows that are worked on at once. Needs NumPy alone."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+BLOCK_NNZ = 1 << 20
+"""How many stored values a block holds at most, unless one row alone has more."""
+
+
+def row_blocks(indptr: npt.NDArray[np.integer], block_nnz: int = BLOCK_NNZ) -> Iterator[tuple[int, int]]:
+    """Cut rows into consecutive ranges of at most `block_nnz` stored values (one row at least).
+
+    Parameters
+    ----------
+    indptr : integers, shape (n_rows + 1,)
+        The row pointer of a CSR matrix.
+    block_nnz : int
+        Stored values a range holds at most, unless its only row has more.
+
+    Yields
+    ------
+    tuple of int
+        First row and the row after the last; together they cover all rows once, in order.
+    """
+    n_rows = len(indptr) - 1
+    start = 0
+    while start < n_rows:
+        end = int(np.searchsorted(indptr, int(indptr[start]) + block_nnz, side="right")) - 1
+        end = min(max(end, start + 1), n_rows)
+        yield start, end
+        start = end
+
+
+class MappedArray(np.memmap):
+    """A memory map whose `astype` to its own type is itself.
+
+    implicit asks for float32 in each half-iteration, and a copy of all values, made each time, is what a small
+    pod has no room for.
+    """
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return this very array where the type is right already, else a copy."""
+        return self if np.dtype(dtype) == self.dtype else super().astype(dtype, *args, **kwargs)
+
+
+def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap[Any, Any]:
+    """Create an `.npy` file and return its map, writable and written back (mode "w+").
+
+    The file has all its room on disk before it is mapped: a disk that fills up later would kill the process.
+
+    Raises
+    ------
+    OSError
+        Where the disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
+    return array

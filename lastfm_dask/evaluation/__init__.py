@@ -1,0 +1,1 @@
+"""How good recommendations are: splits, candidates, baselines, metrics, evaluation, and the search for settings."""

@@ -1,0 +1,1 @@
+"""From a source to a published dataset: scan, index, assemble, summarize, publish."""
