@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.asking import asker_options, echo_unknown, likes_of, one_listener, title_of
 from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.cli.output import echo_json, print_table
+from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--artist", required=True, help="Whose score is explained.")
-@asker_options
+@user_options
 @click.option(
     "-n",
     "n",
@@ -47,7 +47,7 @@ def command(
 
     recommender = Recommender(model)
     plays = likes_of(recommender, likes, like_file)
-    one_listener(user, plays)
+    one_user(user, plays)
     found = recommender.explain(artist, user, likes=plays)
     if as_json:
         echo_json(found.to_dict())
@@ -62,5 +62,5 @@ def _show(found: Explanation, n: int) -> None:
     if others := ranked[n:]:
         rows.append((f"{len(others)} others", sum(one.contribution for one in others)))
     rows += [("remainder", found.remainder), ("score", found.score)]
-    print_table(title_of(f"{found.artist}, explained", found.asker), ["artist", "adds"], rows)
-    echo_unknown(found.asker)
+    print_table(title_of(f"{found.artist}, explained", found.user), ["artist", "adds"], rows)
+    echo_unknown(found.user)

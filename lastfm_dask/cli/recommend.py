@@ -1,4 +1,4 @@
-"""`recommend`: artists for a user, for a new listener, or for everybody."""
+"""`recommend`: artists for a user, for a new listener, or for all_users."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastfm_dask.cli.asking import asker_options, echo_unknown, likes_of, one_listener, title_of
 from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
 from lastfm_dask.cli.output import echo_json, print_table, to_json
+from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from lastfm_dask.recommender.all_users import Everybody
+    from lastfm_dask.recommender.all_users import AllUsers
     from lastfm_dask.recommender.all_users_files import WriteResult
     from lastfm_dask.recommender.plan import RecommendingPlan
     from lastfm_dask.recommender.results import Recommendations
@@ -31,7 +31,7 @@ _FILTERS = ("n", "exclude", "min_listeners", "max_listeners", "include_known")
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """Where the answers for everybody go: a Parquet file, a file of JSON lines, or stdout."""
+    """Where the answers for all_users go: a Parquet file, a file of JSON lines, or stdout."""
 
     json_lines: bool
     parquet: Path | None
@@ -44,7 +44,7 @@ class _Output:
 
 @click.command()
 @click.argument("model", type=PATH)
-@asker_options
+@user_options
 @click.option("--all-users", is_flag=True, help="Answer for every user of the model.")
 @click.option(
     "--json-lines", is_flag=True, help="With --all-users: a line of JSON for each user (the default)."
@@ -68,7 +68,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Recommend artists to a user, to a list of favourites, or to everybody.
+    """Recommend artists to a user, to a list of favourites, or to all_users.
 
     MODEL is what `train` made. A new listener is given by --like; unknown names are listed with near ones, and
     where none is known the most popular artists are the answer.
@@ -86,16 +86,16 @@ def command(
         if output.parquet is not None and (output.json_lines or output.output is not None):
             msg = "--parquet names its own file: leave out --json-lines and --output"
             raise click.UsageError(msg)
-        from lastfm_dask.recommender.all_users import Everybody
+        from lastfm_dask.recommender.all_users import AllUsers
 
-        everybody = Everybody.of(recommender, **filters)
-        plan = everybody.plan(memory_bytes=options["memory_bytes"], threads=options["threads"])
-        _answer_everybody(everybody, plan, output, as_json)
+        job = AllUsers.of(recommender, **filters)
+        plan = job.plan(memory_bytes=options["memory_bytes"], threads=options["threads"])
+        _answer_all_users(job, plan, output, as_json)
         return
     if output.is_given:
         msg = "--json-lines, --parquet and --output go with --all-users"
         raise click.UsageError(msg)
-    one_listener(user, plays)
+    one_user(user, plays)
     found = recommender.recommend(user, likes=plays, **filters)
     if as_json:
         echo_json(found.to_dict())
@@ -104,24 +104,24 @@ def command(
 
 
 def _show(found: Recommendations) -> None:
-    title = title_of("Recommended", found.asker)
+    title = title_of("Recommended", found.user)
     if found.fallback is not None:
         title = "None of the names is known: the most popular artists (the score is their listeners)"
     rows = [(item.artist, item.score, item.listeners) for item in found.items]
     print_table(title, ["artist", "score", "listeners"], rows)
-    echo_unknown(found.asker)
+    echo_unknown(found.user)
 
 
-def _answer_everybody(everybody: Everybody, plan: RecommendingPlan, output: _Output, as_json: bool) -> None:
+def _answer_all_users(all_users: AllUsers, plan: RecommendingPlan, output: _Output, as_json: bool) -> None:
     from lastfm_dask.cli.progress import shown_progress
-    from lastfm_dask.recommender.all_users_files import write_everybody
+    from lastfm_dask.recommender.all_users_files import write_all_users
 
     click.echo(plan.line(), err=True)
     to_stdout = output.parquet is None and output.output is None
     lines: IO[str] | Path | None = _utf8_stdout() if to_stdout else output.output
     with shown_progress() as tell:
-        progress = partial(_tell, tell, everybody.model.n_users)
-        result = write_everybody(everybody, plan, parquet=output.parquet, json_lines=lines, progress=progress)
+        progress = partial(_tell, tell, all_users.model.n_users)
+        result = write_all_users(all_users, plan, parquet=output.parquet, json_lines=lines, progress=progress)
     # Lines on stdout are the result: what is said of them goes beside them.
     click.echo(to_json(result.to_dict()) if as_json else _summary(result), err=to_stdout)
 

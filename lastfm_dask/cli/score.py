@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.asking import asker_options, echo_unknown, likes_of, one_listener, title_of
 from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.cli.output import echo_json, print_table
+from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--artist", "artists", multiple=True, required=True, help="An artist to score. Repeat it for more."
 )
-@asker_options
+@user_options
 @click.option("--vectors", is_flag=True, help="Print the vectors too.")
 @json_option
 def command(
@@ -39,14 +39,14 @@ def command(
 
     recommender = Recommender(model)
     plays = likes_of(recommender, likes, like_file)
-    one_listener(user, plays)
+    one_user(user, plays)
     found = recommender.score(artists, user, likes=plays, vectors=vectors)
     if as_json:
         echo_json(found.to_dict())
         return
     rows = [(score.artist, score.index, score.score) for score in found.scores]
-    print_table(title_of("Scores", found.asker), ["artist", "index", "score"], rows)
-    echo_unknown(found.asker)
+    print_table(title_of("Scores", found.user), ["artist", "index", "score"], rows)
+    echo_unknown(found.user)
     if vectors:
         by_name = {"listener": found.user_vector, **found.artist_vectors}
         for name, vector in by_name.items():

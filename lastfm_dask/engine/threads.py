@@ -28,7 +28,7 @@ def for_each(
     work : callable
         Called once for each block, in no particular order.
     blocks : iterable
-        Taken one at a time, when a thread is free.
+        SeenItems one at a time, when a thread is free.
     threads : int
         How many blocks are worked on at once.
     on_done : callable, optional

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Ranks artists by their listeners, the same for everybody but for what a listener has already."""
+    """Ranks artists by their listeners, the same for all_users but for what a listener has already."""
 
     order: npt.NDArray[np.int64]
     """Columns, the most heard first; ties go by first appearance."""
@@ -42,10 +42,10 @@ class Popularity:
         """Return the best `k` columns for each row of `history`, its own left out, -1 where there are no more."""
         items = np.full((history.shape[0], k), -1, dtype=np.int32)
         for row, (start, stop) in enumerate(pairwise(history.indptr.tolist())):
-            taken = self.position[history.indices[start:stop]]
-            n_candidates = min(k + len(taken), len(self.order))
+            seen = self.position[history.indices[start:stop]]
+            n_candidates = min(k + len(seen), len(self.order))
             free = np.ones(n_candidates, dtype=bool)
-            free[taken[taken < n_candidates]] = False
+            free[seen[seen < n_candidates]] = False
             found = self.order[:n_candidates][free][:k]
             items[row, : len(found)] = found
         return items

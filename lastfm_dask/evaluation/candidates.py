@@ -14,7 +14,7 @@ import numpy as np
 
 from lastfm_dask.evaluation.baselines import fit_neighbours, fit_popularity
 from lastfm_dask.recommender.fold_in import NormalEquations
-from lastfm_dask.recommender.ranking import Ranking, Taken
+from lastfm_dask.recommender.ranking import Ranking, SeenItems
 from lastfm_dask.training.weighting import Weigher
 
 if TYPE_CHECKING:
@@ -163,4 +163,4 @@ class AlsRanker:
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
         vectors = self.user_factors[users] if self.fold_in is None else self.fold_in.vectors(history)
-        return self.ranking.best(vectors, k, Taken(history.indptr, history.indices)).items
+        return self.ranking.best(vectors, k, SeenItems(history.indptr, history.indices)).items

@@ -18,7 +18,7 @@ from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
 from lastfm_dask.evaluation.run import (
     EvaluationRun,
     EvaluationSettings,
-    Judge,
+    Evaluator,
     ModelReport,
     choose_users,
     temporary_folder,
@@ -93,7 +93,7 @@ def evaluate(
             users, n_unknown = choose_users(split, settings)
             stage.rows = int(user_items.nnz)
             run.progress("split", 1, 1)
-        judge = Judge(split, users, settings, plan, run, meter)
+        judge = Evaluator(split, users, settings, plan, run, meter)
         reports = [judge.report(candidate) for candidate in candidates]
         described = describe(split, users, n_unknown)
     return Evaluation(described, tuple(reports), plan.allowed_bytes, meter.receipts)
@@ -134,7 +134,7 @@ def plan_for(
         n_artists=n_artists,
         nnz=int(user_items.nnz),
         longest=int(lengths.max(initial=0)),
-        n_judged=min(n_users, settings.n_users or n_users),
+        n_evaluated=min(n_users, settings.n_users or n_users),
         n_held_out=largest_held_out(lengths, settings.split),
         k=max(settings.ks),
         n_ks=len(settings.ks),

@@ -52,7 +52,7 @@ class EvaluationShape:
     nnz: int
     longest: int
     """Artists of the listener who has most."""
-    n_judged: int
+    n_evaluated: int
     n_held_out: int
     """Interactions kept back, at most."""
     k: int
@@ -119,7 +119,7 @@ def stage_bytes(shape: EvaluationShape, range_nnz: int, held_bytes: int) -> dict
         "rank": base
         + shape.threads * _rank_thread_bytes(shape)
         + 16 * shape.n_artists
-        + 4 * shape.n_judged * shape.k,
+        + 4 * shape.n_evaluated * shape.k,
         "measure": base + _measure_bytes(shape),
     }
 
@@ -157,9 +157,11 @@ def _rank_thread_bytes(shape: EvaluationShape) -> int:
 
 
 def _measure_bytes(shape: EvaluationShape) -> int:
-    held_out = 8 * min(shape.n_held_out, shape.n_judged * shape.longest)
-    by_list = 4 * shape.n_judged * shape.k * 2 + 40 * min(shape.n_judged, 4096) * (shape.k + shape.longest)
-    by_user = shape.n_judged * (64 + 8 * 2 * _N_METRICS * (shape.n_ks + 1) + 32 * shape.k)
+    held_out = 8 * min(shape.n_held_out, shape.n_evaluated * shape.longest)
+    by_list = 4 * shape.n_evaluated * shape.k * 2 + 40 * min(shape.n_evaluated, 4096) * (
+        shape.k + shape.longest
+    )
+    by_user = shape.n_evaluated * (64 + 8 * 2 * _N_METRICS * (shape.n_ks + 1) + 32 * shape.k)
     return held_out + by_list + by_user + 4 * shape.n_artists
 
 

@@ -139,7 +139,7 @@ def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Evaluator:
     """Fits and measures one candidate after the other on one split."""
 
     split: Split

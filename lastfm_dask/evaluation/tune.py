@@ -17,7 +17,7 @@ from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import describe, plan_for
-from lastfm_dask.evaluation.run import EvaluationRun, Judge, ModelReport, choose_users, temporary_folder
+from lastfm_dask.evaluation.run import EvaluationRun, Evaluator, ModelReport, choose_users, temporary_folder
 from lastfm_dask.evaluation.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
 from lastfm_dask.evaluation.splits import Split, make_split
 from lastfm_dask.memory.meter import Meter, stages_json
@@ -107,7 +107,7 @@ def tune(
             trials = search.trials(study)
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
-        reports = _judged(best, Judge(outer, users, settings.measured, plan, run, meter))
+        reports = _judged(best, Evaluator(outer, users, settings.measured, plan, run, meter))
         found = Tuning(
             metric=settings.metric,
             best=best,
@@ -122,7 +122,7 @@ def tune(
     return found
 
 
-def _judged(best: TrainSettings, judge: Judge) -> tuple[ModelReport, ...]:
+def _judged(best: TrainSettings, judge: Evaluator) -> tuple[ModelReport, ...]:
     """Return the figures of what was chosen, of popularity, and of the presets."""
     reports = [judge.report(one) for one in (candidates.als(TUNED, best), candidates.popularity())]
     for name, preset in PRESETS.items():

@@ -60,7 +60,7 @@ async def _get(fs: Any, url: str, offset: int, n_bytes: int) -> tuple[int, str, 
             return total, version, bytearray()
         if response.status == _OK and response.headers.get("Content-Length") == "0":
             return 0, version, bytearray()
-        _judge(response, url)
+        _check_status(response, url)
         if response.status != _PARTIAL or total is None:
             # Left unread: it may be the whole file.
             response.close()
@@ -75,7 +75,7 @@ async def _get(fs: Any, url: str, offset: int, n_bytes: int) -> tuple[int, str, 
         return total, version, data
 
 
-def _judge(response: Any, url: str) -> None:
+def _check_status(response: Any, url: str) -> None:
     said = f"the server answered {response.status} {response.reason}"
     if response.status in _MISSING:
         raise FileNotFoundError(url)

@@ -7,8 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lastfm_dask.memory.sizes import format_size
-from lastfm_dask.profile.ledger import reconciliation
 from lastfm_dask.profile.receipts import exceeded, rows_per_s, share_of_projected, within_sight
+from lastfm_dask.profile.reconciliation import reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Answers for all users of a model: batches of rows that fit the memory allowed, in order.
 
 Each list is what `Recommender.recommend` gives that user. Nothing here depends on the size of a batch or on threads.
-Writing them is `everybody_files`' business.
+Writing them is `all_users_files`' business.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lastfm_dask.memory.blas import one_blas_thread
-from lastfm_dask.recommender.ranking import Ranked, Taken
+from lastfm_dask.recommender.ranking import Ranked, SeenItems
 from lastfm_dask.recommender.users import check_count
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Batch:
         return Batch(self.start + start, self.items[start:end], self.scores[start:end])
 
 
-class Everybody:
+class AllUsers:
     """The job of answering for all users.
 
     Parameters
@@ -79,7 +79,7 @@ class Everybody:
         min_listeners: int | None = None,
         max_listeners: int | None = None,
         include_known: bool = False,
-    ) -> Everybody:
+    ) -> AllUsers:
         """Return the job for filters as `Recommender.recommend` takes them."""
         n = min(check_count(n), model.n_artists)
         return cls(model, n, model.filters(exclude, min_listeners, max_listeners), include_known)
@@ -119,10 +119,10 @@ class Everybody:
         def work(start: int) -> Batch:
             end = min(start + plan.batch_users, self.model.n_users)
             ends = np.asarray(indptr[start : end + 1], np.int64)
-            taken = Taken(ends - ends[0], indices[ends[0] : ends[-1]])
+            seen = SeenItems(ends - ends[0], indices[ends[0] : ends[-1]])
             if self.include_known:
-                taken = Taken(np.zeros(len(ends), np.int64), indices[:0])
-            found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, taken)
+                seen = SeenItems(np.zeros(len(ends), np.int64), indices[:0])
+            found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, seen)
             return Batch(start, found.items, found.scores)
 
         waiting: deque[Future[Batch]] = deque()

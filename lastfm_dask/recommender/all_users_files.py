@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.dataset.vocabulary import Vocabulary
-    from lastfm_dask.recommender.all_users import Batch, Everybody
+    from lastfm_dask.recommender.all_users import AllUsers, Batch
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import RecommendingPlan
 
@@ -62,8 +62,8 @@ class WriteResult:
         }
 
 
-def write_everybody(
-    everybody: Everybody,
+def write_all_users(
+    all_users: AllUsers,
     plan: RecommendingPlan,
     *,
     parquet: Path | None = None,
@@ -74,10 +74,10 @@ def write_everybody(
 
     Parameters
     ----------
-    everybody : Everybody
+    all_users : AllUsers
         What is asked.
     plan : RecommendingPlan
-        What `everybody.plan` gave.
+        What `all_users.plan` gave.
     parquet : Path, optional
         The Parquet file to make: a row (user, rank from 1, artist, score) for each artist listed.
     json_lines : Path or text stream, optional
@@ -103,7 +103,7 @@ def write_everybody(
     path = parquet if parquet is not None else json_lines if isinstance(json_lines, Path) else None
     if path is not None:
         refuse_existing(path)
-    model, batches = everybody.model, everybody.batches(plan)
+    model, batches = all_users.model, all_users.batches(plan)
     with (
         Meter() as meter,
         meter.stage("recommend", projected_bytes=plan.projected_bytes, threads=plan.threads) as stage,

@@ -1,7 +1,7 @@
 """A trained model, opened to answer: recommend, score, similar, explain, for known listeners and for new ones.
 
 Opening maps files and reads none of them whole; names are read when first needed. Needs NumPy and Arrow alone:
-neither implicit nor SciPy is imported. Answers for everybody at once are `everybody`'s business.
+neither implicit nor SciPy is imported. Answers for all_users at once are `all_users`'s business.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.recommender.model_files import ModelFiles
-from lastfm_dask.recommender.ranking import Ranking, Taken, exact_scores, most_similar
+from lastfm_dask.recommender.ranking import Ranking, SeenItems, exact_scores, most_similar
 from lastfm_dask.recommender.results import (
     POPULARITY,
-    Asker,
     Explanation,
     Recommendations,
     RecommendedArtist,
@@ -26,8 +25,9 @@ from lastfm_dask.recommender.results import (
     Scores,
     Similar,
     SimilarArtist,
+    User,
 )
-from lastfm_dask.recommender.users import Filters, Listener, Names, check_count
+from lastfm_dask.recommender.users import Filters, Lookup, ModelUser, check_count
 from lastfm_dask.training.weighting import Totals, Weigher
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Recommender(ModelFiles):
     >>> [best.score] == [one.score for one in model.score([best.artist], likes={"sigur rós": 30, "björk": 12}).scores]
     True
     >>> answer = model.recommend(likes=["sigur ros"])
-    >>> answer.fallback, answer.asker.unknown[0].near[0]
+    >>> answer.fallback, answer.user.unknown[0].near[0]
     ('popularity', 'sigur rós')
     >>> [batch.items.shape for batch in model.recommend_all(n=5)]
     [(40, 5)]
@@ -114,15 +114,15 @@ class Recommender(ModelFiles):
         """
         n = min(check_count(n), self.n_artists)
         filters = self.filters(exclude, min_listeners, max_listeners)
-        listener = self._names.listener(user, likes)
-        taken = np.zeros(0, np.int32) if include_known else listener.items
-        if not len(listener.items):
-            return self._popular(listener.asker, n, filters)
+        found = self._names.model_user(user, likes)
+        seen = np.zeros(0, np.int32) if include_known else found.items
+        if not len(found.items):
+            return self._popular(found.user, n, filters)
         with one_blas_thread():
-            vectors = self._vector(listener)[None, :]
-            ranked = self.ranking(filters).best(vectors, n, Taken(np.array([0, len(taken)]), taken))
+            vectors = self._vector(found)[None, :]
+            ranked = self.ranking(filters).best(vectors, n, SeenItems(np.array([0, len(seen)]), seen))
         items = ranked.items[0][ranked.items[0] >= 0]
-        return Recommendations(listener.asker, self._lines(items, ranked.scores[0][: len(items)]))
+        return Recommendations(found.user, self._lines(items, ranked.scores[0][: len(items)]))
 
     def recommend_all(
         self,
@@ -156,10 +156,10 @@ class Recommender(ModelFiles):
         BudgetError
             Where even the smallest batch needs more memory than is allowed; before any work.
         """
-        from lastfm_dask.recommender.all_users import Everybody
+        from lastfm_dask.recommender.all_users import AllUsers
 
-        everybody = Everybody.of(self, n, exclude, min_listeners, max_listeners, include_known)
-        yield from everybody.batches(everybody.plan(memory_bytes=memory_bytes, threads=threads))
+        all_users = AllUsers.of(self, n, exclude, min_listeners, max_listeners, include_known)
+        yield from all_users.batches(all_users.plan(memory_bytes=memory_bytes, threads=threads))
 
     def similar(self, artist: str, n: int = 10, min_listeners: int | None = None) -> Similar:
         """Return the artists most like one, by the cosine of their vectors.
@@ -203,16 +203,16 @@ class Recommender(ModelFiles):
         UnknownNameError
             Where the user or an artist is not known, or none of the likes is.
         """
-        listener = self._names.known_listener(user, likes)
+        found = self._names.known_user(user, likes)
         indices = np.array(self._names.artists_of(artists), np.int64)
-        vector, rows = self._vector(listener), self.item_factors[indices]
+        vector, rows = self._vector(found), self.item_factors[indices]
         names = self.artists.names(indices)
         lines = zip(names, indices.tolist(), exact_scores(vector, rows).tolist(), strict=True)
         scores = tuple(ScoredArtist(*line) for line in lines)
         if not vectors:
-            return Scores(listener.asker, scores)
+            return Scores(found.user, scores)
         by_name = {name: tuple(row.tolist()) for name, row in zip(names, rows, strict=True)}
-        return Scores(listener.asker, scores, tuple(vector.tolist()), by_name)
+        return Scores(found.user, scores, tuple(vector.tolist()), by_name)
 
     def explain(
         self,
@@ -228,14 +228,14 @@ class Recommender(ModelFiles):
         UnknownNameError
             Where the user or the artist is not known, or none of the likes is.
         """
-        listener = self._names.known_listener(user, likes)
+        found = self._names.known_user(user, likes)
         index = self._names.artist(artist)
         target = self.item_factors[index]
-        score = float(exact_scores(self._vector(listener), target[None, :])[0])
+        score = float(exact_scores(self._vector(found), target[None, :])[0])
         with one_blas_thread():
-            contributions = self._equations(listener).contributions(target)
-        names = self.artists.names(listener.items)
-        return explanation(listener.asker, self.artists.name(index), score, names, contributions)
+            contributions = self._equations(found).contributions(target)
+        names = self.artists.names(found.items)
+        return explanation(found.user, self.artists.name(index), score, names, contributions)
 
     def knows_artist(self, name: str) -> bool:
         """Say whether an artist has this name, in whatever case where names are kept in lower case."""
@@ -260,10 +260,10 @@ class Recommender(ModelFiles):
         return Ranking.of(self.item_factors, self.item_norms)
 
     @cached_property
-    def _names(self) -> Names:
+    def _names(self) -> Lookup:
         content = self.manifest.content
         keep_case = bool(content.get("dataset", {}).get("settings", {}).get("keep_case"))
-        return Names(self.users, self.artists, self.matrix, keep_case)
+        return Lookup(self.users, self.artists, self.matrix, keep_case)
 
     @cached_property
     def _weigher(self) -> Weigher:
@@ -276,17 +276,17 @@ class Recommender(ModelFiles):
         mean_plays = self.manifest.content["confidence"]["mean_plays"]
         return Totals(self.n_users, float(mean_plays), count_columns(self.matrix[1], self.n_artists))
 
-    def _vector(self, listener: Listener) -> npt.NDArray[np.float64]:
+    def _vector(self, found: ModelUser) -> npt.NDArray[np.float64]:
         """Return a listener's vector: as trained for a user of the model, folded in exactly for a new one."""
-        if listener.row is not None:
-            return np.asarray(self.user_factors[listener.row], np.float64)
+        if found.row is not None:
+            return np.asarray(self.user_factors[found.row], np.float64)
         with one_blas_thread():
-            return self._equations(listener).vector()
+            return self._equations(found).vector()
 
-    def _equations(self, listener: Listener) -> NormalEquations:
-        ends = np.array([0, len(listener.items)])
-        confidence = self._weigher.confidence(ends, listener.items, listener.plays)
-        rows = self.item_factors[listener.items]
+    def _equations(self, found: ModelUser) -> NormalEquations:
+        ends = np.array([0, len(found.items)])
+        confidence = self._weigher.confidence(ends, found.items, found.plays)
+        rows = self.item_factors[found.items]
         return NormalEquations.of(self.item_gram, rows, confidence, self.settings.regularization)
 
     def _lines(
@@ -295,9 +295,7 @@ class Recommender(ModelFiles):
         columns = (self.artists.names(items), scores.tolist(), items.tolist(), self.listeners[items].tolist())
         return tuple(RecommendedArtist(*line) for line in zip(*columns, strict=True))
 
-    def _popular(self, asker: Asker, n: int, filters: Filters) -> Recommendations:
+    def _popular(self, user: User, n: int, filters: Filters) -> Recommendations:
         order = np.argsort(-self.listeners, kind="stable")
         items = order[filters.allowed(self.listeners)[order]][:n]
-        return Recommendations(
-            asker, self._lines(items, self.listeners[items].astype(np.float64)), POPULARITY
-        )
+        return Recommendations(user, self._lines(items, self.listeners[items].astype(np.float64)), POPULARITY)

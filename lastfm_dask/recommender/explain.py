@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lastfm_dask.recommender.results import Asker, Contribution, Explanation
+from lastfm_dask.recommender.results import Contribution, Explanation, User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def explanation(
-    asker: Asker, artist: str, score: float, names: Sequence[str], contributions: npt.NDArray[np.float64]
+    user: User, artist: str, score: float, names: Sequence[str], contributions: npt.NDArray[np.float64]
 ) -> Explanation:
     """Return the explanation of a score.
 
     Parameters
     ----------
-    asker : Asker
+    user : User
         Whom the score is for.
     artist : str
         Whose score it is.
@@ -41,4 +41,4 @@ def explanation(
     """
     order = np.argsort(-contributions, kind="stable")
     ranked = tuple(Contribution(names[i], float(contributions[i])) for i in order.tolist())
-    return Explanation(asker, artist, score, ranked, score - float(np.sum(contributions)))
+    return Explanation(user, artist, score, ranked, score - float(np.sum(contributions)))

@@ -26,7 +26,7 @@ _SCORE_BYTES = 5
 """By user and artist of a block: the score, and whether it is better than the worst that is kept."""
 _CANDIDATE_BYTES = 120
 """By user and artist kept: columns, scores and places while lists are merged and scored, and what is written."""
-_TAKEN_BYTES = 64
+_SEEN_BYTES = 64
 """By stored value of a batch's rows: columns, places, and their order."""
 _ROW_BYTES = 320
 """By row of a group: user, rank, artist and score, as gathered, as one table, and as encoded."""
@@ -36,7 +36,7 @@ _SMALL_BYTES = 12 * MIB
 
 @dataclass(frozen=True, slots=True)
 class RecommendingShape:
-    """The numbers that decide what answering for everybody needs."""
+    """The numbers that decide what answering for all_users needs."""
 
     n_users: int
     n_artists: int
@@ -71,8 +71,8 @@ def recommending_bytes(shape: RecommendingShape, batch_users: int, threads: int,
     scores = _SCORE_BYTES * batch_users * block
     vectors = 4 * block * shape.factors + 20 * batch_users * shape.factors
     lists = _CANDIDATE_BYTES * batch_users * (shape.n + 8)
-    taken = _TAKEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
-    by_thread = _THREAD_BYTES + scores + vectors + lists + taken
+    seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
+    by_thread = _THREAD_BYTES + scores + vectors + lists + seen
     group = _ROW_BYTES * min(max(GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
     common = 2 * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.

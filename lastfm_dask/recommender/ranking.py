@@ -99,7 +99,7 @@ def _products(factors: Factors, target: npt.NDArray[np.float32]) -> npt.NDArray[
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SeenItems:
     """Artists that must not be listed, for a batch of listeners: rows of a CSR matrix."""
 
     indptr: Indices
@@ -156,7 +156,7 @@ class Ranking:
         position[self.order] = np.arange(len(self.order), dtype=np.int32)
         return position
 
-    def best(self, vectors: npt.NDArray[np.floating], n: int, taken: Taken) -> Ranked:
+    def best(self, vectors: npt.NDArray[np.floating], n: int, seen: SeenItems) -> Ranked:
         """Return the `n` best artists for each of a batch of listeners.
 
         Parameters
@@ -165,7 +165,7 @@ class Ranking:
             float64 for a listener who was folded in, float32 as stored for others.
         n : int
             How many artists a list has at most.
-        taken : Taken
+        seen : SeenItems
             What each listener's list leaves out.
 
         Returns
@@ -173,7 +173,7 @@ class Ranking:
         Ranked
             Ties go by first appearance (the lower column).
         """
-        search = _Search(self, np.asarray(vectors, np.float32), n + SPARE, taken)
+        search = _Search(self, np.asarray(vectors, np.float32), n + SPARE, seen)
         found = search.run()
         return self._ordered(vectors, n, found)
 
@@ -193,15 +193,15 @@ class Ranking:
 class _Search:
     """One batch's search: the best so far of each listener, block after block of artists."""
 
-    def __init__(self, ranking: Ranking, vectors: Factors, n: int, taken: Taken) -> None:
+    def __init__(self, ranking: Ranking, vectors: Factors, n: int, seen: SeenItems) -> None:
         self.ranking = ranking
         self.vectors = vectors
         self.lengths = np.linalg.norm(vectors.astype(np.float64), axis=1) * _SLACK
         # By position, so that each block finds its own in one piece; positions behind the end are never asked for.
-        rows = np.repeat(np.arange(len(vectors)), np.diff(taken.indptr))
-        positions = ranking.position[taken.indices]
+        rows = np.repeat(np.arange(len(vectors)), np.diff(seen.indptr))
+        positions = ranking.position[seen.indices]
         by_position = np.argsort(positions, kind="stable")
-        self.taken_rows, self.taken_positions = rows[by_position], positions[by_position]
+        self.seen_rows, self.seen_positions = rows[by_position], positions[by_position]
         self.items = np.full((len(vectors), n), -1, np.int32)
         self.scores = np.full((len(vectors), n), -np.inf, np.float32)
 
@@ -227,19 +227,19 @@ class _Search:
         """Score all artists for the one listener, anew: read in order they come faster than by their length."""
         order, vector = self.ranking.order, self.vectors[0]
         scores = _products(self.ranking.factors, vector)[order]
-        scores[self.taken_positions[self.taken_positions < len(order)]] = -np.inf
+        scores[self.seen_positions[self.seen_positions < len(order)]] = -np.inf
         self.items[:], self.scores[:] = -1, -np.inf
         self._keep(np.zeros(1, np.intp), order, scores[None, :])
 
     def _look(self, alive: npt.NDArray[np.intp], start: int, end: int) -> None:
         """Score the artists of a block for the listeners that are not done, and keep what is better."""
         block = self.ranking.order[start:end]
-        everybody = len(alive) == len(self.vectors)
-        vectors = self.vectors if everybody else self.vectors[alive]
+        all_users = len(alive) == len(self.vectors)
+        vectors = self.vectors if all_users else self.vectors[alive]
         scores = vectors @ self.ranking.factors[block].T
-        first, last = np.searchsorted(self.taken_positions, [start, end])
-        rows, columns = self.taken_rows[first:last], self.taken_positions[first:last] - start
-        if not everybody:
+        first, last = np.searchsorted(self.seen_positions, [start, end])
+        rows, columns = self.seen_rows[first:last], self.seen_positions[first:last] - start
+        if not all_users:
             row_of = np.full(len(self.vectors), -1)
             row_of[alive] = np.arange(len(alive))
             rows = row_of[rows]

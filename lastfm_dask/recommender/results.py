@@ -30,17 +30,17 @@ class UnknownName:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class User:
     """Whom an answer is for: a user of the model, or a new listener by what they like."""
 
-    user: str | None = None
+    name: str | None = None
     likes: tuple[Like, ...] = ()
     unknown: tuple[UnknownName, ...] = ()
     """Names among the likes that the model does not know."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return `{"user": …}` or `{"like": […]}`."""
-        return {"like": [asdict(like) for like in self.likes]} if self.user is None else {"user": self.user}
+        return {"like": [asdict(like) for like in self.likes]} if self.name is None else {"user": self.name}
 
     def unknown_list(self) -> list[dict[str, Any]]:
         """Return the JSON list of unknown names."""
@@ -63,7 +63,7 @@ class RecommendedArtist:
 class Recommendations:
     """Artists for one listener, the best first."""
 
-    asker: Asker
+    user: User
     items: tuple[RecommendedArtist, ...]
     fallback: str | None = None
     """`popularity` where none of the likes is known, else None."""
@@ -71,9 +71,9 @@ class Recommendations:
     def to_dict(self) -> dict[str, Any]:
         """Return what `recommend --json` prints."""
         return {
-            **self.asker.to_dict(),
+            **self.user.to_dict(),
             "items": [asdict(item) for item in self.items],
-            "unknown": self.asker.unknown_list(),
+            "unknown": self.user.unknown_list(),
             "fallback": self.fallback,
         }
 
@@ -113,7 +113,7 @@ class ScoredArtist:
 class Scores:
     """Scores of some artists for one listener, in the order in which they were asked for."""
 
-    asker: Asker
+    user: User
     scores: tuple[ScoredArtist, ...]
     user_vector: tuple[float, ...] = field(repr=False, default=())
     """The listener's factors, where vectors were asked for."""
@@ -123,9 +123,9 @@ class Scores:
         """Return what `score --json` prints; `vectors` only where they were asked for."""
         vectors = {name: list(vector) for name, vector in self.artist_vectors.items()}
         return {
-            **self.asker.to_dict(),
+            **self.user.to_dict(),
             "scores": [asdict(score) for score in self.scores],
-            "unknown": self.asker.unknown_list(),
+            "unknown": self.user.unknown_list(),
             **({"vectors": {"user": list(self.user_vector), "artists": vectors}} if self.user_vector else {}),
         }
 
@@ -142,7 +142,7 @@ class Contribution:
 class Explanation:
     """Where a score comes from; contributions and remainder add up to it."""
 
-    asker: Asker
+    user: User
     artist: str
     score: float
     contributions: tuple[Contribution, ...]
@@ -153,10 +153,10 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return what `explain --json` prints."""
         return {
-            **self.asker.to_dict(),
+            **self.user.to_dict(),
             "artist": self.artist,
             "score": self.score,
             "contributions": [asdict(one) for one in self.contributions],
             "remainder": self.remainder,
-            "unknown": self.asker.unknown_list(),
+            "unknown": self.user.unknown_list(),
         }

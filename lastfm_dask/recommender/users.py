@@ -12,7 +12,7 @@ from lastfm_dask.dataset.likes import DEFAULT_PLAYS, checked_like, summed
 from lastfm_dask.dataset.vocabulary import did_you_mean
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.interactions.names import lower
-from lastfm_dask.recommender.results import Asker, Like, UnknownName
+from lastfm_dask.recommender.results import Like, UnknownName, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,10 +50,10 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ModelUser:
     """Whom an answer is for, in the model's terms."""
 
-    asker: Asker
+    user: User
     row: int | None
     """The row of a user of the model; None for a new listener."""
     items: npt.NDArray[np.integer]
@@ -61,7 +61,7 @@ class Listener:
     plays: npt.NDArray[np.float32]
 
 
-class Names:
+class Lookup:
     """Finds users and artists by name.
 
     Parameters
@@ -99,7 +99,7 @@ class Names:
             raise self._unknown([UnknownName(name, self.artists.near(name)) for name in unknown])
         return [index for index in found if index is not None]
 
-    def listener(self, user: str | None, likes: Likes | None) -> Listener:
+    def model_user(self, user: str | None, likes: Likes | None) -> ModelUser:
         """Return a user of the model, or a new listener of whom perhaps nothing is known.
 
         Raises
@@ -116,17 +116,17 @@ class Names:
             row = self.users.index(user)
             indptr, indices, data = self.matrix
             start, end = int(indptr[row]), int(indptr[row + 1])
-            return Listener(Asker(user), row, indices[start:end], data[start:end])
-        return self._new_listener(_pairs(likes or ()))
+            return ModelUser(User(user), row, indices[start:end], data[start:end])
+        return self._new_user(_pairs(likes or ()))
 
-    def known_listener(self, user: str | None, likes: Likes | None) -> Listener:
-        """Return a listener as `listener` does; raises UnknownNameError where none of the likes is known."""
-        listener = self.listener(user, likes)
-        if not len(listener.items):
-            raise self._unknown(listener.asker.unknown)
-        return listener
+    def known_user(self, user: str | None, likes: Likes | None) -> ModelUser:
+        """Return a listener as `model_user` does; raises UnknownNameError where none of the likes is known."""
+        found = self.model_user(user, likes)
+        if not len(found.items):
+            raise self._unknown(found.user.unknown)
+        return found
 
-    def _new_listener(self, likes: list[tuple[str, int]]) -> Listener:
+    def _new_user(self, likes: list[tuple[str, int]]) -> ModelUser:
         found = self._find([name for name, _ in likes])
         known = [(index, plays) for index, (_, plays) in zip(found, likes, strict=True) if index is not None]
         missing = (name for index, (name, _) in zip(found, likes, strict=True) if index is None)
@@ -134,8 +134,8 @@ class Names:
         plays = summed(known)
         items = np.array(list(plays), np.int32)
         names = self.artists.names(items)
-        asker = Asker(None, tuple(map(Like, names, plays.values())), unknown)
-        return Listener(asker, None, items, np.array(list(plays.values()), np.float32))
+        user = User(None, tuple(map(Like, names, plays.values())), unknown)
+        return ModelUser(user, None, items, np.array(list(plays.values()), np.float32))
 
     def _find(self, names: Sequence[str]) -> list[int | None]:
         found = self.artists.find_all(names)

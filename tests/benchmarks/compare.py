@@ -44,7 +44,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--source", type=Path, required=True, help="a log, as `lastfm-dask synth` writes it")
     parser.add_argument(
-        "--parts", default="ingest", help="of ingest, train, ask, everybody, cluster; comma between"
+        "--parts", default="ingest", help="of ingest, train, ask, all_users, cluster; comma between"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=3, help="of training")
@@ -120,10 +120,10 @@ def ask_part(bench: Bench) -> str:
     return f"{fresh}\n\n{asking.open_table(bench.contest('open', asking.open_contestants(*made)))}"
 
 
-def everybody_part(bench: Bench) -> str:
+def all_users_part(bench: Bench) -> str:
     """Answers for all users."""
     made = (bench.dataset, bench.model, bench.npz)
-    return asking.everybody_table(bench.contest("everybody", asking.everybody_contestants(*made)))
+    return asking.all_users_table(bench.contest("all_users", asking.all_users_contestants(*made)))
 
 
 def cluster_part(bench: Bench) -> str:
@@ -137,7 +137,7 @@ PARTS = {
     "ingest": ingest_part,
     "train": train_part,
     "ask": ask_part,
-    "everybody": everybody_part,
+    "all_users": all_users_part,
     "cluster": cluster_part,
 }
 

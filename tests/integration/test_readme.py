@@ -45,7 +45,7 @@ def parse(line: str) -> None:
 def test_the_first_two_commands_are_one_line_each_that_any_shell_takes(block):
     assert block.count("\n") == 1
     assert block.startswith("python3 -m venv .venv && ")
-    assert "requirements.lock" in block
+    assert ".ci/requirements.lock" in block
     assert subprocess.run(["sh", "-n", "-c", block], timeout=60).returncode == 0
 
 

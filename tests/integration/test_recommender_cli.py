@@ -20,8 +20,8 @@ from scipy.sparse import csr_matrix
 from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
-from lastfm_dask.recommender.all_users import Everybody
-from lastfm_dask.recommender.all_users_files import write_everybody
+from lastfm_dask.recommender.all_users import AllUsers
+from lastfm_dask.recommender.all_users_files import write_all_users
 from lastfm_dask.recommender.answers import Recommender
 from lastfm_dask.training.settings import preset
 
@@ -212,7 +212,7 @@ def test_similar(model):
     assert [list(item) for item in found["items"]] == [["artist", "similarity", "listeners"]] * 3
 
 
-def test_everybody_in_lines_and_in_parquet(model, tmp_path):
+def test_all_users_in_lines_and_in_parquet(model, tmp_path):
     filters = ("-n", 5, "--max-listeners", 25, "--exclude", "nan")
     lines = run("recommend", model, "--all-users", "--json-lines", *filters)
     users = [json.loads(line) for line in lines.stdout.splitlines()]
@@ -247,17 +247,17 @@ def test_the_files_bytes_depend_on_neither_batches_nor_threads(model, tmp_path, 
     monkeypatch.setattr("lastfm_dask.recommender.all_users_files.GROUP_ROWS", 64)
     found = set()
     for batch_users, threads in ((40, 1), (7, 2), (16, 1)):
-        everybody = Everybody.of(Recommender(model), 3)
-        plan = replace(everybody.plan(), batch_users=batch_users, threads=threads)
+        all_users = AllUsers.of(Recommender(model), 3)
+        plan = replace(all_users.plan(), batch_users=batch_users, threads=threads)
         path = tmp_path / f"{batch_users}.parquet"
-        result = write_everybody(everybody, plan, parquet=path)
+        result = write_all_users(all_users, plan, parquet=path)
         assert (result.n_users, result.n_items) == (N_USERS, 3 * N_USERS)
         assert pq.ParquetFile(path).metadata.num_row_groups == 2
         found.add(path.read_bytes())
     assert len(found) == 1
 
 
-def test_too_little_memory_for_everybody_is_refused(model, tmp_path):
+def test_too_little_memory_for_all_users_is_refused(model, tmp_path):
     path = tmp_path / "x.parquet"
     done = run("recommend", model, "--all-users", "--parquet", path, "--memory", "1MiB", code=4)
     assert "needs" in done.stderr

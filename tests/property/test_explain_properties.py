@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
-from lastfm_dask.recommender.results import Asker
+from lastfm_dask.recommender.results import User
 
 
 @st.composite
@@ -48,7 +48,7 @@ def test_contributions_add_up_to_the_score(problem):
     names = [f"artist {j}" for j in items]
     for target in factors[:3]:
         score = float(target.astype(np.float64) @ vector)
-        found = explanation(Asker(), "a", score, names, system.contributions(target))
+        found = explanation(User(), "a", score, names, system.contributions(target))
         total = sum(one.contribution for one in found.contributions)
         assert abs(total + found.remainder - score) <= 1e-9 * max(1, abs(score))
         assert abs(found.remainder) <= 1e-7 * max(1, abs(score), np.abs(confidence).max() / 100)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastfm_dask.recommender import ranking
-from lastfm_dask.recommender.ranking import Ranking, Taken, exact_scores, most_similar
+from lastfm_dask.recommender.ranking import Ranking, SeenItems, exact_scores, most_similar
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,9 +36,9 @@ def worlds(draw):
     vectors = rng.normal(size=(n_listeners, n_factors))
     counts = rng.integers(0, n_artists + 1, n_listeners)
     rows = [np.sort(rng.choice(n_artists, count, replace=False)) for count in counts]
-    taken = Taken(np.concatenate([[0], np.cumsum(counts)]), np.concatenate(rows).astype(np.int32))
+    seen = SeenItems(np.concatenate([[0], np.cumsum(counts)]), np.concatenate(rows).astype(np.int32))
     allowed = rng.random(n_artists) < draw(st.sampled_from([0.0, 0.3, 1.0]))
-    return factors.astype(np.float32), vectors.astype(np.float32), taken, allowed, draw(st.integers(1, 15))
+    return factors.astype(np.float32), vectors.astype(np.float32), seen, allowed, draw(st.integers(1, 15))
 
 
 def everything(factors, vector, left_out, allowed, n):
@@ -51,12 +51,12 @@ def everything(factors, vector, left_out, allowed, n):
 
 @given(worlds())
 def test_lists_are_the_best_of_everything(world):
-    factors, vectors, taken, allowed, n = world
+    factors, vectors, seen, allowed, n = world
     norms = np.linalg.norm(factors.astype(np.float64), axis=1).astype(np.float32)
-    found = Ranking.of(factors, norms).only(allowed).best(vectors, n, taken)
+    found = Ranking.of(factors, norms).only(allowed).best(vectors, n, seen)
     assert found.items.shape[0] == len(vectors)
     for row, vector in enumerate(vectors):
-        left_out = taken.indices[taken.indptr[row] : taken.indptr[row + 1]]
+        left_out = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
         wanted, scores = everything(factors, vector, left_out, allowed, n)
         items = found.items[row][found.items[row] >= 0]
         assert len(items) == len(wanted)
@@ -71,14 +71,14 @@ def test_lists_are_the_best_of_everything(world):
 
 @given(worlds())
 def test_a_list_does_not_depend_on_who_else_is_asked_for(world):
-    factors, vectors, taken, allowed, n = world
+    factors, vectors, seen, allowed, n = world
     norms = np.linalg.norm(factors.astype(np.float64), axis=1).astype(np.float32)
     ranked = Ranking.of(factors, norms).only(allowed)
-    together = ranked.best(vectors, n, taken)
+    together = ranked.best(vectors, n, seen)
     for row in range(len(vectors)):
-        start, end = taken.indptr[row], taken.indptr[row + 1]
+        start, end = seen.indptr[row], seen.indptr[row + 1]
         alone = ranked.best(
-            vectors[row : row + 1], n, Taken(np.array([0, end - start]), taken.indices[start:end])
+            vectors[row : row + 1], n, SeenItems(np.array([0, end - start]), seen.indices[start:end])
         )
         np.testing.assert_allclose(
             np.nan_to_num(together.scores[row]), np.nan_to_num(alone.scores[0]), rtol=1e-5, atol=1e-6

@@ -35,10 +35,10 @@ def row_of(model, user):
     return row, indices[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
 
 
-def best(model, vector, taken, n, allowed=None):
+def best(model, vector, seen, n, allowed=None):
     scores = np.asarray(model.item_factors, np.float64) @ vector
     allowed = np.ones(len(scores), bool) if allowed is None else allowed.copy()
-    allowed[taken] = False
+    allowed[seen] = False
     order = [j for j in np.argsort(-scores, kind="stable") if allowed[j]]
     return order[:n], scores
 
@@ -55,7 +55,7 @@ def test_a_known_listener_gets_the_best_of_what_is_new(model, user, include_know
     assert [item.artist for item in found.items] == model.artists.names(wanted)
     counted = np.bincount(model.matrix[1], minlength=N_ARTISTS)
     assert [item.listeners for item in found.items] == counted[wanted].tolist()
-    assert found.asker.user == user
+    assert found.user.name == user
     assert found.fallback is None
 
 
@@ -71,7 +71,7 @@ def test_a_new_listener_is_folded_in_exactly(tmp_path, settings):
     found = model.recommend(likes=likes)
     assert [item.index for item in found.items] == wanted
     np.testing.assert_allclose([item.score for item in found.items], scores[wanted], rtol=1e-6)
-    assert [(like.artist, like.plays) for like in found.asker.likes] == [
+    assert [(like.artist, like.plays) for like in found.user.likes] == [
         ("sigur rós", 30),
         ("björk", 7),
         ("artist 11", 400),
@@ -109,7 +109,7 @@ def test_likes_named_twice_are_added_up(model):
 
 def test_unknown_likes_are_listed_and_the_known_ones_answer(model):
     found = model.recommend(likes={"sigur ros": 3, "radiohead": 5, "zzzzzzzzzz": 1})
-    assert [(name.name, name.near[:1]) for name in found.asker.unknown] == [
+    assert [(name.name, name.near[:1]) for name in found.user.unknown] == [
         ("sigur ros", ("sigur rós",)),
         ("zzzzzzzzzz", ()),
     ]
@@ -180,7 +180,7 @@ def test_similar_is_the_cosine(model):
     assert model.similar("radiohead", min_listeners=1000).items == ()
 
 
-def test_everybody_gets_what_each_alone_gets(model):
+def test_all_users_gets_what_each_alone_gets(model):
     users = model.users.names(range(N_USERS))
     alone = [model.recommend(user, n=6, max_listeners=25) for user in users]
     batches = list(model.recommend_all(n=6, max_listeners=25, threads=2))

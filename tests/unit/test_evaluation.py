@@ -26,7 +26,7 @@ SHAPE = EvaluationShape(
     n_artists=292_000,
     nnz=17_500_000,
     longest=200,
-    n_judged=10_000,
+    n_evaluated=10_000,
     n_held_out=3_500_000,
     k=10,
     n_ks=1,
@@ -68,14 +68,14 @@ def test_too_little_memory_is_refused_before_any_work(tmp_path):
 
 def test_a_sample_of_listeners_is_drawn_by_the_seed(tmp_path):
     split = make_split(PLAYS, SplitSettings(), tmp_path)
-    everybody, _ = choose_users(split, EvaluationSettings(n_users=None))
+    all_users, _ = choose_users(split, EvaluationSettings(n_users=None))
     some, _ = choose_users(split, EvaluationSettings(n_users=30))
     again, _ = choose_users(split, EvaluationSettings(n_users=30))
     assert len(some) == 30
     assert np.array_equal(some, again)
-    assert set(some) < set(everybody)
-    assert (np.diff(split.held_out.indptr)[everybody] > 0).all()
-    assert (np.diff(split.train.indptr)[everybody] > 0).all()
+    assert set(some) < set(all_users)
+    assert (np.diff(split.held_out.indptr)[all_users] > 0).all()
+    assert (np.diff(split.train.indptr)[all_users] > 0).all()
 
 
 def test_an_error_in_one_batch_ends_the_ranking():

@@ -1,4 +1,4 @@
-"""Plans of training and of answering for everybody: pace is given up before work, and work is refused with numbers."""
+"""Plans of training and of answering for all_users: pace is given up before work, and work is refused with numbers."""
 
 from __future__ import annotations
 
@@ -84,27 +84,27 @@ def test_a_plan_is_shown_in_numbers():
     assert "disk" in lines[2]
 
 
-def everybody(allowed_bytes, threads=2, shape=EVERYBODY):
+def all_users(allowed_bytes, threads=2, shape=EVERYBODY):
     return plan_recommending(shape, threads, reserved_bytes=40 * MIB, allowed_bytes=allowed_bytes)
 
 
-def test_everybody_gives_up_batch_size_then_threads_then_refuses():
-    wide = everybody(8 * GIB)
+def test_all_users_gives_up_batch_size_then_threads_then_refuses():
+    wide = all_users(8 * GIB)
     assert (wide.batch_users, wide.threads) == (BATCH_USERS, 2)
     with pytest.raises(BudgetError) as caught:
-        everybody(1)
+        all_users(1)
     smallest = caught.value.smallest_bytes
     seen = [wide]
     while seen[-1].projected_bytes > smallest:
-        seen.append(everybody(seen[-1].projected_bytes - 1))
+        seen.append(all_users(seen[-1].projected_bytes - 1))
         assert seen[-1].projected_bytes < seen[-2].projected_bytes
     assert (seen[-1].batch_users, seen[-1].threads) == (MIN_BATCH_USERS, 1)
     assert [plan.batch_users for plan in seen] == sorted((plan.batch_users for plan in seen), reverse=True)
     with pytest.raises(BudgetError):
-        everybody(smallest - 1)
+        all_users(smallest - 1)
 
 
-def test_everybody_of_a_small_model_is_one_batch():
-    plan = everybody(GIB, shape=replace(EVERYBODY, n_users=5, nnz=250))
+def test_all_users_of_a_small_model_is_one_batch():
+    plan = all_users(GIB, shape=replace(EVERYBODY, n_users=5, nnz=250))
     assert plan.batch_users == 5
     assert "5 users at once" in plan.line()

@@ -15,9 +15,9 @@ from making import make_dataset, random_plays
 from lastfm_dask.cli.profile import command
 from lastfm_dask.dataset import layout
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.profile.ledger import reconciliation
 from lastfm_dask.profile.page import render, write_page
 from lastfm_dask.profile.receipts import as_json, exceeded, open_profile
+from lastfm_dask.profile.reconciliation import reconciliation
 
 MIB = 1 << 20
 NASTY = '</script><img src="http://evil.example/x">&amp;'

@@ -167,7 +167,7 @@ def test_too_little_disk_is_refused_before_any_work(dataset, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_artist_that_everybody_has_is_refused_under_bm25_and_nothing_left(tmp_path):
+def test_an_artist_that_all_users_has_is_refused_under_bm25_and_nothing_left(tmp_path):
     plays = random_plays(30, 20).tolil()
     plays[:, 4] = 3
     dataset = make_dataset(tmp_path / "d", csr_matrix(plays))

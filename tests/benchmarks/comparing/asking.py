@@ -1,4 +1,4 @@
-"""Answers: from a fresh process each, one after the other from an open model, and for everybody."""
+"""Answers: from a fresh process each, one after the other from an open model, and for all_users."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def open_table(entries: Mapping[str, Entry]) -> str:
     return markdown(["how", "ms an answer", "ms, slowest twentieth", *HEADS[4:]], rows)
 
 
-def everybody_contestants(dataset: Path, model: Path, npz: Path) -> list[Contestant]:
+def all_users_contestants(dataset: Path, model: Path, npz: Path) -> list[Contestant]:
     """Return ours and implicit's batch call, both writing Parquet."""
     return [
         Contestant(
@@ -93,15 +93,15 @@ def everybody_contestants(dataset: Path, model: Path, npz: Path) -> list[Contest
         Contestant(
             "implicit's batch recommend",
             lambda folder: peer(
-                "implicit_answers", "everybody", str(npz), str(dataset), str(folder / "out.parquet")
+                "implicit_answers", "all_users", str(npz), str(dataset), str(folder / "out.parquet")
             ),
             last_json,
         ),
     ]
 
 
-def everybody_table(entries: Mapping[str, Entry]) -> str:
-    """Return the Markdown table of answers for everybody."""
+def all_users_table(entries: Mapping[str, Entry]) -> str:
+    """Return the Markdown table of answers for all_users."""
     base_s = next(iter(entries.values())).wall_s
     rows = [[*entry.row(base_s), f"{entry.median_of('users_per_s') or 0:,.0f}"] for entry in entries.values()]
     return markdown([*HEADS, "users a second"], rows)

@@ -1,6 +1,6 @@
 """implicit's answers from its own saved model, all in memory, with names. Its arguments: what to do, MODEL.npz, DATASET.
 
-`one`: load and recommend to one user. `open`: then time one answer after the other. `everybody OUT`: recommend to all
+`one`: load and recommend to one user. `open`: then time one answer after the other. `all_users OUT`: recommend to all
 users in one batch call and write a Parquet file.
 """
 
@@ -43,8 +43,8 @@ def in_turn(model: Any, user_items: csr_matrix, artists: Any) -> dict[str, float
     }
 
 
-def everybody(model: Any, user_items: csr_matrix, artists: Any, users: Any, target: Path) -> dict[str, float]:
-    """Answer everybody at once and return users a second."""
+def all_users(model: Any, user_items: csr_matrix, artists: Any, users: Any, target: Path) -> dict[str, float]:
+    """Answer all_users at once and return users a second."""
     begin = time.perf_counter()
     found, scores = model.recommend(np.arange(user_items.shape[0]), user_items, N=N)
     flat = found.ravel()
@@ -73,7 +73,7 @@ def main() -> None:
         elif what == "open":
             said = in_turn(model, user_items, artists)
         else:
-            said = everybody(model, user_items, artists, users, Path(sys.argv[4]))
+            said = all_users(model, user_items, artists, users, Path(sys.argv[4]))
     print(json.dumps(said, ensure_ascii=False))  # noqa: T201 - this is the peer's answer
 
 

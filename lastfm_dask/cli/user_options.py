@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.results import Asker
+    from lastfm_dask.recommender.results import User
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-def asker_options(function: F) -> F:
+def user_options(function: F) -> F:
     """Add --user, --like and --like-file."""
     for option in reversed(
         (
@@ -62,25 +62,25 @@ def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -
     return plays
 
 
-def one_listener(user: str | None, likes: dict[str, int] | None) -> None:
+def one_user(user: str | None, likes: dict[str, int] | None) -> None:
     """Raise click's usage error unless either a user or likes are given."""
     if (user is None) == (likes is None):
         msg = "say for whom: either --user, or --like (or --like-file)"
         raise click.UsageError(msg)
 
 
-def title_of(what: str, asker: Asker) -> str:
+def title_of(what: str, user: User) -> str:
     """Return a table's title."""
-    if asker.user is not None:
-        return f"{what} for {asker.user}"
-    liked = ", ".join(f"{like.artist} ({like.plays:,})" for like in asker.likes[:5])
-    more = f" and {len(asker.likes) - 5} more" if len(asker.likes) > 5 else ""
+    if user.name is not None:
+        return f"{what} for {user.name}"
+    liked = ", ".join(f"{like.artist} ({like.plays:,})" for like in user.likes[:5])
+    more = f" and {len(user.likes) - 5} more" if len(user.likes) > 5 else ""
     return f"{what} for a listener of {liked}{more}" if liked else f"{what} for a new listener"
 
 
-def echo_unknown(asker: Asker) -> None:
+def echo_unknown(user: User) -> None:
     """Say which names are not known, and which are near."""
     from lastfm_dask.dataset.vocabulary import did_you_mean
 
-    for name in asker.unknown:
+    for name in user.unknown:
         click.echo(f"not known: {name.name!r}{did_you_mean(name.near)}", err=True)
