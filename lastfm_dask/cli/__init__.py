@@ -24,7 +24,7 @@ COMMANDS = {
     "ingest": "Read a listening log into a dataset: mappings, statistics, one CSR matrix.",
     "stats": "Show what a dataset holds: users, artists, the most heard, the distributions.",
     "train": "Train implicit's ALS on a dataset and keep the model.",
-    "recommend": "Recommend artists to a user, to a list of favourites, or to all_users.",
+    "recommend": "Recommend artists to a user, to a list of favourites, or to all users.",
     "similar": "List the artists most like one artist.",
     "score": "Score artists for a user: the dot product of their vectors.",
     "explain": "Say how much each artist in a listener's list adds to a score.",

@@ -69,7 +69,7 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.IntRange(0),
                 default=10_000,
                 show_default=True,
-                help="Evaluator at most so many listeners, drawn at random; 0 judges all.",
+                help="Evaluate at most this many users, drawn at random; 0 for all.",
             ),
             click.option(
                 "--scratch",

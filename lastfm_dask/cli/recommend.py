@@ -1,4 +1,4 @@
-"""`recommend`: artists for a user, for a new listener, or for all_users."""
+"""`recommend`: artists for a user, for a new user, or for all users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FILTERS = ("n", "exclude", "min_listeners", "max_listeners", "include_known")
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """Where the answers for all_users go: a Parquet file, a file of JSON lines, or stdout."""
+    """Where the answers for all users go: a Parquet file, a file of JSON lines, or stdout."""
 
     json_lines: bool
     parquet: Path | None
@@ -68,7 +68,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Recommend artists to a user, to a list of favourites, or to all_users.
+    """Recommend artists to a user, to a list of favourites, or to all users.
 
     MODEL is what `train` made. A new listener is given by --like; unknown names are listed with near ones, and
     where none is known the most popular artists are the answer.

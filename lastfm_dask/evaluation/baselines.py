@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Ranks artists by their listeners, the same for all_users but for what a listener has already."""
+    """Ranks artists by their listeners, the same for every user but for what a listener has already."""
 
     order: npt.NDArray[np.int64]
     """Columns, the most heard first; ties go by first appearance."""

@@ -1,7 +1,7 @@
 """A trained model, opened to answer: recommend, score, similar, explain, for known listeners and for new ones.
 
 Opening maps files and reads none of them whole; names are read when first needed. Needs NumPy and Arrow alone:
-neither implicit nor SciPy is imported. Answers for all_users at once are `all_users`'s business.
+neither implicit nor SciPy is imported. `all_users` answers for all users at once.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _SMALL_BYTES = 12 * MIB
 
 @dataclass(frozen=True, slots=True)
 class RecommendingShape:
-    """The numbers that decide what answering for all_users needs."""
+    """The numbers that decide what answering for all users needs."""
 
     n_users: int
     n_artists: int

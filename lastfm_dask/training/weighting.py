@@ -157,7 +157,7 @@ class ConfidenceRange:
     def refuse(self, name_of: Callable[[int], str], weighting: str) -> None:
         """Raise BadInputError where a confidence was zero, negative or not finite.
 
-        implicit reads a negative value as a dislike: an artist that all_users has gets one from BM25.
+        implicit reads a negative value as a dislike: an artist that every user has gets one from BM25.
         """
         if not self.n_refused:
             return

@@ -44,7 +44,7 @@ def in_turn(model: Any, user_items: csr_matrix, artists: Any) -> dict[str, float
 
 
 def all_users(model: Any, user_items: csr_matrix, artists: Any, users: Any, target: Path) -> dict[str, float]:
-    """Answer all_users at once and return users a second."""
+    """Answer all users at once and return users a second."""
     begin = time.perf_counter()
     found, scores = model.recommend(np.arange(user_items.shape[0]), user_items, N=N)
     flat = found.ravel()
