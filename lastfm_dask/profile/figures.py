@@ -210,7 +210,7 @@ def popularity(curve: RankCurve, named: Sequence[tuple[int, int, str]]) -> Any:
             tooltips=[("rank", "@rank{0,0}"), ("listeners", "@listeners{0,0}")],
         )
     )
-    _whole_decades(plot.xaxis, plot.yaxis)
+    _short_numbers(plot.xaxis, plot.yaxis)
     for rank, listeners, name in named:
         plot.scatter([rank], [listeners], size=7, fill_color=BLUE, line_color="white", line_width=1.5)
         _label(plot, rank, listeners, name, x_offset=8, y_offset=4)
@@ -226,9 +226,10 @@ def _drawn(ranks: Any, most: int) -> Any:
     return np.unique(np.minimum(np.concatenate((wanted, long, long + 1)), len(ranks) - 1))
 
 
-def _whole_decades(*axes: Any) -> None:
+def _short_numbers(*axes: Any) -> None:
+    """Label ticks as 1, 10, 1k, 10k, which stay apart on narrow screens."""
     for axis in axes:
-        axis.formatter = NumeralTickFormatter(format="0,0")
+        axis.formatter = NumeralTickFormatter(format="0.[0]a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Words:
     """What a histogram's axes and tips say."""
 
     value: str
-    rows: str = "listeners"
+    rows: str = "users"
 
 
 def bars(found: Histogram, words: Words, middle: float, color: str) -> Any:
@@ -268,7 +269,7 @@ def bars(found: Histogram, words: Words, middle: float, color: str) -> Any:
     top = 1.14 * max(1, int(found.counts.max()))
     plot.y_range = Range1d(0, top)
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    _whole_decades(plot.xaxis)
+    _short_numbers(plot.xaxis)
     tips = [(words.value, "@from to below @to"), (words.rows, "@count{0,0} (@share{0.0} %)")]
     plot.add_tools(HoverTool(renderers=[quads], tooltips=tips))
     if np.isfinite(middle):

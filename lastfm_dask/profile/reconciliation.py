@@ -1,8 +1,8 @@
-"""How the rows of a source became the values of a matrix, as HTML: a ledger that adds up, and what is odd."""
+"""How the rows of a source became the values of a matrix: a balance that adds up, and what is odd, as plain values."""
 
 from __future__ import annotations
 
-from html import escape
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,27 +12,55 @@ if TYPE_CHECKING:
 
 _REASONS = {
     "line_too_long": "the line is longer than 1 MiB",
-    "field_count": "not as many fields as there are columns",
+    "field_count": "another number of fields than columns",
     "invalid_utf8": "not UTF-8",
-    "empty_user": "no user",
-    "empty_artist": "no artist",
-    "plays_not_a_number": "plays are no number",
-    "plays_out_of_range": "plays are not within 1 and 2,147,483,647",
+    "empty_user": "the user is empty",
+    "empty_artist": "the artist is empty",
+    "plays_not_a_number": "the plays are not a number",
+    "plays_out_of_range": "the plays are not between 1 and 2,147,483,647",
+    "unclosed_quote": "a quote is not closed",
 }
 
 
-def reconciliation(profile: Profile) -> str:
-    """Return the section, or nothing for a directory whose manifest does not tell."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the balance."""
+
+    kind: str
+    """`less` for what is added or taken away, `total` for a sum, empty for the first line."""
+    text: str
+    sign: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A table of something odd or worth knowing, with a sentence before it."""
+
+    number: int | None
+    """The number that the sentence begins with; None for none."""
+    text: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The balance of a dataset."""
+
+    balances: bool
+    lines: Sequence[Line]
+    findings: Sequence[Finding] = field(default=())
+
+
+def reconciliation(profile: Profile) -> Reconciliation | None:
+    """Return the balance; None for a directory whose manifest has none, as a model's."""
     found = profile.manifest.content.get("reconciliation") or _of_statistics(profile.statistics)
     if not found:
-        return ""
-    parts = [f'<div class="card"><table class="ledger">{"".join(_rows(found))}</table></div>']
-    parts += [
-        part for part in (_odd_users(found), _several_mbids(found), _published(found), _files(found)) if part
-    ]
-    title = "From rows to values"
-    text = _balance(found)
-    return f'<section id="reconciliation"><h2>{title}</h2><p>{text}</p><div class="pair">{"".join(parts)}</div></section>'
+        return None
+    findings = (_odd_users(found), _several_mbids(found), _published(found), _files(found))
+    return Reconciliation(_balances(found), _lines(found), [finding for finding in findings if finding])
 
 
 def _of_statistics(statistics: dict[str, Any]) -> dict[str, Any]:
@@ -44,84 +72,64 @@ def _of_statistics(statistics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _balance(found: dict[str, Any]) -> str:
-    """Return whether the ledger adds up."""
-    rejected = sum(found["rejects"].values())
-    kept = found["rows_read"] - rejected == found["rows_kept"]
-    values = found["rows_kept"] + found.get("rows_added", 0) - found["rows_summed"] == found["nnz"]
-    if kept and values:
-        return "Every row that was read is accounted for: it was kept, or it stands in rejects.tsv with its reason."
-    return "<strong>These numbers do not add up:</strong> the directory was made by a program that miscounts."
+def _balances(found: dict[str, Any]) -> bool:
+    kept: bool = found["rows_read"] - sum(found["rejects"].values()) == found["rows_kept"]
+    values: bool = found["rows_kept"] + found.get("rows_added", 0) - found["rows_summed"] == found["nnz"]
+    return kept and values
 
 
-def _rows(found: dict[str, Any]) -> list[str]:
-    def row(css: str, words: str, sign: str, value: int) -> str:
-        return f'<tr class="{css}"><td>{words}</td><td>{sign}{value:,}</td></tr>'
-
-    rows = [row("", "rows read", "", found["rows_read"])]
+def _lines(found: dict[str, Any]) -> list[Line]:
+    lines = [Line("", "rows read", "", found["rows_read"])]
     for reason, n in found["rejects"].items():
-        words = escape(_REASONS.get(reason, reason.replace("_", " ")))
-        rows.append(row("less", f"rejected: {words}", "− ", n))
+        text = _REASONS.get(reason, reason.replace("_", " "))
+        lines.append(Line("less", f"rejected: {text}", "− ", n))
     if not any(found["rejects"].values()):
-        rows.append(row("less", "rejected", "− ", 0))
-    rows.append(row("total", "rows kept", "", found["rows_kept"]))
+        lines.append(Line("less", "rejected", "− ", 0))
+    lines.append(Line("total", "rows kept", "", found["rows_kept"]))
     if found.get("rows_added"):
-        words = f"rows of {found.get('users_added', 0):,} listener added by hand"
-        rows.append(row("less", words, "+ ", found["rows_added"]))
-    rows.append(
-        row("less", "joined to an earlier row of the same listener and artist", "− ", found["rows_summed"])
-    )
-    rows.append(row("total", "values in the matrix", "", found["nnz"]))
-    return rows
+        users = "1 user" if found.get("users_added", 1) == 1 else f"{found['users_added']:,} users"
+        lines.append(Line("less", f"rows of {users} added by hand", "+ ", found["rows_added"]))
+    text = "summed into an earlier row of the same user and artist"
+    lines.append(Line("less", text, "− ", found["rows_summed"]))
+    lines.append(Line("total", "values in the matrix", "", found["nnz"]))
+    return lines
 
 
-def _list(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], css: str = "") -> str:
-    from lastfm_dask.profile.sections import table
-
-    return f'<div class="card {css}"><p class="note">{title}</p>{table(heads, rows, css="wraps")}</div>'
-
-
-def _odd_users(found: dict[str, Any]) -> str:
+def _odd_users(found: dict[str, Any]) -> Finding | None:
     odd = found.get("users_not_sha1") or []
     n_odd = found.get("n_users_not_sha1", len(odd))
     if not odd:
-        return ""
+        return None
     shown = "" if n_odd == len(odd) else f" The first {len(odd):,}:"
-    title = (
-        f"<strong>{n_odd:,}</strong> user ids are no SHA-1, as the published log’s are. They are kept.{shown}"
-    )
-    return _list(title, ("user", "rows"), [(escape(item["user"]), f"{item['rows']:,}") for item in odd])
+    text = f"user ids are not SHA-1 digests, unlike those of the published log. They are kept.{shown}"
+    return Finding(n_odd, text, ("user", "rows"), [(item["user"], f"{item['rows']:,}") for item in odd])
 
 
-def _several_mbids(found: dict[str, Any]) -> str:
+def _several_mbids(found: dict[str, Any]) -> Finding | None:
     artists = found.get("artists_with_several_mbids") or []
     if not artists:
-        return ""
-    title = f"<strong>{found['n_artists_with_several_mbids']:,}</strong> artist names stand beside several MBIDs; most of them:"
-    rows = [(escape(item["artist"]), f"{item['n_mbids']:,}") for item in artists]
-    return _list(title, ("artist", "MBIDs"), rows)
+        return None
+    rows = [(item["artist"], f"{item['n_mbids']:,}") for item in artists]
+    text = "artist names have several MBIDs. Those with the most:"
+    return Finding(found["n_artists_with_several_mbids"], text, ("artist", "MBIDs"), rows)
 
 
-def _published(found: dict[str, Any]) -> str:
-    published = found.get("published")
-    if not published:
-        return ""
+def _published(found: dict[str, Any]) -> Finding | None:
     rows = [
         (
-            escape(item["figure"]),
+            item["figure"],
             f"{item['published']:,}",
             f"{item['found']:,}",
-            escape(item["why"]) if item["published"] != item["found"] else "",
+            item["why"] if item["published"] != item["found"] else "",
         )
-        for item in published
+        for item in found.get("published") or ()
     ]
     heads = ("", "published", "found", "why they differ")
-    return _list("Beside what the published log says of itself:", heads, rows, css="spread")
+    text = "The published log's README beside what was found:"
+    return Finding(None, text, heads, rows, wide=True) if rows else None
 
 
-def _files(found: dict[str, Any]) -> str:
+def _files(found: dict[str, Any]) -> Finding | None:
     lines = found.get("lines") or {}
-    if len(lines) < 2:
-        return ""
-    rows = [(escape(path), f"{n:,}") for path, n in lines.items()]
-    return _list("Lines by file:", ("file", "lines"), rows)
+    rows = [(path, f"{n:,}") for path, n in lines.items()]
+    return Finding(None, "Lines by file:", ("file", "lines"), rows) if len(lines) > 1 else None

@@ -44,6 +44,7 @@ def model_content(
             "mean_plays": mean_plays,
         },
         "dataset": {
+            "name": dataset.path.name,
             "fingerprint": dataset.fingerprint,
             "settings": dataset.manifest.content.get("settings", {}),
             "statistics": {
