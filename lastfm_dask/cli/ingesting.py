@@ -53,9 +53,7 @@ def ingest_options(function: F) -> F:
             click.option("--artist-names", type=PATH, help="Show the names that this file gives artist ids."),
             click.option("--strict", is_flag=True, help="End with exit code 3 at any rejected row."),
             click.option("--max-rejects", type=click.IntRange(0), help="End where more rows are rejected."),
-            click.option(
-                "--add-user", metavar="ID", help="Append a listener, whose favourites --like names."
-            ),
+            click.option("--add-user", metavar="ID", help="Append a user, whose favourites --like names."),
             like_option,
             click.option(
                 "--stall-timeout",
@@ -86,6 +84,7 @@ def schema_of(options: dict[str, Any]) -> SchemaOptions:
 
 def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
     """Return what `ingest_options` asked for."""
+    from lastfm_dask.dataset.likes import read_likes
     from lastfm_dask.ingestion.options import IngestOptions
 
     return IngestOptions(
@@ -93,7 +92,7 @@ def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
         max_rejects=0 if options["strict"] else options["max_rejects"],
         artist_names=options["artist_names"],
         add_user=options["add_user"],
-        likes=options["likes"],
+        likes=read_likes(options["likes"]),
     )
 
 

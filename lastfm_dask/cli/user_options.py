@@ -1,4 +1,4 @@
-"""Options of commands that answer for one listener: a user of the model, or a new listener by what they like."""
+"""Options of commands that answer for one user: a user of the model, or a new user by what they like."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def user_options(function: F) -> F:
             click.option(
                 "--like-file",
                 type=PATH,
-                help="A file of what the listener likes: a name, or a name, TAB and plays, a line.",
+                help="A file of likes, one a line: a name, or a name, TAB and plays.",
             ),
         )
     ):
@@ -37,28 +37,26 @@ def user_options(function: F) -> F:
 
 
 def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -> dict[str, int] | None:
-    """Return plays by name, added up where a name stands more than once; None where nothing is liked.
+    """Return plays by name, added up where a name stands more than once; None where no like is given.
 
     Raises
     ------
     BadInputError
-        Where the file can't be read, or a like is none.
+        The file can't be read, or a like is malformed.
     """
-    from lastfm_dask.dataset.likes import read_like, read_like_file
+    from lastfm_dask.dataset.likes import read_like_file, read_likes
 
     if not likes and like_file is None:
         return None
-    found = [read_like(text, model.knows_artist) for text in likes]
+    plays = read_likes(likes, model.knows_artist)
     if like_file is not None:
         try:
             text = like_file.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             msg = f"the file of likes {like_file} can't be read: {getattr(error, 'strerror', None) or error}"
             raise BadInputError(msg, path=str(like_file)) from error
-        found += read_like_file(text.split("\n"), str(like_file))
-    plays: dict[str, int] = {}
-    for name, count in found:
-        plays[name] = plays.get(name, 0) + count
+        for name, count in read_like_file(text.split("\n"), str(like_file)):
+            plays[name] = plays.get(name, 0) + count
     return plays
 
 
@@ -75,11 +73,11 @@ def title_of(what: str, user: User) -> str:
         return f"{what} for {user.name}"
     liked = ", ".join(f"{like.artist} ({like.plays:,})" for like in user.likes[:5])
     more = f" and {len(user.likes) - 5} more" if len(user.likes) > 5 else ""
-    return f"{what} for a listener of {liked}{more}" if liked else f"{what} for a new listener"
+    return f"{what} for a user who likes {liked}{more}" if liked else f"{what} for a new user"
 
 
 def echo_unknown(user: User) -> None:
-    """Say which names are not known, and which are near."""
+    """Print the names that are not known, with near ones, on stderr."""
     from lastfm_dask.dataset.vocabulary import did_you_mean
 
     for name in user.unknown:

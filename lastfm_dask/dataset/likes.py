@@ -1,4 +1,4 @@
-"""What a listener likes, as people write it: `NAME` or `NAME=PLAYS`. Pure."""
+"""What a user likes, as people write it: `NAME` or `NAME=PLAYS`, read into `{name: plays}`. Pure."""
 
 from __future__ import annotations
 
@@ -13,47 +13,58 @@ DEFAULT_PLAYS = 30
 MAX_PLAYS = 2**31 - 1
 
 
-def read_like(text: str, is_known: Callable[[str], bool]) -> tuple[str, int]:
+def read_like(text: str, is_known: Callable[[str], bool] | None = None) -> tuple[str, int]:
     """Return the name and the plays of one like.
 
-    A text that is a known name as it stands is that name; otherwise it is split at its last `=` where plays
-    follow.
+    A known name that holds `=` is taken whole. Any other text is split at its last `=`, and a whole number must follow.
 
     Parameters
     ----------
     text : str
         `NAME` (30 plays) or `NAME=PLAYS`.
-    is_known : callable
-        Whether a text is the name of an artist.
+    is_known : callable, optional
+        Says whether a text is an artist's name; asked only for a text that holds `=`. Without it every `=` splits.
 
     Raises
     ------
     BadInputError
-        Where there is no name, or the plays are not from 1 to 2^31-1.
+        The name is empty, or the plays are not a whole number from 1 to 2^31-1.
 
     Examples
     --------
-    >>> read_like("sigur rós=12", lambda name: False)
+    >>> read_like("sigur rós=12")
     ('sigur rós', 12)
     >>> read_like("1+1=2", lambda name: name == "1+1=2")
     ('1+1=2', 30)
     """
-    if is_known(text):
-        return text, DEFAULT_PLAYS
     name, separator, plays = text.rpartition("=")
-    if not separator or not (plays.isascii() and plays.isdigit()):
+    if not separator or (is_known is not None and is_known(text)):
         return checked_like(text, DEFAULT_PLAYS, text)
+    if not (plays.isascii() and plays.isdigit()):
+        msg = (
+            f"the like {text!r}: plays are a whole number from 1 to {MAX_PLAYS}, found {plays!r}; write NAME, or"
+            " NAME=PLAYS (a name that holds = needs =PLAYS behind it unless it is known)"
+        )
+        raise BadInputError(msg)
     return checked_like(name, _number(plays), text)
 
 
+def read_likes(texts: Iterable[str], is_known: Callable[[str], bool] | None = None) -> dict[str, int]:
+    """Return plays by name of several likes, added up where a name stands more than once; see `read_like`."""
+    plays: dict[str, int] = {}
+    for name, count in (read_like(text, is_known) for text in texts):
+        plays[name] = plays.get(name, 0) + count
+    return plays
+
+
 def checked_like(name: str, plays: int, text: str | None = None) -> tuple[str, int]:
-    """Return a name and plays; raises BadInputError where the name is empty or the plays are out of range."""
+    """Return a name and plays; raises BadInputError if the name is empty or the plays are out of range."""
     shown = name if text is None else text
     if not name.strip():
-        msg = f"the like {shown!r} names no artist: write NAME or NAME=PLAYS"
+        msg = f"the like {shown!r} has no name: write NAME or NAME=PLAYS"
         raise BadInputError(msg)
     if not 1 <= plays <= MAX_PLAYS:
-        msg = f"the like {shown!r} has {plays} plays, allowed are 1 to {MAX_PLAYS}"
+        msg = f"the like {shown!r} has {plays} plays, allowed is 1 to {MAX_PLAYS}"
         raise BadInputError(msg)
     return name, plays
 
@@ -64,7 +75,7 @@ def read_like_file(lines: Iterable[str], path: str = "the file of likes") -> lis
     Raises
     ------
     BadInputError
-        Where a line's plays are no number from 1 to 2^31-1, or no line holds a name; with the line's number.
+        A line's plays are not a number from 1 to 2^31-1, or no line holds a name; with the line's number.
     """
     likes = []
     for number, line in enumerate(lines, 1):
@@ -78,7 +89,7 @@ def read_like_file(lines: Iterable[str], path: str = "the file of likes") -> lis
         is_number = plays.isascii() and plays.isdigit()
         if not (is_number and 1 <= _number(plays) <= MAX_PLAYS and name.strip()):
             msg = (
-                f"{path}, line {number}: {text[:80]!r} is no like: write a name, or a name, TAB and plays (1 to"
+                f"{path}, line {number}: {text[:80]!r} is not a like: write a name, or a name, TAB and plays (1 to"
                 f" {MAX_PLAYS})"
             )
             raise BadInputError(msg, path=path, line=number)

@@ -1,33 +1,33 @@
-"""A listener added by hand: checked against the names that are known, and encoded like a block of the source."""
+"""A user added by hand: checked against the names of the log, and encoded like a block of the source."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastfm_dask.dataset.likes import read_like
+from lastfm_dask.dataset.likes import checked_like
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.names import lower
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
     from lastfm_dask.ingestion.names import Names
 
 
-def refuse_incomplete(user: str | None, likes: Sequence[str]) -> None:
-    """Raise BadInputError where a listener has no favourites, or favourites no listener."""
+def refuse_incomplete(user: str | None, likes: Mapping[str, int]) -> None:
+    """Raise BadInputError for a user without favourites, favourites without a user, or an id that a log can't hold."""
     if user is not None and not likes:
-        msg = f"the listener {user!r} has no favourites: name some with --like NAME=PLAYS"
+        msg = f"the user {user!r} has no favourites: name some with --like NAME=PLAYS"
         raise BadInputError(msg)
     if likes and user is None:
-        msg = f"{len(likes)} favourites, but no listener who likes them: name one with --add-user ID"
+        msg = f"{len(likes)} favourites, but no user who likes them: name one with --add-user ID"
         raise BadInputError(msg)
     if user is not None and (not user or any(sign in user for sign in "\t\n\r\0") or not _is_unicode(user)):
-        msg = f"the id {user!r} of a listener to add is empty, holds a tab, a line end or NUL, or is no UTF-8"
+        msg = f"the id {user!r} of the user to add is empty, holds a tab, a line end or NUL, or is not UTF-8"
         raise BadInputError(msg)
 
 
@@ -37,37 +37,34 @@ def _is_unicode(text: str) -> bool:
 
 
 def added_rows(
-    user: str, likes: Sequence[str], users: Names, artists: Names, *, keep_case: bool
+    user: str, likes: Mapping[str, int], users: Names, artists: Names, *, keep_case: bool
 ) -> pa.RecordBatch:
-    """Return a new listener's rows as an encoded block.
+    """Return a new user's rows as an encoded block.
 
     Raises
     ------
     UnknownNameError
-        Where the listener is known already, or an artist is not: all unknown ones in one message, with near names.
+        The user is known already, or an artist is not: all unknown ones in one message, with near names.
     BadInputError
-        Where plays are out of range.
+        Plays are out of range.
     """
     if users.find(user) is not None:
-        msg = f"a listener {user!r} is in the log already: choose another id for the one to add"
+        msg = f"a user {user!r} is in the log already: choose another id for the one to add"
         raise UnknownNameError(msg, name=user)
     vocabulary = Vocabulary.of(artists.array.combine_chunks(), "artist")
-
-    def stored(name: str) -> str:
-        return name if keep_case else lower(name)
-
-    favourites = [read_like(like, lambda name: vocabulary.find(stored(name)) is not None) for like in likes]
-    unknown = [stored(name) for name, _ in favourites if vocabulary.find(stored(name)) is None]
+    favourites = [checked_like(name, count) for name, count in likes.items()]
+    stored = [name if keep_case else lower(name) for name, _ in favourites]
+    unknown = [name for name, index in zip(stored, vocabulary.find_all(stored), strict=True) if index is None]
     if unknown:
         raise _unknown(unknown, vocabulary)
-    plays = [n for _, n in favourites]
+    plays = [count for _, count in favourites]
     n_rows = len(plays)
     return record_batch(
         {
             "users": [user],
             "user_rows": [n_rows],
             "user_plays": [sum(plays)],
-            "artists": [stored(name) for name, _ in favourites],
+            "artists": stored,
             "artist_rows": [1] * n_rows,
             "artist_plays": plays,
             "artist_codes": range(n_rows),

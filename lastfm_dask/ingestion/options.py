@@ -10,6 +10,7 @@ from lastfm_dask.engine import STALL_TIMEOUT_S
 from lastfm_dask.interactions.schema import SchemaOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -26,16 +27,16 @@ class IngestOptions:
     artist_names : Path or None
         A file whose lines hold an artist's id and its name: names are shown in place of ids.
     add_user : str or None
-        A listener to append, who must not exist.
-    likes : tuple of str
-        That listener's favourites, `NAME` or `NAME=PLAYS`.
+        A user to append, who must not exist.
+    likes : mapping of str to int
+        That user's favourites: plays by artist name.
     """
 
     schema: SchemaOptions = field(default_factory=SchemaOptions)
     max_rejects: int | None = None
     artist_names: Path | None = None
     add_user: str | None = None
-    likes: tuple[str, ...] = ()
+    likes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

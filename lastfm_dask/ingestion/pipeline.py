@@ -184,7 +184,7 @@ def _origin(files: Sequence[sources.SourceFile], schema: Schema, options: Ingest
         "options": {
             "artist_names": None if names is None else str(names),
             "add_user": options.add_user,
-            "likes": list(options.likes),
+            "likes": dict(options.likes),
         },
     }
 

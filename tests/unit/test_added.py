@@ -1,10 +1,11 @@
-"""A listener added by hand: names found in any case, unknown ones with near ones, and what is refused before work."""
+"""A user added by hand: names found in any case, unknown ones with near ones, and what is refused before work."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pytest
 
+from lastfm_dask.dataset.likes import read_likes
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.ingestion.added import added_rows, refuse_incomplete
 from lastfm_dask.ingestion.names import Names
@@ -24,7 +25,7 @@ ARTISTS = names(["sigur rós", "black eyed peas"], ["a=b", "a", "radiohead"], ["
 
 
 def added(*likes: str, user: str = "zimin", keep_case: bool = False) -> dict[str, list]:
-    batch = added_rows(user, likes, USERS, ARTISTS, keep_case=keep_case)
+    batch = added_rows(user, read_likes(likes), USERS, ARTISTS, keep_case=keep_case)
     lists = ("users", "user_rows", "user_plays", "artists", "artist_rows", "artist_plays", "plays", "counts")
     found = {name: column(batch, name) for name in lists}
     assert column(batch, "artist_codes").tolist() == list(range(len(likes)))
@@ -32,7 +33,7 @@ def added(*likes: str, user: str = "zimin", keep_case: bool = False) -> dict[str
 
 
 def test_favourites_become_rows():
-    found = added("Black Eyed PEAS=30", "SIGUR RÓS", "a=b", "A=1")
+    found = added("Black Eyed PEAS=30", "SIGUR RÓS", "a=b=30", "A=1")
     assert found["artists"] == ["black eyed peas", "sigur rós", "a=b", "a"]
     assert found["plays"] == found["artist_plays"] == [30, 30, 30, 1]
     assert (found["users"], found["user_rows"], found["user_plays"]) == (["zimin"], [4], [91])
@@ -80,9 +81,9 @@ def test_plays_out_of_range_and_no_name_are_bad_input(like):
 )
 def test_what_makes_no_listener_is_refused_before_work(user, likes):
     with pytest.raises(BadInputError):
-        refuse_incomplete(user, likes)
+        refuse_incomplete(user, read_likes(likes))
 
 
 def test_nothing_and_a_whole_listener_pass():
-    refuse_incomplete(None, [])
-    refuse_incomplete("жимин 1", ["a"])
+    refuse_incomplete(None, {})
+    refuse_incomplete("жимин 1", {"a": 30})
