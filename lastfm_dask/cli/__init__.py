@@ -35,6 +35,7 @@ COMMANDS = {
     "verify": "Check a dataset or model against its checksums, or a source against its own.",
     "export": "Write a model as implicit's .npz or as Parquet.",
     "doctor": "Show what this machine or pod allows and what is installed.",
+    "download": "Fetch a published data set and check it.",
     "synth": "Write a synthetic listening log with the real one's shape and quirks.",
 }
 

@@ -11,7 +11,7 @@ from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.sizes import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lastfm_dask.training.settings import TrainSettings
 
@@ -41,6 +41,27 @@ class LikeType(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """Return the text."""
         return str(value)
+
+
+class Command(click.Command):
+    """A command whose help ends with examples that can be copied.
+
+    Parameters
+    ----------
+    examples : sequence of str
+        Whole command lines.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, a line each, never wrapped."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  {example}\n")
 
 
 SIZE = SizeType()

@@ -1,0 +1,54 @@
+"""`download`: a published data set, fetched and checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.options import PATH, Command, json_option
+from lastfm_dask.interactions.download import DATA_SETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NEXT = {
+    "lastfm-360k": "lastfm-dask run {0}",
+    "hetrec-2k": "lastfm-dask run {1} --format hetrec-2k --artist-names {2}",
+}
+
+
+@click.command(cls=Command, examples=("lastfm-dask download lastfm-360k -o data",))
+@click.argument("name", type=click.Choice(list(DATA_SETS)))
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="The folder to put it in.")
+@click.option("--accept-terms", is_flag=True, help="Agree to the publisher's terms without being asked.")
+@click.option("--url", metavar="ADDRESS", help="Fetch from this mirror (https).")
+@click.option(
+    "--proxy", metavar="ADDRESS", help="Use this proxy; else what https_proxy in the environment names."
+)
+@json_option
+def command(
+    name: str, folder: Path, accept_terms: bool, url: str | None, proxy: str | None, as_json: bool
+) -> None:
+    """Fetch a published data set into a folder and check its MD5.
+
+    A fetch that broke off goes on where it ended. The file gets its name when its MD5 is the published one.
+    """
+    from lastfm_dask.cli.output import echo_json
+    from lastfm_dask.cli.progress import shown_progress
+    from lastfm_dask.interactions.download import download
+
+    wanted = DATA_SETS[name]
+    if not accept_terms:
+        click.echo(f"{wanted.file.name}: {wanted.terms}\nTerms and description: {wanted.page}", err=True)
+        if not click.confirm("Do you agree to these terms?", err=True):
+            msg = "nothing was fetched: agree to the terms (--accept-terms) to fetch it"
+            raise click.UsageError(msg)
+    with shown_progress() as progress:
+        files = download(name, folder, url=url, proxy=proxy, progress=progress)
+    if as_json:
+        echo_json({"name": name, "files": [str(file) for file in files], "md5": wanted.file.md5})
+        return
+    for file in files:
+        click.echo(str(file))
+    click.echo(f"MD5 {wanted.file.md5}, as published. Next: {_NEXT[name].format(*files)}")
