@@ -69,11 +69,7 @@ def one_user(user: str | None, likes: dict[str, int] | None) -> None:
 
 def title_of(what: str, user: User) -> str:
     """Return a table's title."""
-    if user.name is not None:
-        return f"{what} for {user.name}"
-    liked = ", ".join(f"{like.artist} ({like.plays:,})" for like in user.likes[:5])
-    more = f" and {len(user.likes) - 5} more" if len(user.likes) > 5 else ""
-    return f"{what} for a user who likes {liked}{more}" if liked else f"{what} for a new user"
+    return f"{what} for {user}"
 
 
 def echo_unknown(user: User) -> None:

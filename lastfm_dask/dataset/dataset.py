@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
+from lastfm_dask.display import Shown, Table
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-class Dataset:
+class Dataset(Shown):
     """A dataset directory that was opened and whose files have the sizes that its manifest records.
 
     Attributes
@@ -32,6 +33,16 @@ class Dataset:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.manifest = open_directory(self.path, layout.DATASET)
+
+    def _table(self) -> Table:
+        statistics = self.statistics
+        top = [(row["artist"], row["listeners"], row["plays"]) for row in statistics["top_artists"]]
+        rejected = sum(statistics["rejects"].values())
+        title = (
+            f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, {statistics['nnz']:,} values of"
+            f" {statistics['rows_read']:,} rows ({rejected:,} rejected), {statistics['plays_total']:,} plays"
+        )
+        return Table(title, ("artist", "listeners", "plays"), top, f"fingerprint {self.fingerprint}")
 
     @property
     def statistics(self) -> dict[str, Any]:

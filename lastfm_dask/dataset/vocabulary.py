@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FEW = 4
 """Up to so many names are looked for one by one."""
+_AT_ONCE = 1 << 14
+"""Names that become Python's texts at once."""
 _SCANS = 8
 """After so many searches by scanning all names an index of them is worth its while."""
 
@@ -87,6 +89,25 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __getitem__(self, index: int) -> str:
+        """Return the name with this index; negative ones count from the end. Raises IndexError beyond."""
+        if not -len(self) <= index < len(self):
+            msg = f"index {index} of {len(self)} {self.column}s"
+            raise IndexError(msg)
+        return self.name(index % len(self))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all names in the order of their indices, some thousand read at a time."""
+        for start in range(0, len(self), _AT_ONCE):
+            yield from self._names.slice(start, _AT_ONCE).to_pylist()
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.find(name) is not None
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(name) for name in self.names(range(min(3, len(self)))))
+        return f"<{len(self):,} {self.column}s: {shown}{', …' if len(self) > 3 else ''}>"
 
     def numbers(self, column: str) -> npt.NDArray[Any]:
         """Return another column of the file, such as `listeners`: one number by index, read anew each time."""

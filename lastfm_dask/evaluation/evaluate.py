@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastfm_dask.display import Shown, Table
 from lastfm_dask.evaluation.candidates import NEIGHBOURS
 from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
 from lastfm_dask.evaluation.run import (
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from lastfm_dask.evaluation.splits import Split
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Shown):
     """What `evaluate` found: the split as it fell, each model's figures, and what it took."""
 
     split: dict[str, Any]
@@ -46,6 +47,12 @@ class Evaluation:
     allowed_bytes: int
     stages: list[dict[str, Any]] = field(repr=False)
     """The receipts, stage by stage."""
+
+    def _table(self) -> Table:
+        names = list(self.models[0].metrics) if self.models else []
+        rows = [(model.name, *(model.metrics[name].value for name in names)) for model in self.models]
+        split = ", ".join(f"{key} {value}" for key, value in self.split.items())
+        return Table(f"Evaluation: {split}", ("model", *names), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `evaluate --json` prints."""

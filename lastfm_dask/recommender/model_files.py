@@ -11,6 +11,7 @@ import numpy as np
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
+from lastfm_dask.display import Shown, Table
 from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class ModelFiles:
+class ModelFiles(Shown):
     """A model directory whose files have the sizes that its manifest records; each is mapped when first needed.
 
     Parameters
@@ -37,6 +38,12 @@ class ModelFiles:
         self.path = Path(path)
         self.manifest = open_directory(self.path, layout.MODEL)
         self.settings = TrainSettings.from_dict(self.manifest.content["settings"], source=str(self.path))
+
+    def _table(self) -> Table:
+        title = f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, {self.settings.factors} factors"
+        return Table(
+            title, ("setting", "value"), [(key, str(v)) for key, v in self.settings.to_dict().items()]
+        )
 
     @property
     def n_users(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lastfm_dask.display import Shown, Table
+
 POPULARITY = "popularity"
 """The fallback where nothing is known of a listener: the artists with the most listeners."""
 
@@ -42,6 +44,21 @@ class User:
         """Return `{"user": …}` or `{"like": […]}`."""
         return {"like": [asdict(like) for like in self.likes]} if self.name is None else {"user": self.name}
 
+    def __str__(self) -> str:
+        """Return whom the answer is for, as a person says it."""
+        if self.name is not None:
+            return self.name
+        likes = ", ".join(f"{like.artist} ({like.plays:,})" for like in self.likes[:5])
+        more = f" and {len(self.likes) - 5} more" if len(self.likes) > 5 else ""
+        return f"a user who likes {likes}{more}" if likes else "a new user"
+
+    def unknown_note(self) -> str:
+        """Return a line about the names that are not known; empty where all are."""
+        names = (
+            f"{one.name!r}" + (f" (near: {', '.join(one.near)})" if one.near else "") for one in self.unknown
+        )
+        return f"not known: {'; '.join(names)}" if self.unknown else ""
+
     def unknown_list(self) -> list[dict[str, Any]]:
         """Return the JSON list of unknown names."""
         return [name.to_dict() for name in self.unknown]
@@ -59,14 +76,21 @@ class RecommendedArtist:
     listeners: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendations:
+@dataclass(frozen=True, slots=True, repr=False)
+class Recommendations(Shown):
     """Artists for one listener, the best first."""
 
     user: User
     items: tuple[RecommendedArtist, ...]
     fallback: str | None = None
     """`popularity` where none of the likes is known, else None."""
+
+    def _table(self) -> Table:
+        rows = [(item.artist, item.score, item.listeners) for item in self.items]
+        title = "The most popular artists" if self.fallback else "Recommended"
+        return Table(
+            f"{title} for {self.user}", ("artist", "score", "listeners"), rows, self.user.unknown_note()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `recommend --json` prints."""
@@ -88,12 +112,16 @@ class SimilarArtist:
     listeners: int
 
 
-@dataclass(frozen=True, slots=True)
-class Similar:
+@dataclass(frozen=True, slots=True, repr=False)
+class Similar(Shown):
     """The artists most like one, the most similar first."""
 
     artist: str
     items: tuple[SimilarArtist, ...]
+
+    def _table(self) -> Table:
+        rows = [(item.artist, item.similarity, item.listeners) for item in self.items]
+        return Table(f"Most like {self.artist}", ("artist", "similarity", "listeners"), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `similar --json` prints."""
@@ -109,8 +137,8 @@ class ScoredArtist:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+@dataclass(frozen=True, slots=True, repr=False)
+class Scores(Shown):
     """Scores of some artists for one listener, in the order in which they were asked for."""
 
     user: User
@@ -118,6 +146,10 @@ class Scores:
     user_vector: tuple[float, ...] = field(repr=False, default=())
     """The listener's factors, where vectors were asked for."""
     artist_vectors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
+
+    def _table(self) -> Table:
+        rows = [(one.artist, one.index, one.score) for one in self.scores]
+        return Table(f"Scores for {self.user}", ("artist", "index", "score"), rows, self.user.unknown_note())
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `score --json` prints; `vectors` only where they were asked for."""
@@ -138,8 +170,8 @@ class Contribution:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation(Shown):
     """Where a score comes from; contributions and remainder add up to it."""
 
     user: User
@@ -149,6 +181,11 @@ class Explanation:
     """One for each artist of the listener's list, the largest first."""
     remainder: float
     """What the solver left over when the listener's vector was trained; zero but for rounding for a new listener."""
+
+    def _table(self) -> Table:
+        rows = [(one.artist, one.contribution) for one in self.contributions]
+        title = f"Why {self.artist} scores {self.score:.4f} for {self.user}"
+        return Table(title, ("artist", "contribution"), rows, f"remainder {self.remainder:.3g}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `explain --json` prints."""

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import disk_full_is_store_error, publish, refuse_existing, work_directory
+from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.limits import allowed_memory, cpus
+from lastfm_dask.memory.sizes import format_size
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
 from lastfm_dask.training.settings import TrainSettings
 
@@ -44,8 +46,8 @@ class Progress(Protocol):
         """Show it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainResult(Shown):
     """What training made and what it took."""
 
     path: Path
@@ -63,6 +65,15 @@ class TrainResult:
     allowed_bytes: int
     stages: list[dict[str, Any]] = field(repr=False)
     """The receipts, stage by stage."""
+
+    def _table(self) -> Table:
+        rows = [
+            (stage["stage"], stage["wall_s"], format_size(stage["measured_bytes"])) for stage in self.stages
+        ]
+        title = (
+            f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, trained in {self.fit_s:.1f} s"
+        )
+        return Table(title, ("stage", "seconds", "measured"), rows)
 
 
 @dataclass(frozen=True, slots=True)

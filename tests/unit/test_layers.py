@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lastfm_dask"
 LAYERS = (
     "errors",
+    "display",
     "memory",
     "engine",
     "interactions",

@@ -125,3 +125,16 @@ def test_any_single_edit_of_a_long_name_is_found(artists):
 def test_folding_is_idempotent():
     for name in NAMES:
         assert fold(fold(name)) == fold(name)
+
+
+def test_it_behaves_as_a_sequence():
+    names = [f"n{i}" for i in range(40_000)]
+    vocabulary = Vocabulary.of(pa.array(names), "artist")
+    assert list(vocabulary) == names
+    assert (vocabulary[0], vocabulary[-1], vocabulary[39_999]) == ("n0", "n39999", "n39999")
+    assert "n17" in vocabulary
+    assert "m17" not in vocabulary
+    assert 17 not in vocabulary
+    with pytest.raises(IndexError, match="index 40000 of 40000 artists"):
+        vocabulary[40_000]
+    assert repr(vocabulary) == "<40,000 artists: 'n0', 'n1', 'n2', …>"
