@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from lastfm_dask.cli.examples import epilog
 from lastfm_dask.errors import LastfmDaskError
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ COMMANDS = {
     "doctor": "Show what this machine or pod allows and what is installed.",
     "download": "Fetch a published data set and check it.",
     "synth": "Write a synthetic listening log with the real one's shape and quirks.",
+    "completion": "Print the script that completes commands and options in a shell.",
 }
+PROGRAM = "lastfm-dask"
+_VERBOSE = ("-v", "-vv", "-vvv", "--verbose")
 
 
 class Terminated(BaseException):
@@ -56,7 +61,19 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"lastfm_dask.cli.{cmd_name}").command
+        command.epilog = epilog(cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with those that are spelled alike."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else f" See {PROGRAM} --help."
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; that the reader of our output goes away, as `head` does, is no error."""
@@ -78,7 +95,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="lastfm_dask", prog_name="lastfm-dask")
+@click.version_option(package_name="lastfm_dask", prog_name=PROGRAM)
 @click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks of unforeseen errors.")
 @click.pass_context
 def cli(ctx: click.Context, verbose: int) -> None:
@@ -95,7 +112,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     code = 0
     try:
-        code = cli.main(standalone_mode=False) or 0
+        code = cli.main(_verbose_first(sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
@@ -110,6 +127,17 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
         code = _report(f"unforeseen {type(error).__name__}: {error} (-vv shows the traceback)", 1)
     sys.exit(code)
+
+
+def _verbose_first(arguments: list[str]) -> list[str]:
+    """Return the arguments with -v, which belongs to the program, before the command: people write it anywhere."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    verbose = [argument for argument in arguments[:end] if argument in _VERBOSE]
+    return [
+        *verbose,
+        *(argument for argument in arguments[:end] if argument not in _VERBOSE),
+        *arguments[end:],
+    ]
 
 
 def _report(message: str, code: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.options import PATH, Command, json_option
+from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.interactions.download import DATA_SETS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _NEXT = {
 }
 
 
-@click.command(cls=Command, examples=("lastfm-dask download lastfm-360k -o data",))
+@click.command()
 @click.argument("name", type=click.Choice(list(DATA_SETS)))
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="The folder to put it in.")
 @click.option("--accept-terms", is_flag=True, help="Agree to the publisher's terms without being asked.")

@@ -11,7 +11,7 @@ from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.sizes import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from lastfm_dask.training.settings import TrainSettings
 
@@ -43,27 +43,6 @@ class LikeType(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
-class Command(click.Command):
-    """A command whose help ends with examples that can be copied.
-
-    Parameters
-    ----------
-    examples : sequence of str
-        Whole command lines.
-    """
-
-    def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, a line each, never wrapped."""
-        super().format_epilog(ctx, formatter)
-        with formatter.section("Examples"):
-            for example in self.examples:
-                formatter.write(f"  {example}\n")
-
-
 SIZE = SizeType()
 PATH = click.Path(path_type=Path)
 
@@ -73,7 +52,7 @@ like_option = click.option(
     "likes",
     type=LikeType(),
     multiple=True,
-    help="An artist that the listener likes, with plays (30 unless said). Repeat it for more.",
+    help="An artist that the user likes, with plays (30 if not given). Repeatable.",
 )
 
 
@@ -85,17 +64,26 @@ def settings_options(function: F) -> F:
     """Add the options that say how a model is trained, but for its seed; `settings_of` reads them."""
     for option in reversed(
         (
-            click.option("--preset", help="Settings with a name: recommended (the default) or notebook."),
+            click.option(
+                "--preset",
+                type=click.Choice(["recommended", "notebook"]),
+                help="Settings with a name.  [default: recommended]",
+            ),
             click.option("--settings", "settings_file", type=PATH, help="Settings that `tune` wrote."),
             click.option("--factors", type=int, help="Latent factors of each user and artist."),
             click.option("--regularization", type=float, help="Regularization of each least-squares system."),
-            click.option("--alpha", type=float, help="What every weight is multiplied by."),
+            click.option("--alpha", type=float, help="Factor on every confidence."),
             click.option("--iterations", type=int, help="Alternations of least squares."),
-            click.option("--weighting", help="How plays become confidence: raw, log or bm25."),
-            click.option("--bm25-k1", "bm25_k1", type=float, help="Where BM25 saturates."),
             click.option(
-                "--bm25-b", "bm25_b", type=float, help="How much BM25 makes of a user's total plays."
+                "--weighting", type=click.Choice(["raw", "log", "bm25"]), help="How plays become confidence."
             ),
+            click.option(
+                "--bm25-k1",
+                "bm25_k1",
+                type=float,
+                help="BM25's saturation: larger values count many plays more.",
+            ),
+            click.option("--bm25-b", "bm25_b", type=float, help="BM25's length normalization, 0 to 1."),
         )
     ):
         function = option(function)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from lastfm_dask.cli import COMMANDS, cli
+from lastfm_dask.cli.examples import EXAMPLES
 
 
 def command(name: str) -> click.Command:
@@ -34,11 +38,11 @@ def test_every_option_has_help_and_json_is_among_them(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_says_what_the_command_says(name):
-    """Both are for the same reader; the list's line is not cut off."""
-    text = command(name).get_short_help_str(limit=10**6)
-    assert text
+def test_the_list_of_commands_is_a_sentence_of_words_that_the_help_uses(name):
+    text = CliRunner().invoke(cli, [name, "--help"]).output.lower()
+    words = set(re.findall(r"[a-z]{5,}", COMMANDS[name].lower()))
     assert COMMANDS[name].endswith(".")
+    assert sum(word.rstrip("s") in text for word in words) * 2 >= len(words), words
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,9 +64,63 @@ def test_the_program_starts(program, arguments):
         assert all(name in done.stdout for name in COMMANDS)
 
 
-def test_an_unknown_command_is_wrong_usage():
-    done = subprocess.run(
-        [sys.executable, "-m", "lastfm_dask", "ingset"], capture_output=True, text=True, timeout=60
+def program(*arguments: str, cwd=None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lastfm_dask", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("ingset", "ingest"), ("recomend", "recommend"), ("xyz", "--help")]
+)
+def test_an_unknown_command_is_wrong_usage_and_near_ones_are_shown(typed, meant):
+    done = program(typed)
     assert done.returncode == 2
-    assert "ingset" in done.stderr
+    assert f"{typed!r}" in done.stderr
+    assert meant in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-vv", "stats", "x.dataset"), ("stats", "-vv", "x.dataset"), ("stats", "x.dataset", "-vv")]
+)
+def test_verbose_may_stand_anywhere(arguments):
+    assert program(*arguments).returncode == 5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_examples_of_the_command(name):
+    text = CliRunner().invoke(cli, [name, "--help"]).output
+    lines = text.partition("Examples:\n")[2].splitlines()
+    assert lines
+    assert all(line.strip() in EXAMPLES[name] and f"lastfm-dask {name} " in f"{line} " for line in lines)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_the_program(shell):
+    assert "_LASTFM_DASK_COMPLETE" in program("completion", shell).stdout
+
+
+def test_completion_completes():
+    environment = {
+        **os.environ,
+        "_LASTFM_DASK_COMPLETE": "bash_complete",
+        "COMP_WORDS": "lastfm-dask rec",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "lastfm_dask"], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert "recommend" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_example_runs(tmp_path):
+    for line in (
+        line for name, lines in EXAMPLES.items() if name not in ("download", "completion") for line in lines
+    ):
+        done = program(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
