@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastfm_dask import errors
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.ingestion.pipeline import ingest
     from lastfm_dask.interactions.frame import read_interactions
+    from lastfm_dask.interactions.schema import SchemaOptions
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.train import train
 
 __version__ = "0.1.0"
@@ -21,12 +24,27 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "lastfm_dask.dataset.dataset",
     "Recommender": "lastfm_dask.recommender.answers",
+    "IngestOptions": "lastfm_dask.ingestion.options",
+    "Resources": "lastfm_dask.ingestion.options",
+    "SchemaOptions": "lastfm_dask.interactions.schema",
+    "TrainSettings": "lastfm_dask.training.settings",
     "ingest": "lastfm_dask.ingestion.pipeline",
     "read_interactions": "lastfm_dask.interactions.frame",
     "train": "lastfm_dask.training.train",
 }
 
-__all__ = ["Dataset", "Recommender", "errors", "ingest", "read_interactions", "train"]
+__all__ = [
+    "Dataset",
+    "IngestOptions",
+    "Recommender",
+    "Resources",
+    "SchemaOptions",
+    "TrainSettings",
+    "errors",
+    "ingest",
+    "read_interactions",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

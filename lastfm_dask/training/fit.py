@@ -5,13 +5,18 @@ The factors are those that plain implicit finds for the same confidences and see
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import threadpoolctl
-from implicit.cpu.als import AlternatingLeastSquares
 
 from lastfm_dask.errors import BadInputError
+
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets tqdm, which implicit imports, warns about a bar that is never shown.
+    warnings.simplefilter("ignore")
+    from implicit.cpu.als import AlternatingLeastSquares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
