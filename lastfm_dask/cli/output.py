@@ -12,7 +12,13 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
+
+_PIPED_WIDTH = 1 << 16
+_GAP = 3
+"""Columns of the screen between two columns of a table."""
+_LEAST_TEXT = 12
+"""Texts get no less than this."""
 
 
 def to_json(value: Any) -> str:
@@ -40,15 +46,18 @@ def echo_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Return a rich console on stdout that colours nothing inside names and never wraps when piped."""
+    """Return a rich console on stdout that colours nothing inside names; what is piped is never wrapped or cut."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 120
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: numbers to the right with thousands separated, texts to the left.
+    """Print a table that fits the terminal: numbers are never cut, texts go on in a second line where they must.
+
+    Numbers stand to the right with thousands separated and one number of decimals a column. A table whose numbers
+    alone are too wide is printed as one block of lines a row.
 
     Parameters
     ----------
@@ -59,21 +68,97 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     rows : iterable of sequence
         Each as long as `columns`: int, float, str or None.
     """
+    from rich.text import Text
+
+    cells = [list(row) for row in rows]
+    texts = [
+        list(column)
+        for column in zip(*(format_column(column) for column in zip(*cells, strict=True)), strict=True)
+    ]
+    numeric = [any(isinstance(row[i], (int, float)) for row in cells) for i in range(len(columns))]
+    screen = console()
+    if title:
+        # Not the table's own title, which is wrapped to the table's width.
+        screen.print(Text(title, style="bold"), soft_wrap=True)
+    widths = _fitted(columns, texts, numeric, screen.width)
+    if widths is None:
+        _print_stacked(screen, columns, texts)
+    else:
+        _print_grid(screen, columns, texts, numeric, widths)
+
+
+def _fitted(
+    columns: Sequence[str], texts: list[list[str]], numeric: list[bool], screen_width: int
+) -> list[int] | None:
+    """Return each column's width: what it needs, less for texts where the screen is narrow; None where nothing fits."""
+    from rich.cells import cell_len
+
+    widths = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(columns)]
+    spare = screen_width - sum(widths) - _GAP * len(widths)
+    while spare < 0:
+        shrinkable = [
+            i
+            for i, width in enumerate(widths)
+            if not numeric[i] and width > max(_LEAST_TEXT, cell_len(columns[i]))
+        ]
+        if not shrinkable:
+            return None
+        widest = max(shrinkable, key=widths.__getitem__)
+        widths[widest] -= 1
+        spare += 1
+    return widths
+
+
+def _print_grid(
+    screen: Console, columns: Sequence[str], texts: list[list[str]], numeric: list[bool], widths: list[int]
+) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    rows = [list(row) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(columns):
-        numeric = any(isinstance(row[i], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(format_cell(cell)) for cell in row))
-    if title:
-        # Not the table's own title, which is wrapped to the table's width.
-        console().print(Text(title, style="bold"), soft_wrap=True)
-    console().print(table)
+    for name, is_number, width in zip(columns, numeric, widths, strict=True):
+        justify: JustifyMethod = "right" if is_number else "left"
+        table.add_column(name, justify=justify, no_wrap=is_number, width=width, overflow="ellipsis")
+    for row in texts:
+        table.add_row(*(Text(_shortened(text, width)) for text, width in zip(row, widths, strict=True)))
+    screen.print(table)
+
+
+def _print_stacked(screen: Console, columns: Sequence[str], texts: list[list[str]]) -> None:
+    from rich.text import Text
+
+    label = max(map(len, columns))
+    screen.print()
+    for row in texts:
+        for name, text in zip(columns, row, strict=True):
+            line = f"{name.ljust(label)}  {_shortened(text, max(_LEAST_TEXT, screen.width - label - 2))}"
+            screen.print(Text(line))
+        screen.print()
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return a path that is too long without its middle; its beginning and its end tell more. Other texts stay."""
+    if len(text) <= width or "/" not in text:
+        return text
+    tail = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
+
+
+def format_column(cells: Sequence[object]) -> list[str]:
+    """Return the texts of a column: numbers with as many decimals as its largest needs for four digits."""
+    numbers = [cell for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
+    others = [cell for cell in cells if isinstance(cell, (str, bool))]
+    if not numbers or others:
+        return [format_cell(cell) for cell in cells]
+    largest = max(map(abs, numbers))
+    decimals = (
+        0 if all(n == int(n) for n in numbers) else max(0, min(4, 4 - len(str(int(largest)).lstrip("0"))))
+    )
+    return [
+        f"{cell:,.{decimals}f}" if isinstance(cell, float) and math.isfinite(cell) else format_cell(cell)
+        for cell in cells
+    ]
 
 
 def format_cell(cell: object) -> str:
