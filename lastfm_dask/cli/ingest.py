@@ -39,7 +39,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
         echo_json(dataset_json(dataset))
     else:
         show_dataset(dataset)
-        click.echo(f"{output} written")
+        click.echo(f"Wrote {output}. Next: lastfm-dask train {output} -o MODEL")
 
 
 def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:
@@ -82,8 +82,17 @@ def show_dataset(dataset: Dataset) -> None:
     from lastfm_dask.cli import summary
 
     summary.print_statistics(dataset.statistics)
-    summary.print_reconciliation(dataset.manifest.content["reconciliation"])
+    show_reconciliation(dataset)
     summary.print_stages(_receipts(dataset)["stages"])
+
+
+def show_reconciliation(dataset: Dataset) -> None:
+    """Print how the rows of the source became the values of the matrix."""
+    from lastfm_dask.cli import summary
+
+    content = dataset.manifest.content
+    ids_are_sha1 = content.get("settings", {}).get("format") == "lastfm-360k"
+    summary.print_reconciliation(content["reconciliation"], ids_are_sha1=ids_are_sha1)
 
 
 def _receipts(dataset: Dataset) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _SETTINGS = (
     "bm25_k1",
 )
 _N_FAVOURITES = 5
+_N_SHOWN = 10
 _MIN_LISTENERS = 5
 """An artist whom hardly anybody hears has the vector of those few, and is like whatever else they hear."""
 
@@ -55,16 +56,13 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     dataset = _left(folder / "log.dataset", source, options)
     if dataset is None:
         dataset = ingest.run_ingest(source, folder / "log.dataset", options)
-    if not as_json:
-        ingest.show_dataset(dataset)
     result = _train(dataset, folder / "log.model", settings, options)
     answers = _answers(dataset, result, options["add_user"])
     if as_json:
         echo_json({"ingest": ingest.dataset_json(dataset), "train": train.to_dict(result), **answers})
         return
-    train.show(result)
     _show(dataset, answers)
-    click.echo(f"{dataset.path} and {result.path} written")
+    _show_next(dataset, result, answers["stats"]["user"])
 
 
 def _make(folder: Path) -> None:
@@ -141,26 +139,51 @@ def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[s
 
 
 def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
-    from lastfm_dask.cli import summary
+    from lastfm_dask.cli import ingest, summary
     from lastfm_dask.cli.output import print_table
 
     user = answers["stats"]["user"]
-    summary.print_top_artists(dataset.statistics["top_artists"], dataset.n_users)
-    rows = [(row["artist"], row["plays"]) for row in answers["stats"]["rows"][:10]]
-    print_table(f"{user} plays most", ("artist", "plays"), rows)
-    rows = [(score["artist"], score["score"]) for score in answers["score"]["scores"]]
-    print_table("their vector times an artist's vector", ("artist", "score"), rows)
-    rows = [(item["artist"], item["score"]) for item in answers["recommend"]["items"]]
-    print_table(f"recommended to {user}", ("artist", "score"), rows)
+    ingest.show_reconciliation(dataset)
+    summary.print_top_artists(dataset.statistics["top_artists"][:_N_SHOWN], dataset.n_users)
+    rows: list[tuple[Any, ...]] = [
+        (row["artist"], row["plays"], score["score"])
+        for row, score in zip(answers["stats"]["rows"], answers["score"]["scores"], strict=False)
+    ]
+    print_table(f"{user} plays most, and what the model says", ("artist", "plays", "score"), rows)
+    rows = [(item["artist"], item["score"], item["listeners"]) for item in answers["recommend"]["items"]]
+    print_table(f"recommended to {user}", ("artist", "score", "listeners"), rows)
     if explained := answers.get("explain"):
-        parts = sorted(explained["contributions"], key=lambda part: -abs(part["contribution"]))[:5]
+        parts = sorted(explained["contributions"], key=lambda part: -abs(part["contribution"]))[:3]
         rows = [(part["artist"], part["contribution"]) for part in parts]
-        rows += [("what the solver left over", explained["remainder"])]
         print_table(f"why {explained['artist']}: what adds most to its score", ("artist", "adds"), rows)
     similar = answers["similar"]
     heads = ("artist", "similarity", "listeners")
     print_table(
         f"most like {similar['artist']}, of those with {_MIN_LISTENERS} listeners or more",
         heads,
-        [[item[key] for key in heads] for item in similar["items"]],
+        [[item[key] for key in heads] for item in similar["items"][:_N_FAVOURITES]],
     )
+
+
+def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
+    """Print what was written, what it took, and commands to go on with."""
+    path, model = _short(dataset.path), _short(result.path)
+    click.echo(
+        f"Wrote {path} and {model} ({len(result.iteration_s)} iterations in {result.fit_s:.1f} s).\nNext:"
+    )
+    for line in (
+        f"stats {path}",
+        f"profile {path}",
+        f'recommend {model} --like "{dataset.statistics["top_artists"][0]["artist"]}"',
+        f'explain {model} --user "{user}" --artist NAME',
+        f"serve {model}",
+    ):
+        click.echo(f"  lastfm-dask {line}")
+
+
+def _short(path: Path) -> Path:
+    """Return a path as seen from the current folder, where it lies within."""
+    try:
+        return path.absolute().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path

@@ -64,28 +64,32 @@ def print_top_artists(top: Iterable[Mapping[str, Any]], n_users: int) -> None:
     print_table("the most heard artists", ("", "artist", "listeners", "share", "plays"), rows)
 
 
-def print_reconciliation(reconciliation: Mapping[str, Any]) -> None:
-    """Print how the rows of the source became the values of the matrix."""
+def print_reconciliation(reconciliation: Mapping[str, Any], *, ids_are_sha1: bool = True) -> None:
+    """Print how the rows of the source became the values of the matrix.
+
+    Parameters
+    ----------
+    reconciliation : mapping
+        Of the manifest.
+    ids_are_sha1 : bool
+        Whether the format promises that user ids are SHA-1 digests, so that others are worth a line.
+    """
     rejects = [(f"  {reason}", -n) for reason, n in reconciliation["rejects"].items()]
     rows = [
         ("rows read", reconciliation["rows_read"]),
         *rejects,
         ("rows kept", reconciliation["rows_kept"]),
-        *(
-            [("  rows of added listeners", reconciliation["rows_added"])]
-            if reconciliation["rows_added"]
-            else []
-        ),
+        *([("  rows of added users", reconciliation["rows_added"])] if reconciliation["rows_added"] else []),
         ("  summed into another row of the same user and artist", -reconciliation["rows_summed"]),
         ("stored values", reconciliation["nnz"]),
     ]
     print_table("reconciliation", ("rows", "number"), rows)
-    n_odd = reconciliation["n_users_not_sha1"]
-    if n_odd:
+    n_odd = reconciliation.get("n_users_not_sha1", 0)
+    if n_odd and ids_are_sha1:
         shown = ", ".join(
             f"{odd['user']!r} ({odd['rows']:,} rows)" for odd in reconciliation["users_not_sha1"][:3]
         )
-        click.echo(f"{n_odd:,} user ids are no SHA-1: {shown}{', …' if n_odd > 3 else ''}")
+        click.echo(f"{n_odd:,} user ids are not SHA-1 digests: {shown}{', …' if n_odd > 3 else ''}")
     n_several = reconciliation.get("n_artists_with_several_mbids")
     if n_several:
         most = reconciliation["artists_with_several_mbids"][:3]

@@ -232,9 +232,9 @@ def test_text_shows_the_reconciliation_and_where_the_dataset_is(tmp_path):
         "rows read",
         "field_count",
         "rows kept",
-        "no SHA-1",
+        "not SHA-1",
         "'sep 20, 2008' (1 rows)",
-        "x written",
+        "Wrote x",
     ):
         assert words in said
 
