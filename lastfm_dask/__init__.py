@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.ingestion.pipeline import ingest
+    from lastfm_dask.interactions.formats import SchemaOptions
     from lastfm_dask.interactions.frame import read_interactions
-    from lastfm_dask.interactions.schema import SchemaOptions
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.train import train
@@ -26,7 +26,7 @@ _HOMES = {
     "Recommender": "lastfm_dask.recommender.answers",
     "IngestOptions": "lastfm_dask.ingestion.options",
     "Resources": "lastfm_dask.ingestion.options",
-    "SchemaOptions": "lastfm_dask.interactions.schema",
+    "SchemaOptions": "lastfm_dask.interactions.formats",
     "TrainSettings": "lastfm_dask.training.settings",
     "ingest": "lastfm_dask.ingestion.pipeline",
     "read_interactions": "lastfm_dask.interactions.frame",

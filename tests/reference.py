@@ -57,9 +57,10 @@ def read_line(line: bytes, schema: Schema, max_line: int) -> tuple[str, str, str
     for role in ("user", "artist"):
         if not cells[role]:
             return f"empty_{role}"
-    if not re.fullmatch(rb"[0-9]+", cells["plays"]):
+    number = rb"([0-9]+)" if schema.values == "digits" else rb"([0-9]+)(?:\.0+)?"
+    if not (written := re.fullmatch(number, cells["plays"])):
         return "plays_not_a_number"
-    digits = cells["plays"].lstrip(b"0")
+    digits = written[1].lstrip(b"0")
     if not digits or len(digits) > 10 or int(digits) > MAX_PLAYS:
         return "plays_out_of_range"
     mbid = cells.get("mbid", b"") if schema.with_mbid else b""

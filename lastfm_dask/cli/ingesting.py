@@ -8,13 +8,15 @@ import click
 
 from lastfm_dask.cli.options import PATH, like_option
 from lastfm_dask.engine import STALL_TIMEOUT_S
+from lastfm_dask.interactions.formats import DEFAULT_FORMAT, FORMATS
+from lastfm_dask.interactions.schema import FLOAT, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.ingestion.plan import IngestPlan
-    from lastfm_dask.interactions.schema import SchemaOptions
+    from lastfm_dask.interactions.formats import SchemaOptions
     from lastfm_dask.memory.limits import Allowed
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -25,16 +27,42 @@ def schema_options(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--format", default="lastfm-360k", show_default=True, help="lastfm-360k or hetrec-2k."
+                "--format",
+                help=f"A published shape: {', '.join(FORMATS)}.  [default: {DEFAULT_FORMAT}, without --columns]",
             ),
             click.option(
                 "--columns",
                 metavar="ROLES",
-                help="Roles of the fields, in order: user, mbid, artist, plays, or - for one that is not read.",
+                help="Roles of the fields, in order: user, mbid, artist, plays, time, or - for one that is not read."
+                " With the names in a header: user=userID,artist=artistID,plays=weight.",
             ),
-            click.option("--delimiter", metavar="CHAR", help=r"The character between fields; \t is a tab."),
+            click.option(
+                "--delimiter",
+                metavar="TEXT",
+                help=r"What separates fields, one character or several, such as , or ::; \t is a tab.  [default: \t]",
+            ),
             click.option(
                 "--header/--no-header", default=None, help="Whether the first line names the columns."
+            ),
+            click.option(
+                "--quote",
+                metavar="CHAR",
+                help="The character around fields that hold delimiters or line ends (RFC 4180), such as '\"'."
+                "  [default: quotes are text]",
+            ),
+            click.option(
+                "--encoding",
+                metavar="CODEC",
+                help="The text's encoding, any that Python knows; a byte order mark overrides it.  [default: utf-8]",
+            ),
+            click.option(
+                "--values",
+                type=click.Choice((WHOLE, FLOAT)),
+                help="How plays are written: whole numbers (49 or 49.0), or float for any positive number, such as"
+                " ratings or seconds.  [default: whole; digits alone in lastfm-360k]",
+            ),
+            click.option(
+                "--events", is_flag=True, help="A row is one listen: no plays column, plays are counted."
             ),
             click.option("--keep-case", is_flag=True, help="Keep artist names as written; else lower case."),
             click.option(
@@ -69,14 +97,18 @@ def ingest_options(function: F) -> F:
 
 def schema_of(options: dict[str, Any]) -> SchemaOptions:
     """Return what `schema_options` asked for."""
-    from lastfm_dask.interactions.schema import SchemaOptions
+    from lastfm_dask.interactions.formats import SchemaOptions
 
     columns, delimiter = options["columns"], options["delimiter"]
     return SchemaOptions(
         format=options["format"],
         columns=tuple(role.strip() for role in columns.split(",")) if columns is not None else None,
-        delimiter="\t" if delimiter == r"\t" else delimiter,
+        delimiter=None if delimiter is None else delimiter.replace(r"\t", "\t"),
         header=options["header"],
+        quote=options["quote"],
+        encoding=options["encoding"],
+        values=options["values"],
+        events=options["events"],
         keep_case=options["keep_case"],
         with_mbid=options["with_mbid"],
     )

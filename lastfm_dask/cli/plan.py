@@ -25,10 +25,12 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.ingestion.planning import plan_source
+    from lastfm_dask.interactions.headers import resolve
     from lastfm_dask.interactions.sources import find
 
     folder = Path.cwd() if output is None else output.absolute().parent
-    files, schema = find(source), ingesting.schema_of(options).schema()
+    files = find(source)
+    schema = resolve(files, ingesting.schema_of(options))
     plan, allowed = plan_source(files, schema, ingesting.resources_of(options), folder)
     if as_json:
         echo_json(ingesting.plan_json(plan, allowed))

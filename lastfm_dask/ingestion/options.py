@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastfm_dask.engine import STALL_TIMEOUT_S
-from lastfm_dask.interactions.schema import SchemaOptions
+from lastfm_dask.interactions.formats import SchemaOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

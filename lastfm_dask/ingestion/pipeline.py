@@ -23,6 +23,7 @@ from lastfm_dask.ingestion.options import IngestOptions, Resources
 from lastfm_dask.ingestion.plan import task_bytes
 from lastfm_dask.ingestion.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding, sources
+from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.memory import limits
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def ingest(
     output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
     refuse_existing(output)
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    files, schema = sources.find(patterns), options.schema.schema()
+    files = sources.find(patterns)
+    schema = resolve(files, options.schema)
     refuse_early(options, schema, files, resources)
     plan, allowed = plan_source(files, schema, resources, output.parent)
     run = _Run(files, schema, options, resources, plan, allowed, progress)
@@ -167,7 +169,8 @@ def is_made_of(
         The source can't be read, or the options can't be used.
     """
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    origin = _origin(sources.find(patterns), options.schema.schema(), options)
+    files = sources.find(patterns)
+    origin = _origin(files, resolve(files, options.schema), options)
     return all(dataset.manifest.content.get(key) == value for key, value in origin.items())
 
 
@@ -180,13 +183,18 @@ def _origin(files: Sequence[sources.SourceFile], schema: Schema, options: Ingest
                 {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in files
             ]
         },
-        "settings": {**asdict(schema), "columns": list(schema.columns), "format": options.schema.format},
+        "settings": {**_json(asdict(schema)), "format": options.schema.name},
         "options": {
             "artist_names": None if names is None else str(names),
             "add_user": options.add_user,
             "likes": dict(options.likes),
         },
     }
+
+
+def _json(value: Any) -> Any:
+    """Return a value as it is read back from JSON."""
+    return json.loads(json.dumps(value))
 
 
 def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
@@ -241,7 +249,7 @@ def _spool_key(run: _Run) -> dict[str, Any]:
 
     return {
         "files": [[file.path, file.size_bytes, file.version, file.compression] for file in run.files],
-        "schema": {**asdict(run.schema), "columns": list(run.schema.columns)},
+        "schema": _json(asdict(run.schema)),
         "block_bytes": run.plan.pace.block_bytes,
         "format": encoding.FORMAT_VERSION,
         "version": lastfm_dask.__version__,

@@ -6,26 +6,25 @@ Works on a piece of a block at a time, since positions take many times the bytes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lastfm_dask.interactions.schema import (
     ARTIST,
     MAX_LINE_BYTES,
-    MAX_PLAYS,
     MAX_REJECT_BYTES,
     MBID,
     PLAYS,
     REASONS,
+    TIME,
     USER,
     Schema,
 )
+from lastfm_dask.interactions.values import judge_plays, judge_times
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-
-_MAX_DIGITS = len(str(MAX_PLAYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,9 @@ class Piece:
 
     user: pa.StringArray
     artist: pa.StringArray
-    plays: npt.NDArray[np.int32]
+    plays: npt.NDArray[Any]
     mbid: pa.StringArray | None
+    time: npt.NDArray[np.int64] | None
     n_lines: int
     reject_lines: npt.NDArray[np.int64]
     reject_reasons: npt.NDArray[np.int8]
@@ -56,53 +56,93 @@ def is_utf8(lines: bytes | bytearray | memoryview) -> bool:
     return True
 
 
+def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.intp]:
+    """Return where a short text stands in bytes, without overlaps, as `bytes.split` finds it from the left."""
+    import numpy as np
+
+    found = np.flatnonzero(bytes_ == needle[0])
+    for i, sign in enumerate(needle[1:], 1):
+        found = found[found + i < len(bytes_)]
+        found = found[bytes_[found + i] == sign]
+    if len(needle) > 1 and len(found) > 1 and int(np.diff(found).min()) < len(needle):
+        places, free = [], 0
+        for place in found.tolist():
+            if place >= free:
+                places.append(place)
+                free = place + len(needle)
+        found = np.array(places, np.intp)
+    return found
+
+
 def read_piece(lines: memoryview, schema: Schema) -> Piece:
     """Read whole lines of less than 2 GiB, the last of which may lack its end."""
+    return judge(Cells(lines, schema), schema)
+
+
+class Fields(Protocol):
+    """Records cut into fields, whose values are not judged yet."""
+
+    n_lines: int
+    """Lines, of which a record may have several."""
+
+    def reasons(self) -> npt.NDArray[np.int8]:
+        """Return what is wrong with the form of each record, an index into `REASONS`; -1 where nothing is."""
+
+    def values(self, role: str, records: npt.NDArray[np.intp]) -> pa.StringArray:
+        """Return a field of these records, which have all fields and are valid UTF-8."""
+
+    def raw(self, records: npt.NDArray[np.intp]) -> pa.BinaryArray:
+        """Return what is kept of these records where they are rejected."""
+
+    def lines_of(self, records: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Return the line on which each of these records starts, from 0."""
+
+
+def judge(fields: Fields, schema: Schema) -> Piece:
+    """Keep the records that are rows, and say of the others why they are not."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = _Cells(lines, schema)
-    reason = np.full(cells.n_lines, -1, np.int8)
+    reason = fields.reasons()
+    times = plays = np.empty(0, np.int64)
 
-    def reject(lines_found: npt.NDArray[np.bool_], name: str) -> None:
-        reason[lines_found & (reason < 0)] = REASONS.index(name)
+    def candidates() -> npt.NDArray[np.intp]:
+        return np.flatnonzero(reason < 0)
 
-    reject(cells.ends - cells.starts > MAX_LINE_BYTES, "line_too_long")
-    reject(cells.n_fields != len(schema.columns), "field_count")
-    if not is_utf8(lines):
-        reject(cells.invalid_utf8(), "invalid_utf8")
+    def reject(records: npt.NDArray[np.intp], name: str) -> None:
+        reason[records] = REASONS.index(name)
+
     for role in (USER, ARTIST):
-        candidates = np.flatnonzero(reason < 0)
-        empty = np.zeros(cells.n_lines, np.bool_)
-        empty[candidates] = cells.lengths(role, candidates) == 0
-        reject(empty, f"empty_{role}")
-    candidates = np.flatnonzero(reason < 0)
-    written = cells.values(PLAYS, candidates)
-    is_number = np.asarray(pc.match_substring_regex(written, r"\A[0-9]+\z"))
-    reason[candidates[~is_number]] = REASONS.index("plays_not_a_number")
-    digits = pc.ascii_ltrim(written.filter(pa.array(is_number)), "0")
-    n_digits = pc.binary_length(digits).to_numpy()
-    short = (n_digits > 0) & (n_digits <= _MAX_DIGITS)
-    counts = np.zeros(len(digits), np.int64)
-    counts[short] = digits.filter(pa.array(short)).cast(pa.int64()).to_numpy()
-    in_range = (counts >= 1) & (counts <= MAX_PLAYS)
-    candidates = candidates[is_number]
-    reason[candidates[~in_range]] = REASONS.index("plays_out_of_range")
-    kept, rejected = np.flatnonzero(reason < 0), np.flatnonzero(reason >= 0)
+        left = candidates()
+        reject(left[pc.binary_length(fields.values(role, left)).to_numpy() == 0], f"empty_{role}")
+    left = candidates()
+    if schema.events:
+        plays = np.ones(len(left), np.int32)
+    else:
+        plays, is_number, in_range = judge_plays(fields.values(PLAYS, left), schema.values)
+        reject(left[~is_number], "plays_not_a_number")
+        reject(left[is_number & ~in_range], "plays_out_of_range")
+        plays = plays[in_range]
+    if schema.with_time:
+        left = candidates()
+        times, is_time = judge_times(fields.values(TIME, left))
+        reject(left[~is_time], "invalid_time")
+        plays, times = plays[is_time], times[is_time]
+    kept, rejected = candidates(), np.flatnonzero(reason >= 0)
     return Piece(
-        user=cells.values(USER, kept),
-        artist=cells.values(ARTIST, kept),
-        plays=counts[in_range].astype(np.int32),
-        mbid=cells.values(MBID, kept) if schema.with_mbid else None,
-        n_lines=cells.n_lines,
-        reject_lines=rejected,
+        user=fields.values(USER, kept),
+        artist=fields.values(ARTIST, kept),
+        plays=plays,
+        mbid=fields.values(MBID, kept) if schema.with_mbid else None,
+        time=times if schema.with_time else None,
+        n_lines=fields.n_lines,
+        reject_lines=fields.lines_of(rejected),
         reject_reasons=reason[rejected],
-        reject_bytes=cells.raw(rejected),
+        reject_bytes=fields.raw(rejected),
     )
 
 
-class _Cells:
+class Cells:
     """Lines and where their fields lie."""
 
     def __init__(self, lines: memoryview, schema: Schema) -> None:
@@ -120,9 +160,26 @@ class _Cells:
         # One carriage return right before the line feed belongs to the line end.
         has_return = (stops > self.starts) & (stops < len(lines)) & (bytes_[stops - 1] == ord("\r"))
         self.ends = stops - has_return
-        self.delimiters = np.flatnonzero(bytes_ == ord(schema.delimiter))
+        delimiter = schema.delimiter.encode()
+        self.width = len(delimiter)
+        self.delimiters = find_all(bytes_, delimiter)
         self.first = np.searchsorted(self.delimiters, self.starts)
         self.n_fields = np.searchsorted(self.delimiters, self.ends) - self.first + 1
+
+    def reasons(self) -> npt.NDArray[np.int8]:
+        """Return what is wrong with the form of each line (see `Fields`)."""
+        import numpy as np
+
+        reason = np.full(self.n_lines, -1, np.int8)
+        if not is_utf8(self.lines):
+            reason[self.invalid_utf8()] = REASONS.index("invalid_utf8")
+        reason[self.n_fields != len(self.schema.columns)] = REASONS.index("field_count")
+        reason[self.ends - self.starts > MAX_LINE_BYTES] = REASONS.index("line_too_long")
+        return reason
+
+    def lines_of(self, records: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Return the lines themselves: a record is a line."""
+        return records
 
     def invalid_utf8(self) -> npt.NDArray[np.bool_]:
         """Whether each line is invalid UTF-8."""
@@ -141,14 +198,9 @@ class _Cells:
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return where a field starts and ends in these lines, each of which has all fields."""
         field, last = self.schema.columns.index(role), len(self.schema.columns) - 1
-        starts = self.delimiters[self.first[lines] + field - 1] + 1 if field else self.starts[lines]
+        starts = self.delimiters[self.first[lines] + field - 1] + self.width if field else self.starts[lines]
         ends = self.delimiters[self.first[lines] + field] if field < last else self.ends[lines]
         return starts, ends
-
-    def lengths(self, role: str, lines: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Return a field's bytes in these lines."""
-        starts, ends = self._bounds(role, lines)
-        return ends - starts
 
     def values(self, role: str, lines: npt.NDArray[np.intp]) -> pa.StringArray:
         """Return a field in these lines, which are valid UTF-8."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import Block, cut, read_lines
+from lastfm_dask.interactions.formats import SchemaOptions
+from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.interactions.names import lower_all
 from lastfm_dask.interactions.reader import read_rows
-from lastfm_dask.interactions.schema import ARTIST, MBID, PLAYS, USER, Schema, SchemaOptions
+from lastfm_dask.interactions.schema import ARTIST, MBID, PLAYS, USER, Schema
 from lastfm_dask.interactions.sources import find, open_ranges
 
 if TYPE_CHECKING:
@@ -62,11 +64,12 @@ def read_interactions(
     import dask.dataframe as dd
 
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    files, schema = find(patterns), (options or SchemaOptions()).schema()
+    files = find(patterns)
     packed = [file.path for file in files if file.compression]
     if packed:
         msg = f"{', '.join(packed)}: a compressed source can't be cut into partitions: unpack it first"
         raise BadInputError(msg, path=packed[0])
+    schema = resolve(files, options or SchemaOptions())
     blocks = cut([file.size_bytes for file in files], block_bytes)
     task = _ReadBlock(tuple(file.path for file in files), schema)
     from_map: Any = dd.from_map

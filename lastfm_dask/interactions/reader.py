@@ -7,18 +7,22 @@ that could matter takes the exact path, which is `exact`'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.interactions.exact import is_utf8, read_piece
 from lastfm_dask.interactions.schema import (
     ARTIST,
+    FLOAT,
     MAX_LINE_BYTES,
     MBID,
     PLAYS,
+    TIME,
     USER,
+    WHOLE,
     Schema,
 )
+from lastfm_dask.interactions.values import judge_plays, judge_times, without_zero_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BOM = b"\xef\xbb\xbf"
+_SELDOM = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
+"""What may stand for a delimiter of several bytes: signs that hardly a log holds."""
 _PIECE_BYTES = 1 << 20
 """What the exact path reads at once."""
 _WINDOW_BYTES = MAX_LINE_BYTES // 2
@@ -45,10 +51,12 @@ class Rows:
         The user of each row kept; the dictionary holds no name twice and is in order of first appearance.
     artist : StringArray
         The artist of each row kept, as written in the source.
-    plays : ndarray of int32
-        The plays of each row kept.
+    plays : ndarray of int32, or of float32 where the schema's values are real
+        The plays of each row kept; 1 for an event.
     mbid : StringArray or None
         The MBID of each row kept, where the schema asks for it.
+    time : ndarray of int64 or None
+        Milliseconds since 1970 of each row kept, where the schema has a column for it.
     n_lines : int
         Lines in the block, a header among them.
     reject_lines : ndarray of int64
@@ -61,8 +69,9 @@ class Rows:
 
     user: pa.DictionaryArray
     artist: pa.StringArray
-    plays: npt.NDArray[np.int32]
+    plays: npt.NDArray[Any]
     mbid: pa.StringArray | None
+    time: npt.NDArray[np.int64] | None
     n_lines: int
     reject_lines: npt.NDArray[np.int64]
     reject_reasons: npt.NDArray[np.int8]
@@ -94,8 +103,6 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
 
 
 def _shifted(rows: Rows, n_header_lines: int) -> Rows:
-    from dataclasses import replace
-
     return replace(
         rows, n_lines=rows.n_lines + n_header_lines, reject_lines=rows.reject_lines + n_header_lines
     )
@@ -109,34 +116,61 @@ def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | N
 
     if begin == len(lines) or not _is_plain(lines, begin):
         return None
+    if len(schema.delimiter.encode()) > 1:
+        # Arrow splits at one byte alone. A line end or a quote of Arrow's own cannot come of this.
+        sign = next((sign for sign in _SELDOM if sign.encode() not in lines), None)
+        if sign is None:
+            return None
+        lines, begin = lines[begin:].replace(schema.delimiter.encode(), sign.encode()), 0
+        schema = replace(schema, delimiter=sign)
     try:
         table = _parse(pa.py_buffer(lines)[begin:], schema)
-        n_characters = pc.binary_length(table[PLAYS]).to_numpy()
-        if not n_characters.all():
-            return None
-        plays = pc.cast(table[PLAYS], pa.int32())
     except pa.ArrowInvalid:
         return None
-    counts = plays.to_numpy()
     user, artist = table[USER], table[ARTIST]
-    # A number that takes as many characters as its digits was written in plain digits.
     if (
-        counts.min(initial=1) < 1
-        or not np.array_equal(n_characters, _n_digits(counts))
-        or pc.min(pc.binary_length(user.dictionary)).as_py() == 0
+        pc.min(pc.binary_length(user.dictionary)).as_py() == 0
         or pc.min(pc.binary_length(artist)).as_py() == 0
     ):
+        return None
+    plays = np.ones(len(user), np.int32) if schema.events else _plays(table[PLAYS], schema.values)
+    time, is_time = judge_times(table[TIME]) if schema.with_time else (None, np.ones(0, np.bool_))
+    if plays is None or not is_time.all():
         return None
     return Rows(
         user=user,
         artist=artist,
-        plays=counts,
+        plays=plays,
         mbid=table[MBID] if schema.with_mbid else None,
-        n_lines=len(counts),
+        time=time,
+        n_lines=len(plays),
         reject_lines=np.empty(0, np.int64),
         reject_reasons=np.empty(0, np.int8),
         reject_bytes=pa.array([], pa.binary()),
     )
+
+
+def _plays(written: pa.StringArray, values: str) -> npt.NDArray[Any] | None:
+    """Return plays all of which are in range; None where one is not."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if values == FLOAT:
+        plays, _, in_range = judge_plays(written, values)
+        return plays if in_range.all() else None
+    if values == WHOLE:
+        written = without_zero_decimals(written)
+    n_characters = pc.binary_length(written).to_numpy()
+    if not n_characters.all():
+        return None
+    try:
+        counts: npt.NDArray[np.int32] = pc.cast(written, pa.int32()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    # A number that takes as many characters as its digits was written in plain digits.
+    plain = counts.min(initial=1) >= 1 and np.array_equal(n_characters, _n_digits(counts))
+    return counts if plain else None
 
 
 def _is_plain(lines: bytes | bytearray, begin: int) -> bool:
@@ -156,8 +190,8 @@ def _parse(buffer: pa.Buffer, schema: Schema) -> dict[str, Any]:
     import pyarrow as pa
     from pyarrow import csv
 
-    names = [role if role != "-" else f"-{i}" for i, role in enumerate(schema.columns)]
-    roles = [USER, ARTIST, PLAYS, *([MBID] if schema.with_mbid else [])]
+    names = [role if role in schema.roles else f"-{i}" for i, role in enumerate(schema.columns)]
+    roles = list(schema.roles)
     types = dict.fromkeys(roles, pa.string()) | {USER: pa.dictionary(pa.int32(), pa.string())}
     table = csv.read_csv(
         pa.BufferReader(buffer),
@@ -203,6 +237,7 @@ def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
         artist=pa.concat_arrays([piece.artist for piece in pieces]),
         plays=np.concatenate([piece.plays for piece in pieces]),
         mbid=pa.concat_arrays([piece.mbid for piece in pieces]) if schema.with_mbid else None,
+        time=np.concatenate([piece.time for piece in pieces]) if schema.with_time else None,
         n_lines=int(n_before[-1]),
         reject_lines=np.concatenate(
             [piece.reject_lines + before for piece, before in zip(pieces, n_before[:-1], strict=True)]

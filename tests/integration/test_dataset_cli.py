@@ -10,7 +10,7 @@ from ingesting import fail, lines, succeed, succeed_json
 from reference import map_rows, read_log
 
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.interactions.schema import FORMATS
+from lastfm_dask.interactions.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,6 +23,8 @@ SCHEMAS = [
     Schema(("artist", "plays", "user"), delimiter=","),
     Schema(("user", "plays", "artist"), delimiter='"'),
     Schema(("user", "artist", "plays"), delimiter=" "),
+    Schema(("user", "-", "artist", "plays"), delimiter="::"),
+    Schema(("user", "artist", "plays"), delimiter="é", values="digits"),
 ]
 schemas = st.sampled_from(SCHEMAS)
 cases = schemas.flatmap(lambda schema: st.tuples(st.just(schema), lines_of(schema)))
@@ -65,6 +67,7 @@ def check_dictionary(rows: Rows) -> None:
 @example(case=(SCHEMAS[2], BOM))
 @example(case=(SCHEMAS[2], b"user\tartist\tplays"))
 @example(case=(SCHEMAS[0], b"\n\n\r\n"))
+@example(case=(Schema(("user", "artist", "plays"), delimiter="aa"), b"uaaaaa1\nuaabaa1\naaaaaaa\naa"))
 def test_a_file_is_read_as_the_slow_reader_reads_it(case):
     schema, data = case
     with short_lines():

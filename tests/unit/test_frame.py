@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.formats import SchemaOptions
 from lastfm_dask.interactions.frame import read_interactions
-from lastfm_dask.interactions.schema import SchemaOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

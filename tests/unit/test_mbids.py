@@ -11,7 +11,7 @@ from reference import map_rows, read_log
 from stages import Work, indexed
 
 from lastfm_dask.ingestion.mbids import Mbids
-from lastfm_dask.interactions.schema import FORMATS
+from lastfm_dask.interactions.formats import FORMATS
 
 SCHEMA = replace(FORMATS["lastfm-360k"], with_mbid=True)
 

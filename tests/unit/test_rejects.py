@@ -9,7 +9,8 @@ from stages import Work, indexed, names_of
 from lastfm_dask.dataset import layout
 from lastfm_dask.ingestion.rejects import N_EXAMPLES, RejectsWriter
 from lastfm_dask.interactions.encoding import record_batch
-from lastfm_dask.interactions.schema import FORMATS, REASONS, Schema
+from lastfm_dask.interactions.formats import FORMATS
+from lastfm_dask.interactions.schema import REASONS, Schema
 
 SCHEMA = FORMATS["lastfm-360k"]
 FILES = [b"u\t\ta\t5\nbad\xff\tx\r\n" * 3, b"\t\t\t\n\n" + b"y" * 3000 + b"\nu\t\ta\t0", b"\xef\xbb\xbfz\n"]
@@ -27,7 +28,9 @@ def test_lines_are_counted_by_file_from_one_whatever_the_blocks(tmp_path, block_
 
 
 def test_names_of_files_are_written_as_they_are(tmp_path):
-    batch = record_batch({"reject_lines": [4], "reject_reasons": [1], "reject_bytes": [b"\xff\tx"]})
+    batch = record_batch(
+        {"reject_lines": [4], "reject_reasons": [REASONS.index("field_count")], "reject_bytes": [b"\xff\tx"]}
+    )
     with RejectsWriter(tmp_path / "rejects.tsv", ["caf\udce9"]) as rejects:
         rejects.write(0, 10, batch)
         assert rejects.counts == {"field_count": 1}

@@ -7,18 +7,23 @@ import itertools
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.schema import FORMATS, REASONS, Schema, SchemaOptions
+from lastfm_dask.interactions.formats import FORMATS, SchemaOptions
+from lastfm_dask.interactions.schema import REASONS, Schema
 
 
 def test_reasons_stand_in_their_order_of_precedence():
     assert REASONS == (
         "line_too_long",
+        "unclosed_quote",
+        "invalid_json",
         "field_count",
         "invalid_utf8",
+        "invalid_encoding",
         "empty_user",
         "empty_artist",
         "plays_not_a_number",
         "plays_out_of_range",
+        "invalid_time",
     )
 
 
@@ -49,10 +54,41 @@ def test_mbids_that_are_asked_for_need_a_column():
         SchemaOptions(format="hetrec-2k", with_mbid=True).schema()
 
 
-@pytest.mark.parametrize("delimiter", ["", "ab", "\n", "\r", "é", "\ud800"])
-def test_a_delimiter_is_one_ascii_character(delimiter):
-    with pytest.raises(BadInputError, match="one ASCII character"):
+@pytest.mark.parametrize("delimiter", ["", "a\nb", "\n", "\r", "\ud800"])
+def test_a_delimiter_holds_no_line_end(delimiter):
+    with pytest.raises(BadInputError, match="one character or several"):
         SchemaOptions(delimiter=delimiter).schema()
+
+
+@pytest.mark.parametrize("quote", ["ab", "é", "\n", "::", ","])
+def test_a_quote_is_one_ascii_character_outside_the_delimiter(quote):
+    with pytest.raises(BadInputError, match="one ASCII character"):
+        SchemaOptions(delimiter=",", quote=quote).schema()
+
+
+@pytest.mark.parametrize("encoding", ["nonsense", "hex", "rot13", "undefined", ""])
+def test_an_encoding_is_one_that_python_reads_text_in(encoding):
+    with pytest.raises(BadInputError, match="not an encoding"):
+        SchemaOptions(encoding=encoding).schema()
+
+
+def test_encodings_have_one_name():
+    names = {
+        name: Schema(("user", "artist", "plays"), encoding=name).encoding for name in ("UTF8", "latin-1")
+    }
+    assert names == {"UTF8": "utf-8", "latin-1": "iso8859-1"}
+
+
+def test_events_need_no_plays_and_take_none():
+    assert SchemaOptions(columns=("user", "artist", "time"), events=True).schema().roles == (
+        "user",
+        "artist",
+        "time",
+    )
+    with pytest.raises(BadInputError, match="one listen"):
+        SchemaOptions(columns=("user", "artist", "plays"), events=True).schema()
+    with pytest.raises(BadInputError, match="--events"):
+        SchemaOptions(columns=("user", "artist", "time")).schema()
 
 
 def test_options_change_only_what_is_given():

@@ -12,7 +12,8 @@ from reference import read_log
 from lastfm_dask.ingestion import survey as module
 from lastfm_dask.ingestion.survey import survey
 from lastfm_dask.interactions import sources
-from lastfm_dask.interactions.schema import FORMATS, Schema
+from lastfm_dask.interactions.formats import FORMATS
+from lastfm_dask.interactions.schema import Schema
 
 SCHEMA = FORMATS["lastfm-360k"]
 

@@ -1,0 +1,145 @@
+"""Plays and times as they are written, judged and turned into numbers. Pure: Arrow arrays in, NumPy arrays out.
+
+What a text stands for depends on that text alone, never on its neighbours, so that it does not matter how a source
+was cut into blocks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.interactions.schema import FLOAT, MAX_PLAYS, WHOLE
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+_MAX_DIGITS = len(str(MAX_PLAYS))
+_NUMBER = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
+_EPOCH = r"\A-?[0-9]{1,18}\z"
+_PLAIN_TIME = r"\A[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,3})?Z?\z"
+_MILLISECONDS_FROM = 100_000_000_000
+"""A number of at least this size counts milliseconds (from March 1973 on), a smaller one seconds (to the year 5138)."""
+
+Judged = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
+
+
+def judge_plays(written: pa.StringArray, values: str) -> Judged:
+    """Return plays with what is wrong about each.
+
+    Parameters
+    ----------
+    written : StringArray, shape (n,)
+        The texts.
+    values : str
+        How plays are written: one of `schema.VALUES`.
+
+    Returns
+    -------
+    plays : ndarray, shape (n,), int32, or float32 for `float`
+        Unspecified where a text is not a number in range.
+    is_number, in_range : ndarray, shape (n,), bool
+        Whether each text is a number, and whether it is above zero and not too large.
+    """
+    return _judge_real(written) if values == FLOAT else _judge_whole(written, values)
+
+
+def _judge_whole(written: pa.StringArray, values: str) -> Judged:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if values == WHOLE:
+        written = without_zero_decimals(written)
+    is_number = np.asarray(pc.match_substring_regex(written, r"\A[0-9]+\z"), np.bool_)
+    digits = pc.ascii_ltrim(written.filter(pa.array(is_number)), "0")
+    n_digits = pc.binary_length(digits).to_numpy()
+    short = (n_digits > 0) & (n_digits <= _MAX_DIGITS)
+    counts = np.zeros(len(digits), np.int64)
+    counts[short] = digits.filter(pa.array(short)).cast(pa.int64()).to_numpy()
+    fits = (counts >= 1) & (counts <= MAX_PLAYS)
+    plays, in_range = np.zeros(len(written), np.int32), np.zeros(len(written), np.bool_)
+    plays[is_number] = np.where(fits, counts, 0)
+    in_range[is_number] = fits
+    return plays, is_number, in_range
+
+
+def without_zero_decimals(written: pa.StringArray) -> pa.StringArray:
+    """Return numbers without the decimals of `49.0`; other texts stay as they are."""
+    import pyarrow.compute as pc
+
+    has_point = pc.any(pc.match_substring(written, ".")).as_py()
+    return pc.replace_substring_regex(written, r"\A([0-9]+)\.0+\z", r"\1") if has_point else written
+
+
+def _judge_real(written: pa.StringArray) -> Judged:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_number = np.asarray(pc.match_substring_regex(written, _NUMBER), np.bool_)
+    texts = written.filter(pa.array(is_number))
+    try:
+        exact = pc.cast(texts, pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        # A sign, or an exponent beyond float64. Both readers round correctly, so their numbers are the same.
+        exact = np.array([float(text) for text in texts.to_pylist()], np.float64)
+    values, in_range = np.zeros(len(written), np.float32), np.zeros(len(written), np.bool_)
+    with np.errstate(over="ignore", under="ignore"):
+        values[is_number] = exact.astype(np.float32)
+    in_range[is_number] = np.isfinite(values[is_number]) & (values[is_number] > 0)
+    return values, is_number, in_range
+
+
+def judge_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return times in milliseconds since 1970 (UTC), and which texts are times.
+
+    A time is written as ISO 8601 (without an offset it is UTC), or as a whole number: seconds, or milliseconds
+    from 100,000,000,000 on.
+
+    Parameters
+    ----------
+    written : StringArray, shape (n,)
+        The texts.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times, found = np.zeros(len(written), np.int64), np.zeros(len(written), np.bool_)
+    is_epoch = np.asarray(pc.match_substring_regex(written, _EPOCH), np.bool_)
+    if is_epoch.any():
+        numbers = pc.cast(written.filter(pa.array(is_epoch)), pa.int64()).to_numpy()
+        times[is_epoch] = milliseconds(numbers)
+        found |= is_epoch
+    rest = ~is_epoch & np.asarray(pc.match_substring_regex(written, _PLAIN_TIME), np.bool_)
+    if rest.any():
+        texts = pc.ascii_rtrim(written.filter(pa.array(rest)), "Z")
+        try:
+            times[rest] = pc.cast(pc.cast(texts, pa.timestamp("ms")), pa.int64()).to_numpy()
+            found |= rest
+        except pa.ArrowInvalid:
+            pass
+    for i in np.flatnonzero(~found):
+        if (time := _iso(written[int(i)].as_py())) is not None:
+            times[i], found[i] = time, True
+    return times, found
+
+
+def milliseconds(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return numbers of seconds or milliseconds since 1970, told apart by their size, as milliseconds."""
+    import numpy as np
+
+    return np.where(np.abs(numbers) < _MILLISECONDS_FROM, numbers * 1000, numbers)
+
+
+def _iso(text: str) -> int | None:
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=dt.UTC)
+    return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
