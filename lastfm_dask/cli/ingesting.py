@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lastfm_dask.cli.options import PATH, like_option
-from lastfm_dask.engine import STALL_TIMEOUT_S
+from lastfm_dask.engine.base import STALL_TIMEOUT_S
 from lastfm_dask.interactions.formats import DEFAULT_FORMAT, FORMATS
 from lastfm_dask.interactions.schema import FLOAT, WHOLE
 

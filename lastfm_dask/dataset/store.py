@@ -13,13 +13,13 @@ import hashlib
 import os
 import platform
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.layout import MANIFEST, FileEntry, Kind, Manifest, fingerprint
+from lastfm_dask.engine.threads import completed
 from lastfm_dask.errors import StoreError
 from lastfm_dask.memory.sizes import format_size
 
@@ -143,8 +143,7 @@ def seal(folder: Path, names: Sequence[str], threads: int = 1) -> dict[str, File
         flush(path)
         return FileEntry(path.stat().st_size, file_sha256(path))
 
-    with ThreadPoolExecutor(threads) as pool:
-        return dict(zip(names, pool.map(entry, names), strict=True))
+    return dict(zip(names, completed(entry, names, threads, in_order=True), strict=True))
 
 
 def publish(

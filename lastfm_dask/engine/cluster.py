@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from lastfm_dask.engine import STALL_TIMEOUT_S, WorkerUse
+from lastfm_dask.engine.base import STALL_TIMEOUT_S, WorkerUse
 from lastfm_dask.engine.preflight import (
     Facts,
     Preflight,

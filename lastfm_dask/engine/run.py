@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.engine.base import task_key
 from lastfm_dask.engine.worker import Answer, run_block
 from lastfm_dask.errors import ClusterError, LastfmDaskError
 
@@ -108,7 +109,7 @@ class ClusterRun:
             block,
             engine.run_id,
             engine.preflight.check,
-            key=f"lastfm_dask-{key}{suffix}",
+            key=task_key(f"{key}{suffix}"),
             retries=_RETRIES,
         )
         self.under_way[future] = block

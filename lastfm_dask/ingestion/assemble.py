@@ -8,11 +8,11 @@ until a chunk is done, float32 from then on.
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
+from lastfm_dask.engine.threads import for_each
 from lastfm_dask.interactions.encoding import column
 from lastfm_dask.interactions.schema import MAX_PLAYS
 
@@ -177,15 +177,16 @@ def _sort_rows(
     column_bits = max(csr.n_artists - 1, 1).bit_length()
     most_users = 1 << (64 - column_bits - _PLAYS_BITS)
 
-    def work(chunk: tuple[int, int]) -> int:
+    def work(chunk: tuple[int, int]) -> None:
         first, end = chunk
         bounds = csr.indptr[first : end + 1]
         _sort_chunk(csr, bounds, column_bits, lengths[first:end], medians[first:end])
-        return int(bounds[-1] - bounds[0])
 
-    with ThreadPoolExecutor(threads) as pool:
-        for n_rows in pool.map(work, row_chunks(csr.indptr, chunk_rows, most_users)):
-            report(n_rows)
+    def done(chunk: tuple[int, int]) -> None:
+        first, end = chunk
+        report(int(csr.indptr[end] - csr.indptr[first]))
+
+    for_each(work, row_chunks(csr.indptr, chunk_rows, most_users), threads, done)
     return lengths, medians
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lastfm_dask.engine import STALL_TIMEOUT_S
+from lastfm_dask.engine.base import STALL_TIMEOUT_S
 from lastfm_dask.interactions.formats import SchemaOptions
 
 if TYPE_CHECKING:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.interactions.source_file import SourceFile
     from lastfm_dask.memory.meter import Meter
 
 
@@ -74,7 +75,7 @@ class _Counter:
 class _Run:
     """What all stages of one run share."""
 
-    files: tuple[sources.SourceFile, ...]
+    files: tuple[SourceFile, ...]
     schema: Schema
     options: IngestOptions
     resources: Resources
@@ -174,7 +175,7 @@ def is_made_of(
     return all(dataset.manifest.content.get(key) == value for key, value in origin.items())
 
 
-def _origin(files: Sequence[sources.SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:
+def _origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:
     """Return what the content of a dataset depends on, as its manifest records it."""
     names = options.artist_names
     return {

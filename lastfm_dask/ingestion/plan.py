@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError, BudgetError
 from lastfm_dask.memory.sizes import MIB, format_size, limit_for
 
@@ -174,9 +175,10 @@ def task_bytes(source: SourceShape, pace: Pace) -> int:
 
 def scan_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:
     """Return the projected bytes of `scan`: every thread encodes one block, and all may peak at one moment."""
-    n_tasks = min(pace.threads, n_blocks(source, pace.block_bytes))
+    blocks = n_blocks(source, pace.block_bytes)
     block = replace(pace, block_bytes=min(pace.block_bytes, max(1, source.source_bytes)))
-    return reserved_bytes + _SMALL_BYTES + n_tasks * task_bytes(source, block)
+    tasks = min(pace.threads, blocks) * task_bytes(source, block)
+    return reserved_bytes + _SMALL_BYTES + graph_bytes(blocks) + tasks
 
 
 def driver_bytes(source: SourceShape, pace: Pace, reserved_bytes: int) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.sources import SourceFile
+    from lastfm_dask.interactions.source_file import SourceFile
 
 
 def refuse_early(
@@ -61,7 +61,7 @@ def plan_source(
 
 def _import_libraries() -> None:
     """Import what the stages need, so that it counts as reserved before anything is planned."""
-    from lastfm_dask.engine import import_embedded
+    from lastfm_dask.engine.embedded import import_embedded
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.imports import keep_pandas_out
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream
 from lastfm_dask.interactions.encoding import EncodeBlock
-from lastfm_dask.interactions.sources import SourceFile, find, is_remote, open_stream, refuse_changed
+from lastfm_dask.interactions.source_file import SourceFile, is_remote
+from lastfm_dask.interactions.sources import find, open_stream, refuse_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.sources import SourceFile
+    from lastfm_dask.interactions.source_file import SourceFile
 
 _PIECES = 64
 _PIECE_BYTES = 128 << 10

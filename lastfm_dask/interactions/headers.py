@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lastfm_dask.interactions.formats import SchemaOptions
-    from lastfm_dask.interactions.sources import SourceFile
+    from lastfm_dask.interactions.source_file import SourceFile
 
 HEAD_BYTES = 64 << 10
 _MARKS = (

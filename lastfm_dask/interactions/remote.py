@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.sources import SourceFile, compression_of
+from lastfm_dask.interactions.source_file import SourceFile, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

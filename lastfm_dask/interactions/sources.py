@@ -10,65 +10,17 @@ import os
 import stat
 import tarfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.source_file import SourceFile, compression_of, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
 ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
-_COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
-_NOT_READ = (".tar.zst", ".tzst", ".xz", ".txz", ".lzma", ".lz4", ".zip", ".7z", ".rar")
-"""Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One file of a source.
-
-    Attributes
-    ----------
-    path : str
-        A local path, or an address such as `s3://bucket/key`.
-    size_bytes : int
-        As stored, compressed or not.
-    version : str
-        What changes when the file does: its modification time in nanoseconds, or its etag.
-    compression : str
-        Empty, or one of gzip, bzip2, zstd, tar.
-    """
-
-    path: str
-    size_bytes: int
-    version: str
-    compression: str = ""
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is an address that fsspec serves."""
-    return "://" in path
-
-
-def compression_of(path: str) -> str:
-    """Return how a file is packed, by its name; empty where it is not.
-
-    Raises
-    ------
-    BadInputError
-        Where the name says that it is packed in a way that is not read.
-    """
-    name = path.lower()
-    if name.endswith(_NOT_READ):
-        msg = f"{path}: packed so, a log is not read; {', '.join((*_COMPRESSIONS, *_ARCHIVES))} are: unpack it first"
-        raise BadInputError(msg, path=path)
-    if name.endswith(_ARCHIVES):
-        return "tar"
-    return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
 
 
 def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:

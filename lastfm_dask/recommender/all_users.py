@@ -6,20 +6,18 @@ Writing them is `all_users_files`' business.
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.engine.threads import completed
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.ranking import Ranked, SeenItems
 from lastfm_dask.recommender.users import check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
 
     import numpy.typing as npt
 
@@ -125,15 +123,6 @@ class AllUsers:
             found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, seen)
             return Batch(start, found.items, found.scores)
 
-        waiting: deque[Future[Batch]] = deque()
-        with one_blas_thread(), ThreadPoolExecutor(plan.threads) as pool:
-            try:
-                for start in range(0, self.model.n_users, plan.batch_users):
-                    if len(waiting) > plan.threads:
-                        yield waiting.popleft().result()
-                    waiting.append(pool.submit(work, start))
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        starts = range(0, self.model.n_users, plan.batch_users)
+        with one_blas_thread():
+            yield from completed(work, starts, plan.threads, in_order=True)

@@ -9,13 +9,13 @@ number whoever else is scored with it.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.engine.threads import for_each
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.plan import BLOCK_ARTISTS
 
@@ -93,8 +93,8 @@ def _products(factors: Factors, target: npt.NDArray[np.float32]) -> npt.NDArray[
         np.dot(factors[start:end], target, out=products[start:end])
 
     # BLAS's own threads wait for each other busily, which on busy CPUs takes longer than the work.
-    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(work, range(n_threads)))
+    with one_blas_thread():
+        for_each(work, range(n_threads), n_threads)
     return products
 
 

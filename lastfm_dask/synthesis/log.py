@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 
 from lastfm_dask.dataset.store import disk_full_is_store_error, flush, refuse_existing
+from lastfm_dask.engine.threads import completed
 from lastfm_dask.errors import StoreError
 from lastfm_dask.memory.limits import cpus
 from lastfm_dask.synthesis.lists import (
@@ -35,7 +34,6 @@ from lastfm_dask.synthesis.texts import dated_places, make_texts, written_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
     from typing import BinaryIO
 
@@ -174,19 +172,14 @@ def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 def _blocks(design: Design, texts: Texts, seed: int, n_threads: int) -> Iterator[_Block]:
     """Make the blocks on threads, few at a time, and return them in order."""
-    starts = range(0, len(design.n_rows), _USERS_PER_BLOCK)
-    running: deque[Future[_Block]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for number, start in enumerate(starts):
-                users = range(start, min(start + _USERS_PER_BLOCK, len(design.n_rows)))
-                running.append(pool.submit(_make_block, design, texts, users, (seed, number)))
-                if len(running) > n_threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    n_users = len(design.n_rows)
+
+    def work(number: int) -> _Block:
+        start = number * _USERS_PER_BLOCK
+        users = range(start, min(start + _USERS_PER_BLOCK, n_users))
+        return _make_block(design, texts, users, (seed, number))
+
+    yield from completed(work, range(-(-n_users // _USERS_PER_BLOCK)), n_threads, in_order=True)
 
 
 def _make_block(design: Design, texts: Texts, users: range, seed: tuple[int, int]) -> _Block:

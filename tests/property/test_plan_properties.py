@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastfm_dask.engine.embedded import GRAPH_BLOCKS
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.ingestion import plan
 from lastfm_dask.ingestion.plan import (
@@ -134,7 +135,8 @@ def test_a_disk_that_is_too_small_is_refused_with_what_it_needs(source, pod):
 
 @given(source=shapes(), pod=pods, times=st.integers(2, 1000))
 def test_more_rows_of_the_same_names_need_no_more_memory(source, pod, times):
-    k = -(-4096 * MIB // source.source_bytes)
+    # From so many blocks on, Dask's graph grows no more.
+    k = -(-GRAPH_BLOCKS * plan.BLOCK_BYTES // source.source_bytes)
     source = replace(source, source_bytes=source.source_bytes * k, n_rows=source.n_rows * k)
     more = replace(source, source_bytes=source.source_bytes * times, n_rows=source.n_rows * times)
     pod = replace(pod, allowed_bytes=1 << 50, disk_in_memory=False)

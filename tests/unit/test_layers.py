@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ HOMES = {
 }
 LATE = ("pandas", "dask", "distributed", "implicit", "optuna", "bokeh", "rich")
 MODULES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 380
 
 
 def name_of(path: Path) -> str:
@@ -118,6 +120,42 @@ def test_a_heavy_library_is_imported_only_when_it_is_used():
     assert not heavy & {"cli", "errors", "engine", "__init__"}
     for name, found in at_once.items():
         assert not found & heavy, f"{name} imports {found & heavy} at its top, and with it a heavy library"
+
+
+def imported_by(path: Path) -> set[str]:
+    """Return the package's modules that a module imports, at its top or inside functions."""
+    known, found = {name_of(module) for module in MODULES}, set()
+    queue = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            queue += node.orelse
+            continue
+        queue += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "lastfm_dask":
+            own = node.module.partition(".")[2]
+            for name in (alias.name for alias in node.names):
+                module = f"{own}.{name}".strip(".")
+                found.add(module if module in known else own or "__init__")
+    return found - {name_of(path)}
+
+
+def test_no_modules_import_each_other():
+    """Imports inside functions count, which only put a circle off; those for type checkers do not."""
+    graph = {name_of(path): imported_by(path) - ABOVE_ALL for path in MODULES}
+    assert graph["cli"], "the command line imports its commands' parts"
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_fits_in_a_few_screens(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= MOST_LINES, (
+        f"{path} has {n_lines} lines, allowed are {MOST_LINES}: divide it by purpose"
+    )
 
 
 def test_every_layer_stands():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from lastfm_dask.engine.threads import for_each
+from lastfm_dask.engine.threads import completed, for_each
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -54,3 +55,45 @@ def test_blocks_are_taken_when_a_thread_is_free():
 
     for_each(work, blocks(), 4)
     assert max(most_ahead) <= 4 + 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_results_come_in_order_whichever_is_done_first(threads):
+    def work(block):
+        time.sleep(0.002 * (block % 3))
+        return block * block
+
+    assert list(completed(work, range(20), threads, in_order=True)) == [block**2 for block in range(20)]
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_bounded_number_of_results_is_held(in_order):
+    threads, n_made, n_taken, most = 3, 0, 0, 0
+    lock = threading.Lock()
+
+    def work(block):
+        nonlocal n_made, most
+        with lock:
+            n_made += 1
+            most = max(most, n_made - n_taken)
+        return block
+
+    for _ in completed(work, iter(range(60)), threads, in_order=in_order):
+        n_taken += 1
+    assert n_taken == 60
+    assert most <= threads + in_order + 1
+
+
+def test_a_loop_that_is_left_waits_for_what_runs_and_begins_nothing_more():
+    begun = []
+
+    def work(block):
+        begun.append(block)
+        time.sleep(0.01)
+
+    loop = completed(work, range(100), 2)
+    next(loop)
+    loop.close()
+    n_begun = len(begun)
+    time.sleep(0.03)
+    assert len(begun) == n_begun <= 4

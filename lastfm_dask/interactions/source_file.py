@@ -1,0 +1,56 @@
+"""One file of a source: where it is, its size and version, and how its name says that it is packed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lastfm_dask.errors import BadInputError
+
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
+_NOT_READ = (".tar.zst", ".tzst", ".xz", ".txz", ".lzma", ".lz4", ".zip", ".7z", ".rar")
+"""Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source.
+
+    Attributes
+    ----------
+    path : str
+        A local path, or an address such as `s3://bucket/key`.
+    size_bytes : int
+        As stored, compressed or not.
+    version : str
+        What changes when the file does: its modification time in nanoseconds, or its etag.
+    compression : str
+        Empty, or one of gzip, bzip2, zstd, tar.
+    """
+
+    path: str
+    size_bytes: int
+    version: str
+    compression: str = ""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address that fsspec serves."""
+    return "://" in path
+
+
+def compression_of(path: str) -> str:
+    """Return how a file is packed, by its name; empty where it is not.
+
+    Raises
+    ------
+    BadInputError
+        Where the name says that it is packed in a way that is not read.
+    """
+    name = path.lower()
+    if name.endswith(_NOT_READ):
+        msg = f"{path}: packed so, a log is not read; {', '.join((*_COMPRESSIONS, *_ARCHIVES))} are: unpack it first"
+        raise BadInputError(msg, path=path)
+    if name.endswith(_ARCHIVES):
+        return "tar"
+    return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
