@@ -48,7 +48,7 @@ def test_stages_are_shown_and_keep_to_their_projections(tmp_path: Path) -> None:
     assert run("synth", tmp_path / "log.tsv", "--users", 9000, "--json").returncode == 0
     code, shown = on_a_terminal("ingest", tmp_path / "log.tsv", "-o", tmp_path / "log.dataset")
     assert code == 0, shown
-    for stage in (b"scan", b"index", b"assemble", b"summarize", b"publish", b"100%"):
+    for stage in (b"scan", b"index", b"assemble", b"summarize", b"publish", b"100 %"):
         assert stage in shown
     receipts = json.loads((tmp_path / "log.dataset" / "receipts.json").read_text())
     assert [stage["stage"] for stage in receipts["stages"] if stage["exceeded"]] == []

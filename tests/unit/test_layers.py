@@ -16,6 +16,7 @@ LAYERS = (
     "errors",
     "display",
     "memory",
+    "progress",
     "engine",
     "interactions",
     "dataset",

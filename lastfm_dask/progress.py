@@ -1,0 +1,127 @@
+"""Progress for a person who waits: bars on a terminal, a small table in a notebook, nothing elsewhere.
+
+Drawing never fails the work: what is drawn is thrown away where it can't be.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Steps = Callable[[str, int, int], None]
+
+_BYTES = ("scan",)
+"""Stages whose steps are bytes."""
+_REDRAW_S = 0.2
+
+
+def ignore(stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def shown() -> Iterator[Steps]:
+    """Give a function to call with the stage, how much of it is done, and how much there is.
+
+    One line a stage, in the order in which they begin. A stage whose successor has begun, or whose block ended well,
+    is shown as done.
+    """
+    if _in_notebook():
+        yield from _in_cell()
+    elif sys.stderr is not None and sys.stderr.isatty():
+        yield from _on_terminal()
+    else:
+        yield ignore
+
+
+def _in_notebook() -> bool:
+    kernel = sys.modules.get("ipykernel")
+    shell = sys.modules.get("IPython")
+    return kernel is not None and shell is not None and shell.get_ipython() is not None
+
+
+def _on_terminal() -> Iterator[Steps]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[pace]}", justify="right"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    tasks: dict[str, TaskID] = {}
+    started: dict[str, float] = {}
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def finish(stage: str) -> None:
+            task = bars.tasks[tasks[stage]]
+            bars.update(task.id, completed=task.total or 1, total=task.total or 1)
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                for earlier in tasks:
+                    finish(earlier)
+                tasks[stage] = bars.add_task(stage, total=total, pace="")
+                started[stage] = time.monotonic()
+            pace = pace_of(stage, done, time.monotonic() - started[stage])
+            bars.update(tasks[stage], completed=done, total=total, pace=pace)
+
+        yield tell
+        for stage in tasks:
+            finish(stage)
+
+
+def _in_cell() -> Iterator[Steps]:
+    from IPython import display as notebook
+
+    show: Any = notebook.display
+    html: Any = notebook.HTML
+
+    rows: dict[str, tuple[int, int, float]] = {}
+    drawn_at = 0.0
+    handle: Any = show(html(""), display_id=True)
+
+    def draw() -> None:
+        lines = (
+            f"<tr><td>{escape(stage)}</td><td><progress max='{max(total, 1)}' value='{done}'></progress></td>"
+            f"<td style='text-align:right'>{100 * done / max(total, 1):.0f} %</td>"
+            f"<td style='text-align:right'>{pace_of(stage, done, time.monotonic() - began)}</td></tr>"
+            for stage, (done, total, began) in rows.items()
+        )
+        handle.update(html(f"<table>{''.join(lines)}</table>"))
+
+    def tell(stage: str, done: int, total: int) -> None:
+        nonlocal drawn_at
+        if stage not in rows:
+            for earlier, (_, whole, began) in rows.items():
+                rows[earlier] = (whole, whole, began)
+        rows[stage] = (done, total, rows.get(stage, (0, 0, time.monotonic()))[2])
+        if time.monotonic() - drawn_at > _REDRAW_S or done >= total:
+            drawn_at = time.monotonic()
+            draw()
+
+    yield tell
+    for stage, (_, whole, began) in rows.items():
+        rows[stage] = (whole, whole, began)
+    draw()
+
+
+def pace_of(stage: str, done: int, elapsed_s: float) -> str:
+    """Return how fast a stage goes, in words; empty in its first moments."""
+    if elapsed_s < 0.5 or done <= 0:
+        return ""
+    pace = done / elapsed_s
+    if stage in _BYTES:
+        from lastfm_dask.memory.sizes import format_size
+
+        return f"{format_size(int(pace))}/s"
+    return f"{pace:,.0f}/s" if pace >= 10 else f"{pace:.2g}/s"
