@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,9 +63,10 @@ def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -
 
 def dataset_json(dataset: Dataset) -> dict[str, Any]:
     """Return what `ingest --json` prints: the statistics, what was allowed, the stages, the reconciliation."""
+    from lastfm_dask.dataset.store import read_receipts
     from lastfm_dask.memory.meter import stages_json
 
-    receipts = _receipts(dataset)
+    receipts = read_receipts(dataset.path)
     return {
         "dataset": str(dataset.path),
         "fingerprint": dataset.fingerprint,
@@ -80,10 +80,11 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
 def show_dataset(dataset: Dataset) -> None:
     """Print what an ingest found and took."""
     from lastfm_dask.cli import summary
+    from lastfm_dask.dataset.store import read_receipts
 
     summary.print_statistics(dataset.statistics)
     show_reconciliation(dataset)
-    summary.print_stages(_receipts(dataset)["stages"])
+    summary.print_stages(read_receipts(dataset.path)["stages"])
 
 
 def show_reconciliation(dataset: Dataset) -> None:
@@ -93,10 +94,3 @@ def show_reconciliation(dataset: Dataset) -> None:
     content = dataset.manifest.content
     ids_are_sha1 = content.get("settings", {}).get("format") == "lastfm-360k"
     summary.print_reconciliation(content["reconciliation"], ids_are_sha1=ids_are_sha1)
-
-
-def _receipts(dataset: Dataset) -> dict[str, Any]:
-    from lastfm_dask.dataset import layout
-
-    text = (dataset.path / layout.RECEIPTS).read_text(encoding="utf-8")
-    return json.loads(text)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from lastfm_dask.cli.options import PATH, compute_options, json_option, settings
 
 if TYPE_CHECKING:
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.train import TrainResult
 
 _SETTINGS = (
@@ -56,7 +58,9 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     dataset = _left(folder / "log.dataset", source, options)
     if dataset is None:
         dataset = ingest.run_ingest(source, folder / "log.dataset", options)
-    result = _train(dataset, folder / "log.model", settings, options)
+    result = _trained(dataset, folder / "log.model", settings)
+    if result is None:
+        result = _train(dataset, folder / "log.model", settings, options)
     answers = _answers(dataset, result, options["add_user"])
     if as_json:
         echo_json({"ingest": ingest.dataset_json(dataset), "train": train.to_dict(result), **answers})
@@ -66,8 +70,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
 
 
 def _make(folder: Path) -> None:
-    """Make the folder, and refuse before any work a model that is in it already."""
-    from lastfm_dask.dataset.store import refuse_existing
+    from lastfm_dask.dataset.writing import refuse_existing
     from lastfm_dask.errors import StoreError
 
     try:
@@ -75,7 +78,9 @@ def _make(folder: Path) -> None:
     except OSError as error:
         msg = f"{folder} can't be made: {error.strerror}; choose another folder with -o"
         raise StoreError(msg, path=str(folder)) from error
-    refuse_existing(folder / "log.model")
+    if not os.path.lexists(folder / "log.dataset"):
+        # A model without its dataset can't be one that an earlier run left: refused before any work.
+        refuse_existing(folder / "log.model")
 
 
 def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Dataset | None:
@@ -87,7 +92,7 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
         It is of another source or other options, or damaged.
     """
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.dataset.store import refuse_existing
+    from lastfm_dask.dataset.writing import refuse_existing
     from lastfm_dask.ingestion.pipeline import is_made_of
 
     if not path.exists():
@@ -99,7 +104,27 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
     return dataset
 
 
-def _train(dataset: Dataset, output: Path, settings: Any, options: dict[str, Any]) -> TrainResult:
+def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResult | None:
+    """Return what an earlier run trained on this dataset by these settings; None without one.
+
+    Raises
+    ------
+    StoreError
+        It is of another dataset or other settings, or damaged.
+    """
+    from lastfm_dask.dataset.writing import refuse_existing
+    from lastfm_dask.training.trained import trained
+
+    if not os.path.lexists(path):
+        return None
+    result = trained(path, dataset, settings)
+    if result is None:
+        refuse_existing(path)
+    click.echo(f"resuming  {path} is there from an earlier run, of the same dataset and settings", err=True)
+    return result
+
+
+def _train(dataset: Dataset, output: Path, settings: TrainSettings, options: dict[str, Any]) -> TrainResult:
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.cli.train import echo_plan
     from lastfm_dask.training.train import train

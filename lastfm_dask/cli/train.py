@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -107,7 +108,7 @@ def show(result: TrainResult) -> None:
         *settings.items(),
         ("confidence, lowest", result.confidence_min),
         ("confidence, highest", result.confidence_max),
-        ("seconds an iteration", sum(result.iteration_s) / len(result.iteration_s)),
+        ("seconds an iteration", mean(result.iteration_s) if result.iteration_s else None),
     ]
     print_table(f"Trained {result.path}", ["what", "value"], [(name, _cell(value)) for name, value in rows])
     stages = [

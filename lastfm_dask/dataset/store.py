@@ -7,25 +7,28 @@ moment leaves either no directory under the final name or a whole one.
 from __future__ import annotations
 
 import datetime as dt
-import errno
-import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.dataset.layout import MANIFEST, FileEntry, Kind, Manifest, fingerprint
+from lastfm_dask.dataset.layout import MANIFEST, RECEIPTS, FileEntry, Kind, Manifest, fingerprint
+from lastfm_dask.dataset.writing import flush, lock, refuse_existing, remove, write_errors
 from lastfm_dask.engine.threads import completed
 from lastfm_dask.errors import StoreError
-from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_LOCK = "lock"
+_RECEIPT = ("wall_s", "reserved_bytes", "measured_bytes", "file_bytes")
+"""The figures of every stage's receipt."""
 _VERSIONED = ("lastfm_dask", "dask", "numpy", "pyarrow", "scipy", "implicit")
 
 
@@ -35,31 +38,52 @@ class WorkDirectory:
     `spool/` is for what a killed run leaves to the next, `output/` for the files to publish.
     """
 
-    def __init__(self, output: Path, path: Path) -> None:
+    def __init__(self, output: Path) -> None:
         self.final = output
-        self.path = path
-        self.output = path / "output"
-        self.spool = path / "spool"
+        self.path = output.parent / f".{output.name}.work"
+        self.output = self.path / "output"
+        self.spool = self.path / "spool"
 
     def fresh_output(self) -> Path:
         """Empty and return the folder whose files will be published."""
-        shutil.rmtree(self.output, ignore_errors=True)
-        self.output.mkdir()
-        return self.output
+        return _emptied(self.output)
 
     def fresh_maps(self) -> Path:
         """Empty and return a folder for what is worked out from the spool and not published."""
-        maps = self.path / "maps"
-        shutil.rmtree(maps, ignore_errors=True)
-        maps.mkdir()
-        return maps
+        return _emptied(self.path / "maps")
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        remove(self.path, _LOCK)
 
 
-def refuse_existing(output: Path) -> None:
-    """Raise StoreError where something stands under the final name already."""
+def _emptied(folder: Path) -> Path:
+    """Make an empty folder of this name; a link that lies there goes, and what it leads to stays."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
+    folder.mkdir()
+    return folder
+
+
+def refuse_published(output: Path) -> None:
+    """Raise StoreError where something stands under the final name; what its run left beside it is cleared."""
     if os.path.lexists(output):
-        msg = f"{output} exists already: choose another name, or remove it first"
-        raise StoreError(msg, path=str(output))
+        clear_finished(output)
+    refuse_existing(output)
+
+
+def clear_finished(output: Path) -> None:
+    """Remove the work directory of a run that was killed right after it had published."""
+    work = WorkDirectory(Path(os.path.abspath(output)))  # noqa: PTH100 - resolve() would follow the last link
+    # Before it published, its `output` was there.
+    if not work.path.is_dir() or os.path.lexists(work.output):
+        return
+    with suppress(OSError, StoreError):
+        descriptor = _hold(work)
+        work.remove()
+        os.close(descriptor)
 
 
 @contextmanager
@@ -78,61 +102,59 @@ def work_directory(output: Path, needed_bytes: int | None = None) -> Iterator[Wo
     Raises
     ------
     StoreError
-        Where the output exists, its parent is missing or not writable, another run holds the lock, or the disk
-        ran full in the block.
+        Where the output exists, its parent is missing or not writable, another run holds the lock, the work
+        directory is not this user's, or the disk ran full in the block.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolve() would follow the last link
-    refuse_existing(output)
-    path = output.parent / f".{output.name}.work"
+    refuse_published(output)
+    work = WorkDirectory(output)
+    descriptor = _hold(work)
     try:
-        path.mkdir(exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        msg = f"{output} can't be written: {path}: {error.strerror}; choose a folder that exists and is writable"
-        raise StoreError(msg, path=str(output)) from error
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another run is building {output} (it holds {path}/lock): wait for it, or end it"
-            raise StoreError(msg, path=str(output)) from error
+        if os.path.lexists(output) and not os.path.lexists(work.output):
+            work.remove()
         refuse_existing(output)
-        work = WorkDirectory(output, path)
-        work.spool.mkdir(exist_ok=True)
-        with disk_full_is_store_error(output, needed_bytes):
+        with write_errors(output, needed_bytes):
+            if work.spool.is_symlink() or not work.spool.is_dir():
+                _emptied(work.spool)
             yield work
-        shutil.rmtree(path, ignore_errors=True)
+        work.remove()
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
-@contextmanager
-def disk_full_is_store_error(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn a full disk or an exceeded quota inside the block into a StoreError that names the place."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, StoreError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+def _hold(work: WorkDirectory) -> int:
+    """Make and lock a work directory; return what holds the lock."""
+    path = work.path
+    while True:
+        try:
+            path.mkdir(exist_ok=True)
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                msg = f"{work.final} can't be built: {path} is a link or not yours; remove it, or choose another name"
+                raise StoreError(msg, path=str(work.final))
+            return lock(path / _LOCK, create=True)
+        except BlockingIOError as error:
+            msg = f"another run is building {work.final} (it holds {path / _LOCK}): wait for it, or end it"
+            raise StoreError(msg, path=str(work.final)) from error
+        except FileNotFoundError as error:
+            # Another run ended between two steps, and took the directory with it; but not where there is no folder.
+            if not work.final.parent.is_dir():
+                raise _not_writable(work, error) from error
+        except StoreError:
             raise
-        free = shutil.disk_usage(path.parent).free
-        needed = "" if needed_bytes is None else f", {format_size(needed_bytes)} needed in all"
-        msg = f"no room left on the disk while writing {path}: {format_size(free)} free{needed}; make room and run again"
-        raise StoreError(msg, path=str(path)) from error
+        except OSError as error:
+            raise _not_writable(work, error) from error
+
+
+def _not_writable(work: WorkDirectory, error: OSError) -> StoreError:
+    msg = f"{work.final} can't be written: {work.path}: {error.strerror}; choose a folder that exists and is writable"
+    return StoreError(msg, path=str(work.final))
 
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush(path: Path) -> None:
-    """Wait until a file's bytes, or a directory's entries, have reached the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def seal(folder: Path, names: Sequence[str], threads: int = 1) -> dict[str, FileEntry]:
@@ -223,6 +245,28 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
         msg = f"{path} is damaged: {'; '.join(problems)}; build it again"
         raise StoreError(msg, path=str(path))
     return manifest
+
+
+def read_receipts(path: Path) -> dict[str, Any]:
+    """Return what a directory's `receipts.json` holds: what was allowed, and a receipt of each stage.
+
+    Raises
+    ------
+    StoreError
+        Where it can't be read, or holds something else.
+    """
+    file = path / RECEIPTS
+    try:
+        document = json.loads(file.read_bytes())
+        stages = document["stages"]
+        figures = [stage[name] for stage in stages for name in _RECEIPT]
+        if not figures or not all(isinstance(n, (int, float)) for n in [document["allowed_bytes"], *figures]):
+            msg = "it holds no receipts by stage"
+            raise TypeError(msg)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        msg = f"{file} can't be read ({error}): the directory is damaged; build it again"
+        raise StoreError(msg, path=str(file)) from error
+    return document  # type: ignore[no-any-return]
 
 
 def _size_problem(path: Path, name: str, manifest: Manifest) -> str | None:

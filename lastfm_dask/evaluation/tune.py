@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
+from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.dataset.writing import refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import describe, plan_for
@@ -134,15 +135,8 @@ def _judged(best: TrainSettings, judge: Evaluator) -> tuple[ModelReport, ...]:
 
 def write_settings(found: Tuning, output: Path) -> None:
     """Write a settings file, whole or not at all: the settings, and how they were found."""
-    part = output.with_name(f".{output.name}.part")
-    with disk_full_is_store_error(output.absolute()):
-        try:
-            part.write_text(
-                json.dumps(found.document(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-            )
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
+    with complete_or_absent(output) as part:
+        part.write_text(json.dumps(found.document(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _refuse_output(output: Path) -> None:

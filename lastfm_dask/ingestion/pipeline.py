@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.dataset.store import publish, refuse_existing, seal, work_directory
+from lastfm_dask.dataset.store import publish, refuse_published, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.ingestion.options import IngestOptions, Resources
 from lastfm_dask.ingestion.plan import task_bytes
@@ -143,7 +143,7 @@ def ingest(
     True
     """
     output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
-    refuse_existing(output)
+    refuse_published(output)
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     files = sources.find(patterns)
     schema = resolve(files, options.schema)
@@ -154,7 +154,7 @@ def ingest(
         try:
             _ingest_in(work, run, planned)
         except (BadInputError, UnknownNameError):
-            shutil.rmtree(work.path, ignore_errors=True)
+            work.remove()
             raise
     return Dataset(output)
 

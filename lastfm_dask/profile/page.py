@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.dataset.store import disk_full_is_store_error
-from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.profile import words
 from lastfm_dask.profile.receipts import exceeded, rows_per_s, share_of_projected, within_sight
 from lastfm_dask.profile.reconciliation import reconciliation
@@ -42,18 +42,8 @@ def write_page(profile: Profile, file: Path) -> None:
         Where the file can't be written.
     """
     text = render(profile)
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with disk_full_is_store_error(file):
-            part.write_text(text, encoding="utf-8")
-            part.replace(file)
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        msg = f"{file} can't be written ({error.strerror}): choose a file in a folder that exists and is writable"
-        raise StoreError(msg, path=str(file)) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with complete_or_absent(file, replace=True) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def render(profile: Profile) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.dataset.store import open_directory
-from lastfm_dask.errors import StoreError
+from lastfm_dask.dataset.store import open_directory, read_receipts
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     Receipt = dict[str, Any]
 
 _IN_SIGHT = 2.5
-_NUMBERS = ("wall_s", "reserved_bytes", "measured_bytes", "file_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +64,7 @@ def open_profile(path: str | PathLike[str]) -> Profile:
     """
     path = Path(path)
     manifest = open_directory(path, layout.DATASET, layout.MODEL)
-    file = path / layout.RECEIPTS
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{file} can't be read ({error}): the directory is damaged; build it again"
-        raise StoreError(msg, path=str(file)) from error
-    stages = document.get("stages") if isinstance(document, dict) else None
-    if not stages or not all(
-        isinstance(stage.get(name), (int, float)) for stage in stages for name in _NUMBERS
-    ):
-        msg = f"{file} holds no receipts by stage: there is nothing to profile; build the directory again"
-        raise StoreError(msg, path=str(file))
-    return Profile(path, manifest, document)
+    return Profile(path, manifest, read_receipts(path))
 
 
 def rows_per_s(receipt: Receipt) -> int | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset.files import complete_or_absent
-from lastfm_dask.dataset.store import disk_full_is_store_error, refuse_existing
 from lastfm_dask.recommender.plan import GROUP_ROWS
 
 if TYPE_CHECKING:
@@ -101,8 +100,6 @@ def write_all_users(
             progress(counted[0])
 
     path = parquet if parquet is not None else json_lines if isinstance(json_lines, Path) else None
-    if path is not None:
-        refuse_existing(path)
     model, batches = all_users.model, all_users.batches(plan)
     with (
         Meter() as meter,
@@ -111,7 +108,7 @@ def write_all_users(
         if path is None:
             write_json_lines(model, batches, json_lines, on_batch)  # type: ignore[arg-type]
         else:
-            with disk_full_is_store_error(path), complete_or_absent(path) as part:
+            with complete_or_absent(path) as part:
                 if parquet is not None:
                     write_parquet(model, batches, part, on_batch)
                 else:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.dataset.files import complete_or_absent
-from lastfm_dask.dataset.store import disk_full_is_store_error, open_directory, refuse_existing
+from lastfm_dask.dataset.files import all_or_none, complete_or_absent
+from lastfm_dask.dataset.store import open_directory
+from lastfm_dask.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -28,12 +30,11 @@ def export_npz(model: Path, target: Path) -> Path:
     settings = manifest.content["settings"]
     if target.suffix != ".npz":
         target = target.with_name(target.name + ".npz")
-    refuse_existing(target)
     arrays = {
         "user_factors": np.load(model / layout.USER_FACTORS, mmap_mode="r"),
         "item_factors": np.load(model / layout.ITEM_FACTORS, mmap_mode="r"),
     }
-    with disk_full_is_store_error(target), complete_or_absent(target) as part:
+    with complete_or_absent(target) as part:
         np.savez(
             part,
             **arrays,
@@ -61,17 +62,28 @@ def export_parquet(model: Path, folder: Path) -> list[Path]:
         Where the model can't be opened, a file exists, or the disk is full.
     """
     open_directory(model, layout.MODEL)
-    jobs = (
-        (layout.USER_FACTORS, layout.USERS, "user", folder / "user_factors.parquet"),
-        (layout.ITEM_FACTORS, layout.ARTISTS, "artist", folder / "item_factors.parquet"),
-    )
-    for *_, target in jobs:
-        refuse_existing(target)
-    with disk_full_is_store_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for factors, names, column, target in jobs:
-            _write_factors(model / factors, model / names, column, target)
-    return [job[3] for job in jobs]
+    names = [f"{name}.parquet" for name in ("user_factors", "item_factors")]
+    targets = [folder / name for name in names]
+    if folder.is_dir() and any(folder.iterdir()):
+        with all_or_none(targets) as parts:
+            _write_both(model, parts)
+        return targets
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder} can't be made: {error.strerror}; choose a folder that can be written"
+        raise StoreError(msg, path=str(folder)) from error
+    # A new folder takes its name with both files in it, in one step; so does an empty one, which it replaces.
+    with complete_or_absent(folder, replace=folder.is_dir()) as part:
+        part.mkdir()
+        _write_both(model, [part / name for name in names])
+    return targets
+
+
+def _write_both(model: Path, targets: Sequence[Path]) -> None:
+    """Write the users' and the artists' factors, each with its names, to two files."""
+    _write_factors(model / layout.USER_FACTORS, model / layout.USERS, "user", targets[0])
+    _write_factors(model / layout.ITEM_FACTORS, model / layout.ARTISTS, "artist", targets[1])
 
 
 def _write_factors(factors: Path, names: Path, column: str, target: Path) -> None:
@@ -87,7 +99,7 @@ def _write_factors(factors: Path, names: Path, column: str, target: Path) -> Non
     n_factors = values.shape[1]
     schema = pa.schema([(column, pa.string()), ("factors", pa.list_(pa.float32(), n_factors))])
     start = 0
-    with complete_or_absent(target) as part, pq.ParquetWriter(part, schema) as writer:
+    with pq.ParquetWriter(target, schema) as writer:
         for batch in pq.ParquetFile(names).iter_batches(batch_size=16384, columns=[column]):
             block = np.ascontiguousarray(values[start : start + len(batch)]).ravel()
             lists = pa.FixedSizeListArray.from_arrays(pa.array(block), n_factors)

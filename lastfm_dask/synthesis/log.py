@@ -5,9 +5,6 @@ The bytes depend on the size and the seed (and on NumPy's generators), never on 
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +13,8 @@ import numpy as np
 # Here and not at first use: a signal that comes while NumPy loads its generators is swallowed.
 from numpy.random import SeedSequence, default_rng
 
-from lastfm_dask.dataset.store import disk_full_is_store_error, flush, refuse_existing
+from lastfm_dask.dataset.files import complete_or_absent
 from lastfm_dask.engine.threads import completed
-from lastfm_dask.errors import StoreError
 from lastfm_dask.memory.limits import cpus
 from lastfm_dask.synthesis.lists import (
     DATED_ROWS,
@@ -35,7 +31,6 @@ from lastfm_dask.synthesis.texts import dated_places, make_texts, written_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     import numpy.typing as npt
 
@@ -114,8 +109,7 @@ def write_log(
     StoreError
         Where the path exists, can't be written, or the disk is full.
     """
-    refuse_existing(path)
-    with _part_file(path) as file:
+    with complete_or_absent(path) as part, part.open("wb") as file:
         rng = default_rng(seed)
         design = make_design(_row_counts(size, rng), size.n_artists, rng)
         texts = make_texts(size, design, rng)
@@ -131,35 +125,6 @@ def write_log(
     written = written_names(texts, seen)
     lowered = {name.lower() for name in written}
     return LogSummary(rows, len(design.n_rows), len(lowered), len(written), plays, size_bytes)
-
-
-@contextmanager
-def _part_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a sibling for writing; give it the final name when the block ends well, remove it otherwise."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        file = part.open("ab")
-    except OSError as error:
-        msg = f"{path} can't be written: {error.strerror}; choose a folder that exists and is writable"
-        raise StoreError(msg, path=str(path)) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another run is writing {path} (it holds {part}): wait for it, or end it"
-            raise StoreError(msg, path=str(path)) from error
-        try:
-            file.truncate(0)
-            with disk_full_is_store_error(path):
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            refuse_existing(path)
-            part.rename(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    flush(path.absolute().parent)
 
 
 def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.dataset.store import disk_full_is_store_error, publish, refuse_existing, work_directory
+from lastfm_dask.dataset.store import publish, refuse_published, work_directory
 from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
@@ -137,7 +137,7 @@ def train(
     10
     """
     output = Path(output)
-    refuse_existing(output)
+    refuse_published(output)
     settings = settings or TrainSettings()
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
     run = _Run(_opened(dataset), settings, cpus(threads).count, progress or _silent, measured)
@@ -202,7 +202,7 @@ def _train_in(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allow
         return _prepare_and_fit(work, run, plan, allowed)
     except BaseException:
         # Nothing here would serve another run, and it may be large.
-        shutil.rmtree(work.path, ignore_errors=True)
+        work.remove()
         raise
 
 
@@ -230,6 +230,7 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed
         with meter.stage("fit", projected_bytes=plan.fit_bytes, threads=run.threads) as stage:
             stage.rows = 2 * settings.iterations * int(dataset.statistics["nnz"])
             _fit(run, prepared.user_items, output, iteration_s)
+            stage.details = {"iteration_s": iteration_s}
     document = receipts_document(meter.receipts, allowed, allocator="default", threads=run.threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     mean_plays = prepared.totals.mean_plays if prepared.totals else None
@@ -271,8 +272,7 @@ def _share_dataset(source: Path, output: Path) -> None:
         try:
             os.link(source / name, target)
         except OSError:
-            with disk_full_is_store_error(target):
-                shutil.copyfile(source / name, target)
+            shutil.copyfile(source / name, target)
 
 
 def _fit(run: _Run, matrix: MappedCsr, output: Path, iteration_s: list[float]) -> None:

@@ -46,14 +46,23 @@ def test_the_notebooks_questions_are_answered_for_the_added_listener(first):
 
 def test_called_again_it_goes_on_from_the_dataset_that_is_there(log, first):
     folder = log.parent / "out"
-    assert run("run", log, "-o", folder, *LIKES, *QUICK).returncode == 5
-    shutil.rmtree(folder / "log.model")
-    again = run("run", log, "-o", folder, *LIKES, *QUICK)
-    assert again.returncode == 0, again.stderr
-    assert "resuming" in again.stderr
-    found = json.loads(again.stdout)
-    assert found["ingest"]["fingerprint"] == first["ingest"]["fingerprint"]
-    assert found["recommend"] == first["recommend"]
+    for removed, n_resumed in (("log.model", 1), (None, 2)):
+        if removed is not None:
+            shutil.rmtree(folder / removed)
+        again = run("run", log, "-o", folder, *LIKES, *QUICK)
+        assert again.returncode == 0, again.stderr
+        assert again.stderr.count("resuming") == n_resumed
+        found = json.loads(again.stdout)
+        assert found["ingest"]["fingerprint"] == first["ingest"]["fingerprint"]
+        assert found["recommend"] == first["recommend"]
+        assert found["train"].keys() == first["train"].keys()
+        assert len(found["train"]["iteration_s"]) == 2
+
+
+def test_a_model_of_other_settings_is_not_taken(log, first):
+    folder = log.parent / "out"
+    other = run("run", log, "-o", folder, *LIKES, "--factors", 9, "--iterations", 2)
+    assert (other.returncode, "log.model exists already" in other.stderr) == (5, True), other.stderr
 
 
 def test_a_dataset_of_other_options_or_another_source_is_not_taken(log, first, tmp_path):

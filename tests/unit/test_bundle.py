@@ -60,7 +60,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(model, tmp_path, monkey
     with pytest.raises(StoreError, match="exists already"):
         export_npz(model.path, path)
     assert path.read_bytes() == b"mine"
-    with pytest.raises(StoreError, match="no folder"):
+    with pytest.raises(StoreError, match="a folder that exists"):
         export_npz(model.path, tmp_path / "none" / "model.npz")
 
     def full(*_, **__):

@@ -170,7 +170,7 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(dataset, tmp_path):
     write_page(open_profile(dataset.path), file)
     assert file.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    with pytest.raises(StoreError, match="choose a file"):
+    with pytest.raises(StoreError, match="choose a folder"):
         write_page(open_profile(dataset.path), tmp_path / "missing" / "report.html")
 
 

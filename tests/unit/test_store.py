@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lastfm_dask.dataset import store
+from lastfm_dask.dataset import store, writing
 from lastfm_dask.dataset.layout import DATASET, MANIFEST, MODEL, Kind
 from lastfm_dask.errors import StoreError
 
@@ -84,11 +84,14 @@ def test_killed_at_every_step_it_leaves_all_or_nothing(tmp_path):
         if os.path.lexists(output):
             store.verify_directory(output, TOY)
             published_after.append(kill_at)
+            with pytest.raises(StoreError, match="exists already"):
+                store.refuse_published(output)
         else:
             # The work directory that it left is no obstacle to the next run.
             build(output)
             store.verify_directory(output, TOY)
     assert 10 < kill_at < 999
+    assert not list(tmp_path.glob(".*")), "nothing is left that the next run does not clear"
     # Once the new state is there it stays: every later death leaves it too, and there is at least one.
     assert published_after == list(range(kill_at - len(published_after), kill_at)) != []
 
@@ -252,10 +255,45 @@ def test_a_full_disk_is_a_store_error_that_says_what_is_needed(tmp_path):
 
 
 def test_an_exceeded_quota_is_a_full_disk_and_other_errors_stay(tmp_path):
-    with pytest.raises(StoreError, match="no room"), store.disk_full_is_store_error(tmp_path / "x"):
+    with pytest.raises(StoreError, match="no room"), writing.write_errors(tmp_path / "x"):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
-    with pytest.raises(PermissionError), store.disk_full_is_store_error(tmp_path / "x"):
+    with pytest.raises(PermissionError), writing.write_errors(tmp_path / "x"):
         raise PermissionError(errno.EACCES, "no")
     own = StoreError("as it was")
-    with pytest.raises(StoreError, match="as it was"), store.disk_full_is_store_error(tmp_path / "x"):
+    with pytest.raises(StoreError, match="as it was"), writing.write_errors(tmp_path / "x"):
         raise own
+
+
+@pytest.mark.parametrize("inner", ["", "spool", "output", "maps"])
+def test_links_in_place_of_a_work_directory_are_not_followed(tmp_path, inner):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    work = tmp_path / ".x.work"
+    if inner:
+        work.mkdir()
+    (work / inner).symlink_to(elsewhere)
+    if inner:
+        build(tmp_path / "x")
+        store.verify_directory(tmp_path / "x", TOY)
+    else:
+        with pytest.raises(StoreError, match="is a link or not yours"):
+            build(tmp_path / "x")
+    assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+
+
+def test_a_link_in_place_of_the_lock_is_refused(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".x.work").mkdir()
+    (tmp_path / ".x.work" / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match="can't be written"):
+        build(tmp_path / "x")
+
+
+def test_what_a_run_left_that_was_killed_after_publishing_goes_with_the_next(tmp_path):
+    build(tmp_path / "x")
+    left = tmp_path / ".x.work" / "spool"
+    left.mkdir(parents=True)
+    with pytest.raises(StoreError, match="exists already"):
+        store.refuse_published(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
