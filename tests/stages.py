@@ -48,7 +48,8 @@ class Built:
     assembled: Assembled | None
 
     def bytes(self) -> dict[str, bytes]:
-        return {name: (self.output / name).read_bytes() for name in SAME_BYTES}
+        listens = [name for name in layout.LISTENS if (self.output / name).exists()]
+        return {name: (self.output / name).read_bytes() for name in (*SAME_BYTES, *listens)}
 
     def table(self, name: str) -> dict[str, list[Any]]:
         return pq.read_table(self.output / name).to_pydict()
@@ -84,7 +85,7 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
             folder / "maps",
             rejects,
             batch_names=work.batch_names,
-            with_mbid=schema.with_mbid,
+            schema=schema,
         )
     return found, spool, folder / "output"
 

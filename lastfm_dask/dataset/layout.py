@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 MANIFEST = "manifest.json"
 USERS = "users.parquet"
@@ -16,6 +19,8 @@ ARTISTS = "artists.parquet"
 INDPTR = "user_items/indptr.npy"
 INDICES = "user_items/indices.npy"
 DATA = "user_items/data.npy"
+FIRST_LISTEN = "user_items/first_listen.npy"
+LAST_LISTEN = "user_items/last_listen.npy"
 REJECTS = "rejects.tsv"
 RECEIPTS = "receipts.json"
 USER_FACTORS = "user_factors.npy"
@@ -25,6 +30,8 @@ ITEM_NORMS = "item_norms.npy"
 MODEL_CARD = "MODEL_CARD.md"
 
 USER_ITEMS = (INDPTR, INDICES, DATA)
+LISTENS = (FIRST_LISTEN, LAST_LISTEN)
+"""Only in a dataset whose source has times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,12 @@ class Kind:
     files: tuple[str, ...]
     identity: tuple[str, ...]
     """The files whose checksums make the fingerprint."""
+    optional: tuple[str, ...] = ()
+    """Files that it may have; they belong to its identity."""
+
+    def files_among(self, names: Container[str]) -> tuple[str, ...]:
+        """Return its files, of the optional ones those that are among these names."""
+        return (*self.files, *(name for name in self.optional if name in names))
 
 
 DATASET = Kind(
@@ -43,6 +56,7 @@ DATASET = Kind(
     1,
     (USERS, ARTISTS, *USER_ITEMS, REJECTS, RECEIPTS),
     (USERS, ARTISTS, *USER_ITEMS),
+    LISTENS,
 )
 MODEL = Kind(
     "lastfm_dask.model",
@@ -86,5 +100,6 @@ class Manifest:
 
 def fingerprint(kind: Kind, files: dict[str, FileEntry]) -> str:
     """Return what identifies a directory's content: SHA-256 over the checksums of its identity files."""
-    lines = "".join(f"{files[name].sha256}  {name}\n" for name in kind.identity)
+    names = (*kind.identity, *(name for name in kind.optional if name in files))
+    lines = "".join(f"{files[name].sha256}  {name}\n" for name in names)
     return hashlib.sha256(lines.encode()).hexdigest()

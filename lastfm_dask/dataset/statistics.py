@@ -82,14 +82,14 @@ def most_heard(listeners: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]
 
 def top_artists(
     listeners: npt.NDArray[np.int64],
-    plays: npt.NDArray[np.int64],
+    plays: npt.NDArray[Any],
     names: Callable[[npt.NDArray[np.intp]], Iterable[str]],
     n: int = TOP_ARTISTS,
 ) -> list[dict[str, Any]]:
     """Return the most heard artists: name, listeners, plays."""
     columns = most_heard(listeners, n)
     return [
-        {"artist": name, "listeners": int(listeners[j]), "plays": int(plays[j])}
+        {"artist": name, "listeners": int(listeners[j]), "plays": plays[j].item()}
         for name, j in zip(names(columns), columns, strict=True)
     ]
 
@@ -98,7 +98,7 @@ def statistics(
     counts: Counts,
     user_rows: npt.NDArray[np.int64],
     median_plays: npt.NDArray[np.float64],
-    artist_plays: npt.NDArray[np.int64],
+    artist_plays: npt.NDArray[Any],
     top: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return the statistics of a dataset.
@@ -111,7 +111,7 @@ def statistics(
         Rows of each user.
     median_plays : ndarray, shape (n_users,), float64
         Median plays of each user's rows.
-    artist_plays : ndarray, shape (n_artists,), int64
+    artist_plays : ndarray, shape (n_artists,), int64, or float64 for real values
         Plays of each artist.
     top : list of dict
         See `top_artists`.
@@ -125,7 +125,7 @@ def statistics(
         "users": n_users,
         "artists": n_artists,
         "nnz": counts.nnz,
-        "plays_total": int(artist_plays.sum()),
+        "plays_total": artist_plays.sum().item(),
         "played_once": counts.played_once,
         "played_once_share": counts.played_once / n_rows if n_rows else None,
         "dense_bytes": n_users * n_artists,

@@ -176,8 +176,9 @@ def publish(
     Files in `sealed` were flushed and summed up by `seal` already.
     """
     sealed = sealed or {}
-    found = sealed | seal(work.output, [name for name in kind.files if name not in sealed])
-    files = {name: found[name] for name in kind.files}
+    names = kind.files_among([name for name in kind.optional if (work.output / name).exists()])
+    found = sealed | seal(work.output, [name for name in names if name not in sealed])
+    files = {name: found[name] for name in names}
     manifest = Manifest(
         kind=kind.name,
         version=kind.version,
@@ -191,7 +192,7 @@ def publish(
     # A source's name may be any bytes: what is no Unicode becomes JSON's own escape, and reads back as it was.
     path.write_text(manifest.to_json(), encoding="utf-8", errors="backslashreplace")
     flush(path)
-    for folder in {(work.output / name).parent for name in kind.files} | {work.output}:
+    for folder in {(work.output / name).parent for name in names} | {work.output}:
         flush(folder)
     refuse_existing(work.final)
     work.output.rename(work.final)
@@ -240,7 +241,11 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
             f"{path} has format version {manifest.version}, this program reads {kind.version}: build it again"
         )
         raise StoreError(msg, path=str(path))
-    problems = [problem for name in kind.files if (problem := _size_problem(path, name, manifest))]
+    problems = [
+        problem
+        for name in kind.files_among(manifest.files)
+        if (problem := _size_problem(path, name, manifest))
+    ]
     if problems:
         msg = f"{path} is damaged: {'; '.join(problems)}; build it again"
         raise StoreError(msg, path=str(path))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lastfm_dask.dataset.likes import checked_like
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.errors import BadInputError, UnknownNameError
+from lastfm_dask.ingestion.listens import NO_TIME
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.names import lower
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.ingestion.names import Names
+    from lastfm_dask.interactions.schema import Schema
 
 
 def refuse_incomplete(user: str | None, likes: Mapping[str, int]) -> None:
@@ -37,7 +39,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def added_rows(
-    user: str, likes: Mapping[str, int], users: Names, artists: Names, *, keep_case: bool
+    user: str, likes: Mapping[str, int], users: Names, artists: Names, schema: Schema
 ) -> pa.RecordBatch:
     """Return a new user's rows as an encoded block.
 
@@ -48,17 +50,20 @@ def added_rows(
     BadInputError
         Plays are out of range.
     """
+    import numpy as np
+
     if users.find(user) is not None:
         msg = f"a user {user!r} is in the log already: choose another id for the one to add"
         raise UnknownNameError(msg, name=user)
     vocabulary = Vocabulary.of(artists.array.combine_chunks(), "artist")
     favourites = [checked_like(name, count) for name, count in likes.items()]
-    stored = [name if keep_case else lower(name) for name, _ in favourites]
+    stored = [name if schema.keep_case else lower(name) for name, _ in favourites]
     unknown = [name for name, index in zip(stored, vocabulary.find_all(stored), strict=True) if index is None]
     if unknown:
         raise _unknown(unknown, vocabulary)
     plays = [count for _, count in favourites]
     n_rows = len(plays)
+    stored_plays = np.array(plays, np.float32).view(np.int32) if schema.is_real else plays
     return record_batch(
         {
             "users": [user],
@@ -68,7 +73,8 @@ def added_rows(
             "artist_rows": [1] * n_rows,
             "artist_plays": plays,
             "artist_codes": range(n_rows),
-            "plays": plays,
+            "plays": stored_plays,
+            "times": [NO_TIME] * n_rows if schema.with_time else (),
             "counts": [-1, n_rows, plays.count(1)],
         }
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.engine.threads import for_each
+from lastfm_dask.ingestion.listens import Listens
 from lastfm_dask.interactions.encoding import column
 from lastfm_dask.interactions.schema import MAX_PLAYS
 
@@ -39,10 +40,19 @@ class Assembled:
         Stored values: distinct pairs of user and artist.
     median_plays : ndarray, shape (n_users,), float64
         Median plays of each user's rows, before duplicates are summed.
+    user_rows, artist_rows : ndarray, shapes (n_users,) and (n_artists,), int64
+        Rows of each user and artist.
+    played_once : int
+        Rows with one play.
+
+    Events are counted before anything is said of them: then a row is a pair of user and artist with its listens.
     """
 
     nnz: int
     median_plays: npt.NDArray[np.float64]
+    user_rows: npt.NDArray[np.int64]
+    artist_rows: npt.NDArray[np.int64]
+    played_once: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,10 @@ class _Csr:
     indices: npt.NDArray[Any]
     data: npt.NDArray[np.int32]
     n_artists: int
+    is_real: bool = False
+    """Whether plays are the bits of float32."""
+    events: bool = False
+    listens: Listens | None = None
 
 
 def assemble(
@@ -91,20 +105,44 @@ def assemble(
     create = np.lib.format.open_memmap
     indices = create(output / layout.INDICES, mode="w+", dtype=kind, shape=(n_rows,))
     data = create(output / layout.DATA, mode="w+", dtype=np.int32, shape=(n_rows,))
-    csr = _Csr(indptr, indices, data, len(found.artists))
+    listens = Listens.create(output, n_rows) if found.with_time else None
+    csr = _Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens)
     report = progress or (lambda _: None)
     _place(found, spool, csr, report)
     lengths, medians = _sort_rows(csr, chunk_rows, threads, report)
     nnz = int(lengths.sum())
     if nnz < n_rows:
         _close_gaps(csr, lengths, chunk_rows)
-    del csr, indices, data
+    assembled = Assembled(nnz, medians, found.users.rows, found.artists.rows, found.played_once)
+    if found.events:
+        assembled = _over_pairs(csr, nnz, medians, lengths, chunk_rows)
+    del csr, indices, data, listens
     _set_header(output / layout.INDICES, np.dtype(kind), nnz)
     _set_header(output / layout.DATA, np.dtype(np.float32), nnz)
+    for name in layout.LISTENS if found.with_time else ():
+        _set_header(output / name, np.dtype(np.int64), nnz)
     final = np.zeros(n_users + 1, kind)
     np.cumsum(lengths, out=final[1:])
     np.save(output / layout.INDPTR, final)
-    return Assembled(nnz, medians)
+    return assembled
+
+
+def _over_pairs(
+    csr: _Csr,
+    nnz: int,
+    medians: npt.NDArray[np.float64],
+    lengths: npt.NDArray[np.int64],
+    chunk_rows: int,
+) -> Assembled:
+    """Return what the finished matrix says of events: a pair of user and artist stands for all of its listens."""
+    import numpy as np
+
+    artist_rows, played_once = np.zeros(csr.n_artists, np.int64), 0
+    for start in range(0, nnz, chunk_rows):
+        part = slice(start, min(start + chunk_rows, nnz))
+        np.add.at(artist_rows, csr.indices[part], 1)
+        played_once += int(np.count_nonzero(csr.data.view(np.float32)[part] == 1))
+    return Assembled(nnz, medians, lengths, artist_rows, played_once)
 
 
 def _place(found: Index, spool: Spool, csr: _Csr, report: Callable[[int], None]) -> None:
@@ -121,6 +159,8 @@ def _place(found: Index, spool: Spool, csr: _Csr, report: Callable[[int], None])
         place = _places(starts, rows, codes)
         csr.indices[place] = columns
         csr.data[place] = column(batch, "plays")
+        if csr.listens is not None:
+            csr.listens.first[place] = column(batch, "times")
         report(len(columns))
     if not np.array_equal(free, csr.indptr[1:]):
         msg = "rows placed and rows counted differ: the spool changed while it was read"
@@ -205,17 +245,19 @@ def _sort_chunk(
     import numpy as np
 
     start, stop = int(bounds[0]), int(bounds[-1])
-    users = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-    users <<= np.uint64(column_bits + _PLAYS_BITS)
+    users = _user_keys(lengths, column_bits)
     plays = csr.data[start:stop]
-    medians[:] = _medians(plays, users, bounds - start)
+    if not csr.events:
+        medians[:] = _medians(plays, users, bounds - start, csr.is_real)
     keys = csr.indices[start:stop].astype(np.uint64)
     keys <<= np.uint64(_PLAYS_BITS)
+    if csr.listens is not None:
+        csr.listens.join(start, keys | users)
     keys |= plays.view(np.uint32)
     keys |= users
     del users
     keys.sort()
-    values = (keys & np.uint64(MAX_PLAYS)).astype(np.int64)
+    values = _as_values(keys & np.uint64(MAX_PLAYS), csr.is_real)
     keys >>= np.uint64(_PLAYS_BITS)
     is_first = np.ones(len(keys), np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
@@ -226,11 +268,37 @@ def _sort_chunk(
         keys = keys[firsts]
     keys &= np.uint64((1 << column_bits) - 1)
     csr.indices[start : start + len(keys)] = keys
+    if csr.events:
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        medians[:] = _medians(values.astype(np.int32), _user_keys(lengths, column_bits), ends)
+    if csr.is_real:
+        values = np.minimum(values, np.finfo(np.float32).max)
     csr.data.view(np.float32)[start : start + len(values)] = values
 
 
+def _user_keys(lengths: npt.NDArray[np.int64], column_bits: int) -> npt.NDArray[np.uint64]:
+    """Return the user of each row of a chunk, in the bits of a key where it stands."""
+    import numpy as np
+
+    users = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
+    users <<= np.uint64(column_bits + _PLAYS_BITS)
+    return users
+
+
+def _as_values(plays: npt.NDArray[Any], is_real: bool) -> npt.NDArray[Any]:
+    """Return plays to be summed: exactly as int64, or in float64 where they are the bits of float32."""
+    import numpy as np
+
+    if is_real:
+        return plays.astype(np.int32).view(np.float32).astype(np.float64)
+    return plays.astype(np.int64)
+
+
 def _medians(
-    plays: npt.NDArray[np.int32], users: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64]
+    plays: npt.NDArray[np.int32],
+    users: npt.NDArray[np.uint64],
+    bounds: npt.NDArray[np.int64],
+    is_real: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Return the median of the plays between consecutive bounds, none of which are equal.
 
@@ -248,7 +316,8 @@ def _medians(
         ordered = keys & np.uint64(MAX_PLAYS)
     below = bounds[:-1] + (np.diff(bounds) - 1) // 2
     above = bounds[:-1] + np.diff(bounds) // 2
-    medians: npt.NDArray[np.float64] = (ordered[below].astype(np.float64) + ordered[above]) / 2
+    middle = np.stack((ordered[below], ordered[above]))
+    medians: npt.NDArray[np.float64] = _as_values(middle, is_real).mean(axis=0, dtype=np.float64)
     return medians
 
 
@@ -261,7 +330,8 @@ def _close_gaps(csr: _Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> N
     for first, end in row_chunks(csr.indptr, chunk_rows, 1 << (64 - column_bits - _PLAYS_BITS)):
         source, target, n = int(csr.indptr[first]), int(ends[first]), int(ends[end] - ends[first])
         if source != target:
-            for array in (csr.indices, csr.data):
+            listens = () if csr.listens is None else (csr.listens.first, csr.listens.last)
+            for array in (csr.indices, csr.data, *listens):
                 array[target : target + n] = array[source : source + n].copy()
 
 

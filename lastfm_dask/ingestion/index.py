@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lastfm_dask.ingestion.mbids import Mbids
 from lastfm_dask.ingestion.names import Names, kept_on_disk
-from lastfm_dask.interactions.encoding import column
+from lastfm_dask.interactions.encoding import column, real_plays, row_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.ingestion.rejects import RejectsWriter
     from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.interactions.schema import Schema
 
 
 @dataclass(slots=True)
@@ -41,6 +42,12 @@ class Index:
     rows_kept: int = 0
     """Of the source: added rows do not count."""
     played_once: int = 0
+    is_real: bool = False
+    """Whether plays are real values."""
+    events: bool = False
+    """Whether a row is one listen."""
+    with_time: bool = False
+    """Whether rows have times."""
     rejects: dict[str, int] = field(default_factory=dict)
     n_lines: dict[int, int] = field(default_factory=dict)
     """Lines by file, a header among them."""
@@ -69,7 +76,7 @@ def index(
     rejects: RejectsWriter,
     *,
     batch_names: int,
-    with_mbid: bool,
+    schema: Schema,
     progress: Callable[[int], None] | None = None,
 ) -> Index:
     """Give ids to the names of all encoded blocks and count them.
@@ -86,13 +93,24 @@ def index(
         Gets the rejected rows, in file order.
     batch_names : int
         Names of blocks that are merged at once: the more, the faster, and the more memory it takes.
-    with_mbid : bool
-        Whether blocks hold MBIDs.
+    schema : Schema
+        What the blocks hold.
     progress : callable, optional
         Called with the number of blocks done since the last call.
     """
-    users, artists, mbids = (Names(kept_on_disk(folder, role)) for role in ("user", "artist", "mbid"))
-    result = Index(folder, users, artists, Mbids(mbids) if with_mbid else None, n_blocks)
+    users, artists, mbids = (
+        Names(kept_on_disk(folder, role), is_real=schema.is_real) for role in ("user", "artist", "mbid")
+    )
+    result = Index(
+        folder,
+        users,
+        artists,
+        Mbids(mbids) if schema.with_mbid else None,
+        n_blocks,
+        is_real=schema.is_real,
+        events=schema.events,
+        with_time=schema.with_time,
+    )
     for batches in _batches(spool, n_blocks, batch_names):
         _merge(result, batches)
         for batch in batches:
@@ -123,7 +141,12 @@ def _merge(result: Index, batches: list[pa.RecordBatch]) -> None:
         ids = names.merge([column(batch, f"{role}s") for batch in batches])
         with result.maps(role).open("ab") as file:
             for batch, of_block in zip(batches, ids, strict=True):
-                names.count(of_block, column(batch, f"{role}_rows"), column(batch, f"{role}_plays"))
+                names.count_rows(of_block, column(batch, f"{role}_rows"))
+                if result.is_real:
+                    # Row by row: a sum of real values depends on its order, and must not on where blocks were cut.
+                    names.count_plays(of_block[row_codes(batch, role)], real_plays(batch))
+                else:
+                    names.count_plays(of_block, column(batch, f"{role}_plays"))
                 of_block.tofile(file)
     if result.mbids is not None:
         result.mbids.add(batches, ids)

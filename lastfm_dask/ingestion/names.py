@@ -38,21 +38,27 @@ class Names:
     ----------
     keep : callable, optional
         Gets an array of new names and returns what is held of it (`kept_on_disk`); in memory unless given.
+    is_real : bool
+        Whether plays are real values.
 
     Attributes
     ----------
-    rows, plays : ndarray, shape (n,), int64
-        Rows and summed plays of each name.
+    rows : ndarray, shape (n,), int64
+        Rows of each name.
+    plays : ndarray, shape (n,), int64, or float64 where they are real
+        Summed plays of each name.
     """
 
-    def __init__(self, keep: Callable[[pa.StringArray], pa.StringArray] | None = None) -> None:
+    def __init__(
+        self, keep: Callable[[pa.StringArray], pa.StringArray] | None = None, *, is_real: bool = False
+    ) -> None:
         import numpy as np
 
         self._keep = keep or (lambda names: names)
         self._chunks: list[pa.StringArray] = []
         self._n = 0
         self.rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self.plays: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.plays: npt.NDArray[Any] = np.zeros(0, np.float64 if is_real else np.int64)
 
     def __len__(self) -> int:
         return self._n
@@ -94,15 +100,20 @@ class Names:
             self._chunks.append(self._keep(new))
             self._n += n_new
             self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
-            self.plays = np.concatenate([self.plays, np.zeros(n_new, np.int64)])
+            self.plays = np.concatenate([self.plays, np.zeros(n_new, self.plays.dtype)])
         # Arrow leaves out the arrays that hold no name, as those of a block whose rows were all rejected.
         chunks = (chunk for chunk in encoded.chunks if len(chunk))
         return [ids[next(chunks).indices.to_numpy()] if len(names) else ids[:0] for names in dictionaries]
 
-    def count(self, ids: npt.NDArray[np.int32], rows: npt.NDArray[Any], plays: npt.NDArray[Any]) -> None:
-        """Add the rows and plays of names; an id may stand more than once."""
+    def count_rows(self, ids: npt.NDArray[np.int32], rows: npt.NDArray[Any]) -> None:
+        """Add rows of names; an id may stand more than once."""
         import numpy as np
 
         # Of one type with what it adds to, twenty times as fast.
         np.add.at(self.rows, ids, rows.astype(np.int64, copy=False))
-        np.add.at(self.plays, ids, plays.astype(np.int64, copy=False))
+
+    def count_plays(self, ids: npt.NDArray[np.int32], plays: npt.NDArray[Any]) -> None:
+        """Add plays of names, one after the other; an id may stand more than once."""
+        import numpy as np
+
+        np.add.at(self.plays, ids, plays.astype(self.plays.dtype, copy=False))

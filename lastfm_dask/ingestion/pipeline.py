@@ -239,7 +239,8 @@ def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
 
 def _seal_matrix(work: WorkDirectory) -> dict[str, FileEntry]:
     """Flush and sum up the matrix's files, and clear away the spool that they were made of."""
-    sealed = seal(work.output, layout.USER_ITEMS)
+    listens = [name for name in layout.LISTENS if (work.output / name).exists()]
+    sealed = seal(work.output, [*layout.USER_ITEMS, *listens])
     shutil.rmtree(work.spool, ignore_errors=True)
     return sealed
 
@@ -305,7 +306,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             folder,
             rejects,
             batch_names=run.plan.pace.batch_names,
-            with_mbid=schema.with_mbid,
+            schema=schema,
             progress=run.count("index", n_blocks),
         )
         _refuse_rejects(found, rejects, options.max_rejects, run.paths)
@@ -313,9 +314,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             names = read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
             show_names(found.artists, names)
         if options.add_user is not None:
-            batch = added_rows(
-                options.add_user, options.likes, found.users, found.artists, keep_case=schema.keep_case
-            )
+            batch = added_rows(options.add_user, options.likes, found.users, found.artists, schema)
             add_rows(found, batch)
         stage.rows = found.rows_read
     _tell_rows(meter.receipts[-2], found.rows_read)

@@ -27,9 +27,13 @@ _SHOWN = 20
 def write_tables(found: Index, assembled: Assembled, output: Path) -> None:
     """Write `users.parquet` and `artists.parquet`, some ten thousand rows at a time."""
     users, artists = found.users, found.artists
-    user_columns = {"n_artists": users.rows, "plays": users.plays, "median_plays": assembled.median_plays}
+    user_columns = {
+        "n_artists": assembled.user_rows,
+        "plays": users.plays,
+        "median_plays": assembled.median_plays,
+    }
     _write_table(output / layout.USERS, "user", users, user_columns)
-    artist_columns: dict[str, Any] = {"listeners": artists.rows, "plays": artists.plays}
+    artist_columns: dict[str, Any] = {"listeners": assembled.artist_rows, "plays": artists.plays}
     if found.mbids is not None:
         mbid, n_mbids = found.mbids.most_frequent(len(artists))
         artist_columns |= {"mbid": mbid, "n_mbids": n_mbids}
@@ -73,13 +77,13 @@ def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:
         rows_read=found.rows_read,
         rows_kept=found.rows_kept,
         rejects=found.rejects,
-        played_once=found.played_once,
+        played_once=assembled.played_once,
         nnz=assembled.nnz,
         csr_bytes=csr_bytes,
     )
     names: Callable[[Any], list[str]] = lambda columns: artists.array.take(pa.array(columns)).to_pylist()  # noqa: E731
-    top = top_artists(artists.rows, artists.plays, names)
-    return statistics(counts, found.users.rows, assembled.median_plays, artists.plays, top)
+    top = top_artists(assembled.artist_rows, artists.plays, names)
+    return statistics(counts, assembled.user_rows, assembled.median_plays, artists.plays, top)
 
 
 def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.blocks import Block
     from lastfm_dask.interactions.schema import Schema
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the lists below; a spool of another version is not resumed."""
 
 LISTS = {
@@ -36,6 +36,7 @@ LISTS = {
     "user_codes": "int32",
     "artist_codes": "int32",
     "plays": "int32",
+    "times": "int64",
     "mbids": "string",
     "mbid_artists": "int32",
     "mbid_codes": "int32",
@@ -49,9 +50,12 @@ LISTS = {
 
 users, artists : the block's distinct names, users in order of first appearance and artists in lower case (two
     spellings of one artist may then stand twice).
-user_rows, user_plays, artist_rows, artist_plays : rows and summed plays of each.
+user_rows, user_plays, artist_rows, artist_plays : rows and summed plays of each. Sums of real values depend on their
+    order, so they are left to the index stage, which adds row by row.
 user_codes, artist_codes, plays : one entry a row kept, in file order; codes index users and artists. user_codes
-    is empty where users come in runs, one run each in order: then it is each code repeated by user_rows.
+    is empty where users come in runs, one run each in order: then it is each code repeated by user_rows. Real values
+    are float32, kept by their bits: positive ones are in the same order as these integers.
+times : milliseconds since 1970, one entry a row kept; empty where the source has no times.
 mbids, mbid_artists, mbid_codes, mbid_rows : the distinct MBIDs, and how many rows each pair of artist and MBID has.
 reject_* : see `reader.Rows`.
 counts : which file of the source, lines in the block, and rows kept that were played once.
@@ -94,6 +98,7 @@ def encode(rows: Rows, schema: Schema, *, file: int) -> pa.RecordBatch:
     """Return a block's rows encoded; see `LISTS`."""
     import numpy as np
 
+    is_real = rows.plays.dtype == np.float32
     user_codes, users = rows.user.indices.to_numpy(), rows.user.dictionary
     artist = rows.artist.dictionary_encode()
     artist_codes = artist.indices.to_numpy()
@@ -101,13 +106,14 @@ def encode(rows: Rows, schema: Schema, *, file: int) -> pa.RecordBatch:
     lists: dict[str, Any] = {
         "users": users,
         "user_rows": np.bincount(user_codes, minlength=len(users)),
-        "user_plays": _sums(user_codes, rows.plays, len(users)),
+        "user_plays": [] if is_real else _sums(user_codes, rows.plays, len(users)),
         "artists": artist.dictionary if schema.keep_case else lower_all(artist.dictionary),
         "artist_rows": np.bincount(artist_codes, minlength=len(artist.dictionary)),
-        "artist_plays": _sums(artist_codes, rows.plays, len(artist.dictionary)),
+        "artist_plays": [] if is_real else _sums(artist_codes, rows.plays, len(artist.dictionary)),
         "user_codes": user_codes[:0] if in_runs else user_codes,
         "artist_codes": artist_codes,
-        "plays": rows.plays,
+        "plays": rows.plays.view(np.int32),
+        "times": () if rows.time is None else rows.time,
         "reject_lines": rows.reject_lines,
         "reject_reasons": rows.reject_reasons,
         "reject_bytes": rows.reject_bytes,
@@ -135,6 +141,25 @@ def column(batch: pa.RecordBatch, name: str) -> Any:
     """Return a list of an encoded block: an Arrow array for names and bytes, else an ndarray; no copy."""
     values = batch.column(name).values
     return values if LISTS[name] in ("string", "binary") else values.to_numpy()
+
+
+def row_codes(batch: pa.RecordBatch, role: str) -> npt.NDArray[np.int32]:
+    """Return the local code of each row's user or artist."""
+    import numpy as np
+
+    codes: npt.NDArray[np.int32] = column(batch, f"{role}_codes")
+    if role == "user" and not len(codes):
+        rows = column(batch, "user_rows")
+        codes = np.repeat(np.arange(len(rows), dtype=np.int32), rows)
+    return codes
+
+
+def real_plays(batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
+    """Return the plays of each row, where they are real values."""
+    import numpy as np
+
+    plays: npt.NDArray[np.float32] = column(batch, "plays").view(np.float32)
+    return plays
 
 
 def _sums(codes: npt.NDArray[np.int32], plays: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:

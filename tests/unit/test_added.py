@@ -10,6 +10,7 @@ from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.ingestion.added import added_rows, refuse_incomplete
 from lastfm_dask.ingestion.names import Names
 from lastfm_dask.interactions.encoding import column
+from lastfm_dask.interactions.schema import Schema
 
 
 def names(*arrays: list[str]) -> Names:
@@ -25,7 +26,9 @@ ARTISTS = names(["sigur rós", "black eyed peas"], ["a=b", "a", "radiohead"], ["
 
 
 def added(*likes: str, user: str = "zimin", keep_case: bool = False) -> dict[str, list]:
-    batch = added_rows(user, read_likes(likes), USERS, ARTISTS, keep_case=keep_case)
+    batch = added_rows(
+        user, read_likes(likes), USERS, ARTISTS, Schema(("user", "artist", "plays"), keep_case=keep_case)
+    )
     lists = ("users", "user_rows", "user_plays", "artists", "artist_rows", "artist_plays", "plays", "counts")
     found = {name: column(batch, name) for name in lists}
     assert column(batch, "artist_codes").tolist() == list(range(len(likes)))

@@ -68,7 +68,7 @@ def test_progress_is_told_in_blocks(tmp_path):
             tmp_path / "maps",
             rejects,
             batch_names=2,
-            with_mbid=False,
+            schema=SCHEMA,
             progress=steps.append,
         )
     assert sum(steps) == found.n_blocks

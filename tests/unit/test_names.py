@@ -41,9 +41,11 @@ def test_ids_are_those_of_a_dictionary_filled_in_order(merges):
 def test_counts_add_up_where_an_id_stands_twice():
     names = Names()
     names.merge([strings("a", "b")])
-    names.count(np.array([0, 1, 0]), np.array([1, 2, 4], np.int32), np.array([10, 20, 2**40]))
+    names.count_rows(np.array([0, 1, 0]), np.array([1, 2, 4], np.int32))
+    names.count_plays(np.array([0, 1, 0]), np.array([10, 20, 2**40]))
     names.merge([strings("c", "a")])
-    names.count(np.array([2, 0]), np.array([1, 1], np.int32), np.array([5, 5]))
+    names.count_rows(np.array([2, 0]), np.array([1, 1], np.int32))
+    names.count_plays(np.array([2, 0]), np.array([5, 5]))
     assert names.rows.tolist() == [6, 2, 1]
     assert names.plays.tolist() == [10 + 2**40 + 5, 20, 5]
 
