@@ -16,6 +16,7 @@ from lastfm_dask.memory.sizes import format_size, limit_for
 
 if TYPE_CHECKING:
     from lastfm_dask.errors import BudgetError
+    from lastfm_dask.memory.budget import Budget, Plan
     from lastfm_dask.memory.cgroups import Group
 
     Report = dict[str, Any]
@@ -140,53 +141,49 @@ def full_size_plan(report: Report) -> Report:
     }
     for name, planned in (("ingest", _plan_ingest), ("train", _plan_train)):
         try:
-            stages, disk_bytes, pace = planned(report, plan["factors"])
+            found = planned(report)
         except BudgetError as error:
             plan["refusals"].append({"command": name, **_refusal(error)})
             continue
+        pace = {key: getattr(found.settings, key, None) for key in ("threads", "block_bytes")}
         plan["stages"] += [
             {"command": name, "stage": stage, "projected_bytes": projected, **pace}
-            for stage, projected in stages.items()
+            for stage, projected in found.stages.items()
         ]
-        plan["disk"].append({"command": name, "projected_bytes": disk_bytes})
+        plan["disk"].append({"command": name, "projected_bytes": found.disk_bytes})
     return plan
 
 
-def _plan_ingest(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:  # noqa: ARG001
-    """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
-    from lastfm_dask.ingestion.plan import Pod, SourceShape, plan_ingest
+def _budget(report: Report, reserved: Report) -> Budget:
+    from lastfm_dask.memory.budget import Budget
 
-    pod = Pod(
-        allowed_bytes=report["memory"]["allowed_bytes"],
-        reserved_bytes=report["memory"]["reserved"][1]["bytes"],
+    return Budget(
+        allowed=report["memory"]["allowed_bytes"],
+        reserved=reserved["bytes"],
         cpus=report["cpus"]["count"],
-        free_disk_bytes=report["disk"]["free_bytes"],
+        free_disk=report["disk"]["free_bytes"],
         disk_in_memory=report["disk"]["in_memory"],
+        source=report["memory"]["allowed_source"],
     )
-    plan = plan_ingest(
-        SourceShape(published.N_BYTES, published.N_LINES, published.N_USER_VALUES, published.N_ARTIST_NAMES),
-        pod,
-    )
-    return plan.stages, plan.disk_bytes, {"threads": plan.pace.threads, "block_bytes": plan.pace.block_bytes}
 
 
-def _plan_train(report: Report, factors: int) -> tuple[dict[str, int], int, Report]:
-    """Return the projected bytes by stage and on disk, and the pace; raises BudgetError."""
-    from lastfm_dask.training.plan import Room, TrainingShape, plan_training
+def _plan_ingest(report: Report) -> Plan[Any]:
+    from lastfm_dask.ingestion.plan import SourceShape, plan_ingest
 
-    threads = report["cpus"]["count"]
-    room = Room(
-        reserved_bytes=report["memory"]["reserved"][-1]["bytes"],
-        allowed_bytes=report["memory"]["allowed_bytes"],
-        free_bytes=report["disk"]["free_bytes"],
-        disk_is_memory=report["disk"]["in_memory"],
+    shape = SourceShape(
+        published.N_BYTES, published.N_LINES, published.N_USER_VALUES, published.N_ARTIST_NAMES
     )
-    plan = plan_training(
-        TrainingShape(published.N_USER_VALUES, published.N_ARTIST_NAMES, published.N_LINES, factors, threads),
-        room,
+    return plan_ingest(shape, _budget(report, report["memory"]["reserved"][1]))
+
+
+def _plan_train(report: Report) -> Plan[Any]:
+    from lastfm_dask.training.plan import TrainingShape, plan_training
+    from lastfm_dask.training.settings import TrainSettings
+
+    shape = TrainingShape(
+        published.N_USER_VALUES, published.N_ARTIST_NAMES, published.N_LINES, TrainSettings().factors
     )
-    stages = {"prepare": plan.prepare_bytes, "fit": plan.fit_bytes}
-    return stages, plan.disk_bytes, {"threads": threads, "block_bytes": None}
+    return plan_training(shape, _budget(report, report["memory"]["reserved"][-1]))
 
 
 def _refusal(error: BudgetError) -> Report:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lastfm_dask.evaluation.candidates import Candidate
     from lastfm_dask.evaluation.evaluate import Evaluation
-    from lastfm_dask.evaluation.plan import EvaluationPlan
     from lastfm_dask.evaluation.tune import Tuning
     from lastfm_dask.training.settings import TrainSettings
 
@@ -153,18 +152,12 @@ def command(
     settings = settings_of(**options)
     user_items = Dataset(dataset).user_items
     with shown_progress() as progress:
-        run = EvaluationRun(memory_bytes, threads, folder, progress, echo_plan)
+        run = EvaluationRun(memory_bytes, threads, folder, progress)
         found = evaluate(user_items, candidates_of(settings, compare), wanted, run)
     if as_json:
         echo_json(found.to_dict())
     else:
         show(found, max(ks))
-
-
-def echo_plan(plan: EvaluationPlan) -> None:
-    """Print what was planned on stderr, before work."""
-    for line in plan.lines():
-        click.echo(line, err=True)
 
 
 def show(found: Evaluation | Tuning, k: int) -> None:

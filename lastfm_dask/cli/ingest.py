@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.ingestion.plan import IngestPlan
-    from lastfm_dask.memory.limits import Allowed
 
 
 @click.command("ingest")
@@ -45,18 +43,12 @@ def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -
     """Ingest with the plan shown first, on stderr, and with progress where somebody watches."""
     from lastfm_dask.ingestion.pipeline import ingest
 
-    def planned(plan: IngestPlan, allowed: Allowed, resumed_blocks: int) -> None:
-        click.echo(ingesting.plan_text(plan, allowed), err=True)
-        if resumed_blocks:
-            click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
-
     with shown_progress() as progress:
         return ingest(
             source,
             output,
             ingesting.ingest_options_of(options),
             resources=ingesting.resources_of(options),
-            planned=planned,
             progress=progress,
         )
 

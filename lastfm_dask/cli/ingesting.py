@@ -1,4 +1,4 @@
-"""What `ingest`, `run` and `plan` share: the options that say how a source is read, and the plan shown."""
+"""What `ingest`, `run` and `plan` share: the options that say how a source is read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lastfm_dask.ingestion.options import IngestOptions, Resources
-    from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.interactions.formats import SchemaOptions
-    from lastfm_dask.memory.limits import Allowed
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -140,41 +138,4 @@ def resources_of(options: dict[str, Any]) -> Resources:
         scheduler=options["scheduler"],
         scheduler_file=None if file is None else str(file),
         stall_timeout_s=options.get("stall_timeout_s") or STALL_TIMEOUT_S,
-    )
-
-
-def plan_json(plan: IngestPlan, allowed: Allowed) -> dict[str, Any]:
-    """Return a plan as JSON."""
-    pace, source = plan.pace, plan.source
-    return {
-        "allowed_bytes": allowed.bytes,
-        "allowed_source": allowed.source,
-        "block_bytes": pace.block_bytes,
-        "threads": pace.threads,
-        "window": plan.window,
-        "allocator": plan.allocator,
-        "disk_bytes": plan.disk_bytes,
-        "stages": [{"stage": stage, "projected_bytes": n} for stage, n in plan.stages.items()],
-        "source": {
-            "source_bytes": source.source_bytes,
-            "rows": source.n_rows,
-            "users": source.n_users,
-            "artists": source.n_artists,
-        },
-    }
-
-
-def plan_text(plan: IngestPlan, allowed: Allowed) -> str:
-    """Return a plan in four lines."""
-    from lastfm_dask.memory.sizes import format_size
-
-    pace, source = plan.pace, plan.source
-    stages = ", ".join(f"{stage} {format_size(n)}" for stage, n in plan.stages.items())
-    return (
-        f"source    {format_size(source.source_bytes)}: about {source.n_rows:,} rows, {source.n_users:,} users,"
-        f" {source.n_artists:,} artists (estimated from a sample)\n"
-        f"allowed   {format_size(allowed.bytes)} of memory ({allowed.source})\n"
-        f"plan      blocks of {format_size(pace.block_bytes)}, {pace.threads} threads, window {plan.window},"
-        f" allocator {plan.allocator}\n"
-        f"projected {stages}; disk {format_size(plan.disk_bytes)}"
     )

@@ -31,8 +31,8 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     folder = Path.cwd() if output is None else output.absolute().parent
     files = find(source)
     schema = resolve(files, ingesting.schema_of(options))
-    plan, allowed = plan_source(files, schema, ingesting.resources_of(options), folder)
+    plan = plan_source(files, schema, ingesting.resources_of(options), folder)
     if as_json:
-        echo_json(ingesting.plan_json(plan, allowed))
+        echo_json(plan.to_dict())
     else:
-        click.echo(ingesting.plan_text(plan, allowed))
+        click.echo("\n".join(plan.lines()))

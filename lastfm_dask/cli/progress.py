@@ -1,22 +1,43 @@
-"""Progress on stderr for a person who waits; silent where stderr is not a terminal."""
+"""The plan and the progress of a command, on stderr: progress for a person who waits, none without a terminal."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from lastfm_dask import progress
+from lastfm_dask.memory.budget import Plan, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from lastfm_dask.memory.budget import Steps
+
+
+class _Shown(Progress):
+    """Prints the plan before any work, then each step."""
+
+    def __init__(self, show: Steps) -> None:
+        self._show = show
+
+    def planned(self, plan: Plan[Any], resumed_blocks: int = 0) -> None:
+        for line in plan.lines():
+            click.echo(line, err=True)
+        if resumed_blocks:
+            click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        self._show(stage, done, total)
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function to call with the stage, how much of it is done, and how much there is."""
+def shown_progress() -> Iterator[Progress]:
+    """Give what shows a command's plan and, at a terminal, its progress."""
     from lastfm_dask.memory import allocator
 
     # The thread that draws must not get an arena of its own, in which others would then allocate too.
     allocator.begin()
-    with progress.shown() as tell:
-        yield tell
+    with progress.shown() as show:
+        yield _Shown(show)

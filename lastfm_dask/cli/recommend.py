@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,12 @@ from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from typing import IO
 
-    from lastfm_dask.recommender.all_users import AllUsers
+    from lastfm_dask.memory.budget import Plan
+    from lastfm_dask.recommender.all_users import AllUsers, BatchSettings
     from lastfm_dask.recommender.all_users_files import WriteResult
-    from lastfm_dask.recommender.plan import RecommendingPlan
     from lastfm_dask.recommender.results import Recommendations
 
 
@@ -87,9 +85,10 @@ def command(
             msg = "--parquet names its own file: leave out --json-lines and --output"
             raise click.UsageError(msg)
         from lastfm_dask.recommender.all_users import AllUsers
+        from lastfm_dask.recommender.plan import plan_all_users
 
         job = AllUsers.of(recommender, **filters)
-        plan = job.plan(memory_bytes=options["memory_bytes"], threads=options["threads"])
+        plan = plan_all_users(job, memory_bytes=options["memory_bytes"], threads=options["threads"])
         _answer_all_users(job, plan, output, as_json)
         return
     if output.is_given:
@@ -112,15 +111,14 @@ def _show(found: Recommendations) -> None:
     echo_unknown(found.user)
 
 
-def _answer_all_users(all_users: AllUsers, plan: RecommendingPlan, output: _Output, as_json: bool) -> None:
+def _answer_all_users(all_users: AllUsers, plan: Plan[BatchSettings], output: _Output, as_json: bool) -> None:
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.recommender.all_users_files import write_all_users
 
-    click.echo(plan.line(), err=True)
     to_stdout = output.parquet is None and output.output is None
     lines: IO[str] | Path | None = _utf8_stdout() if to_stdout else output.output
-    with shown_progress() as tell:
-        progress = partial(_tell, tell, all_users.model.n_users)
+    with shown_progress() as progress:
+        progress.planned(plan)
         result = write_all_users(all_users, plan, parquet=output.parquet, json_lines=lines, progress=progress)
     # Lines on stdout are the result: what is said of them goes beside them.
     click.echo(to_json(result.to_dict()) if as_json else _summary(result), err=to_stdout)
@@ -132,14 +130,10 @@ def _utf8_stdout() -> IO[str]:
     return sys.stdout
 
 
-def _tell(tell: Callable[[str, int, int], None], n_users: int, done: int) -> None:
-    tell("recommend", done, n_users)
-
-
 def _summary(result: WriteResult) -> str:
     stage = result.stage
     return (
         f"{result.n_users:,} users, {result.n_items:,} artists listed, {stage['wall_s']:.1f} s"
         f" ({result.users_per_s:,.0f} users a second); projected {format_size(stage['projected_bytes'])}, measured"
-        f" {format_size(stage['measured_bytes'])}, allowed {format_size(result.plan.allowed_bytes)}"
+        f" {format_size(stage['measured_bytes'])}, allowed {format_size(result.plan.budget.allowed)}"
     )

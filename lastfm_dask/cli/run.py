@@ -126,7 +126,6 @@ def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResu
 
 def _train(dataset: Dataset, output: Path, settings: TrainSettings, options: dict[str, Any]) -> TrainResult:
     from lastfm_dask.cli.progress import shown_progress
-    from lastfm_dask.cli.train import echo_plan
     from lastfm_dask.training.train import train
 
     with shown_progress() as progress:
@@ -137,7 +136,6 @@ def _train(dataset: Dataset, output: Path, settings: TrainSettings, options: dic
             memory_bytes=options["memory_bytes"],
             threads=options["threads"],
             progress=progress,
-            on_plan=echo_plan,
         )
 
 

@@ -22,7 +22,6 @@ from lastfm_dask.memory.sizes import format_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lastfm_dask.training.plan import TrainingPlan
     from lastfm_dask.training.train import TrainResult
 
 
@@ -61,19 +60,12 @@ def command(
             memory_bytes=memory_bytes,
             threads=threads,
             progress=progress,
-            on_plan=echo_plan,
             metrics=metrics,
         )
     if as_json:
         echo_json(to_dict(result))
     else:
         show(result)
-
-
-def echo_plan(plan: TrainingPlan) -> None:
-    """Print what was planned on stderr, before work."""
-    for line in plan.lines():
-        click.echo(line, err=True)
 
 
 def to_dict(result: TrainResult) -> dict[str, Any]:

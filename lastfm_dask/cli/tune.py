@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastfm_dask.cli.evaluate import echo_plan, scratch_folder, show, split_options
+from lastfm_dask.cli.evaluate import scratch_folder, show, split_options
 from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
 from lastfm_dask.cli.output import echo_json, print_table
 
@@ -67,9 +67,8 @@ def command(
     settings = TuneSettings(split=split, weightings=weightings or WEIGHTINGS, **options)
     user_items = Dataset(dataset).user_items
     with shown_progress() as progress:
-        found = tune(
-            user_items, output, settings, EvaluationRun(memory_bytes, threads, folder, progress, echo_plan)
-        )
+        run = EvaluationRun(memory_bytes, threads, folder, progress)
+        found = tune(user_items, output, settings, run)
     if as_json:
         echo_json({**found.to_dict(), "output": str(output)})
     else:

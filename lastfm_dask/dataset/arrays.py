@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BLOCK_NNZ = 1 << 20
 """How many stored values a block holds at most, unless one row alone has more."""
+BLOCK_VALUES = 1 << 20
+"""How many values of a dense array are worked on at once, unless one row alone has more."""
 
 
 def row_blocks(indptr: npt.NDArray[np.integer], block_nnz: int = BLOCK_NNZ) -> Iterator[tuple[int, int]]:
@@ -39,6 +41,13 @@ def row_blocks(indptr: npt.NDArray[np.integer], block_nnz: int = BLOCK_NNZ) -> I
         end = min(max(end, start + 1), n_rows)
         yield start, end
         start = end
+
+
+def dense_blocks(array: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Cut the rows of a dense array into consecutive ranges of at most `BLOCK_VALUES` values (one row at least)."""
+    rows = max(1, BLOCK_VALUES // array.shape[1])
+    for start in range(0, len(array), rows):
+        yield start, min(start + rows, len(array))
 
 
 class MappedArray(np.memmap):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.dataset import layout
-from lastfm_dask.dataset.arrays import BLOCK_NNZ, MappedArray, create_array, row_blocks
+from lastfm_dask.dataset import arrays, layout
+from lastfm_dask.dataset.arrays import MappedArray, create_array, row_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RANGE_NNZ = 1 << 22
 """How many stored values the transpose holds in memory at once, unless one column alone has more."""
+MIN_RANGE_NNZ = 1 << 18
 
 
 def csr_of(
@@ -138,12 +139,12 @@ def _columns(matrix: csr_matrix, first: int, end: int, n_values: int) -> csr_mat
     filled = 0
     nnz = len(matrix.indices)
     row = 1
-    for start in range(0, nnz, BLOCK_NNZ):
-        block = matrix.indices[start : start + BLOCK_NNZ]
+    for start in range(0, nnz, arrays.BLOCK_NNZ):
+        block = matrix.indices[start : start + arrays.BLOCK_NNZ]
         inside = np.flatnonzero((block >= first) & (block < end))
         stop = filled + len(inside)
         np.subtract(block[inside], first, out=columns[filled:stop])
-        values[filled:stop] = matrix.data[start : start + BLOCK_NNZ][inside]
+        values[filled:stop] = matrix.data[start : start + arrays.BLOCK_NNZ][inside]
         # The rows that end in this block: how many of the found values lie before each end.
         last = int(np.searchsorted(matrix.indptr, start + len(block), side="right"))
         indptr[row:last] = filled + np.searchsorted(inside, matrix.indptr[row:last] - start)

@@ -35,7 +35,7 @@ _RETRIES = 2
 _MOST_AGAIN = 2
 """How often a block whose workers died is submitted anew. Each time Dask tries it on some workers (four by default)
 before it gives it up: it blames a dead worker's every block, those that only waited there too."""
-_GATHERS = 3
+GATHERS = 3
 """How many results are on their way to the driver at once; one that is held back by a silent worker is no longer
 counted, so that it does not hold up the others."""
 
@@ -132,7 +132,7 @@ class ClusterRun:
     def _gather(self) -> None:
         now = monotonic()
         n_fresh = sum(now - since < _PATIENCE_S for since in self.gathering.values())
-        while self.finished and n_fresh < _GATHERS:
+        while self.finished and n_fresh < GATHERS:
             future = self.finished.popleft()
             self.gathering[future] = now
             promise = self.engine.on_loop(partial(self.engine.client.gather, [future]))

@@ -17,7 +17,6 @@ from scipy.sparse import csr_matrix
 from lastfm_dask.dataset.arrays import create_array, row_blocks
 from lastfm_dask.dataset.matrix import RANGE_NNZ, transpose_on_disk
 from lastfm_dask.engine.threads import for_each
-from lastfm_dask.evaluation.plan import N_NEIGHBOURS, PRODUCT_NNZ
 from lastfm_dask.training.weighting import Totals
 
 if TYPE_CHECKING:
@@ -27,6 +26,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Items = npt.NDArray[np.int32]
+
+N_NEIGHBOURS = 200
+"""Others that item neighbours keep of each artist."""
+PRODUCT_NNZ = 1 << 20
+"""Similarities that a product of item neighbours may hold, on each thread, unless one artist has more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from lastfm_dask.evaluation.run import (
     temporary_folder,
 )
 from lastfm_dask.evaluation.splits import largest_held_out, make_split
-from lastfm_dask.memory.meter import Meter, anon_bytes, stages_json
+from lastfm_dask.memory.budget import Budget
+from lastfm_dask.memory.meter import Meter, stages_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from lastfm_dask.evaluation.candidates import Candidate
-    from lastfm_dask.evaluation.plan import EvaluationPlan
     from lastfm_dask.evaluation.run import Users
     from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.memory.budget import Plan
+    from lastfm_dask.training.plan import FitSettings
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,9 +94,9 @@ def evaluate(
     """
     settings, run = settings or EvaluationSettings(), run or EvaluationRun()
     plan = plan_for(user_items, candidates, settings, run)
-    run.on_plan(plan)
+    run.progress.planned(plan)
     with Meter() as meter, temporary_folder(run) as place:
-        with meter.stage("split", projected_bytes=plan.split_bytes, threads=1) as stage:
+        with meter.stage("split", projected_bytes=plan.stages["split"], threads=1) as stage:
             run.progress("split", 0, 1)
             split = make_split(user_items, settings.split, place)
             users, n_unknown = choose_users(split, settings)
@@ -103,7 +105,7 @@ def evaluate(
         judge = Evaluator(split, users, settings, plan, run, meter)
         reports = [judge.report(candidate) for candidate in candidates]
         described = describe(split, users, n_unknown)
-    return Evaluation(described, tuple(reports), plan.allowed_bytes, meter.receipts)
+    return Evaluation(described, tuple(reports), plan.budget.allowed, meter.receipts)
 
 
 def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:
@@ -124,12 +126,8 @@ def plan_for(
     run: EvaluationRun,
     *,
     n_splits: int = 1,
-) -> EvaluationPlan:
+) -> Plan[FitSettings]:
     """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
-    from lastfm_dask.memory.disk import free_bytes, lives_in_memory
-    from lastfm_dask.memory.limits import allowed_memory, cpus
-    from lastfm_dask.training.plan import Room
-
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     if factors:
         # Imported before anything is planned, so that it counts as reserved.
@@ -147,14 +145,8 @@ def plan_for(
         n_ks=len(settings.ks),
         factors=factors,
         neighbours=any(c.name == NEIGHBOURS for c in candidates),
-        threads=cpus(run.threads).count,
         n_splits=n_splits,
     )
     folder = run.folder or Path(tempfile.gettempdir())
-    room = Room(
-        reserved_bytes=anon_bytes(),
-        allowed_bytes=allowed_memory(run.memory_bytes).bytes,
-        free_bytes=free_bytes(folder),
-        disk_is_memory=lives_in_memory(folder),
-    )
-    return plan_evaluation(shape, room)
+    budget = Budget.measured(folder, memory_bytes=run.memory_bytes, threads=run.threads)
+    return plan_evaluation(shape, budget)

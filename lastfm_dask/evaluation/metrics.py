@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Items = npt.NDArray[np.integer]
 
-_BLOCK_ROWS = 4096
+BLOCK_ROWS = 4096
 """Lists that are compared with what was held out at once."""
 
 PER_USER = ("ndcg", "recall", "recall_min", "precision", "map", "map_min")
@@ -52,8 +52,8 @@ def find_hits(items: Items, held_out: csr_matrix) -> npt.NDArray[np.bool_]:
 
     n_users, n_artists = held_out.shape
     hits = np.zeros(items.shape, dtype=bool)
-    for start in range(0, n_users, _BLOCK_ROWS):
-        given = items[start : start + _BLOCK_ROWS]
+    for start in range(0, n_users, BLOCK_ROWS):
+        given = items[start : start + BLOCK_ROWS]
         n_rows = len(given)
         ends = held_out.indptr[start : start + n_rows + 1]
         rows = np.arange(n_rows, dtype=np.int64) * n_artists

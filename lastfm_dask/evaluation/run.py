@@ -20,9 +20,9 @@ from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation.candidates import FitRun
 from lastfm_dask.evaluation.metrics import measure
-from lastfm_dask.evaluation.plan import BATCH_USERS
 from lastfm_dask.evaluation.splits import Split, SplitSettings
 from lastfm_dask.memory.allocator import trim
+from lastfm_dask.memory.budget import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,20 +32,17 @@ if TYPE_CHECKING:
 
     from lastfm_dask.evaluation.candidates import Candidate, Ranker
     from lastfm_dask.evaluation.metrics import Interval
-    from lastfm_dask.evaluation.plan import EvaluationPlan
+    from lastfm_dask.memory.budget import Plan
     from lastfm_dask.memory.meter import Meter
+    from lastfm_dask.training.plan import FitSettings
     from lastfm_dask.training.settings import TrainSettings
 
     Users = npt.NDArray[np.integer]
     Items = npt.NDArray[np.int32]
 
 
-def _silent(what: str, done: int, total: int) -> None:
-    pass
-
-
-def _unplanned(plan: EvaluationPlan) -> None:
-    pass
+BATCH_USERS = 256
+"""Listeners that are ranked at once, on each thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,8 @@ class EvaluationRun:
     """At most; the figures do not depend on it."""
     folder: Path | None = None
     """Where temporary files go; the system's place for them unless given."""
-    progress: Callable[[str, int, int], None] = _silent
-    """Told what is being done, how much of it is done, and of how much."""
-    on_plan: Callable[[EvaluationPlan], None] = _unplanned
-    """Told the plan, before any work."""
+    progress: Progress = field(default_factory=Progress)
+    """Hears the plan before any work, then of each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +140,24 @@ class Evaluator:
     split: Split
     users: Users
     settings: EvaluationSettings
-    plan: EvaluationPlan
+    plan: Plan[FitSettings]
     run: EvaluationRun
     meter: Meter
 
     def report(self, candidate: Candidate) -> ModelReport:
         """Return a candidate's figures; its files go before the next one's come."""
-        plan, threads = self.plan, self.plan.threads
+        stages, threads = self.plan.stages, self.plan.settings.threads
         name = candidate.name
         with temporary_folder(self.run) as place:
-            with self.meter.stage(f"fit {name}", projected_bytes=plan.fit_bytes, threads=threads):
+            with self.meter.stage(f"fit {name}", projected_bytes=stages["fit"], threads=threads):
                 started = time.perf_counter()
                 progress = self._progress(f"fit {name}")
-                ranker = candidate.fit(self.split, FitRun(place, threads, plan.range_nnz, progress))
+                ranker = candidate.fit(
+                    self.split, FitRun(place, threads, self.plan.settings.range_nnz, progress)
+                )
                 fitted = time.perf_counter()
                 trim()
-            with self.meter.stage(f"rank {name}", projected_bytes=plan.rank_bytes, threads=threads) as stage:
+            with self.meter.stage(f"rank {name}", projected_bytes=stages["rank"], threads=threads) as stage:
                 stage.rows = len(self.users)
                 progress = self._progress(f"rank {name}")
                 items = rank_users(
@@ -175,7 +172,7 @@ class Evaluator:
                 trim()
         # One thread of BLAS: sums in another order would differ in the last digit.
         with (
-            self.meter.stage(f"measure {name}", projected_bytes=plan.measure_bytes, threads=1),
+            self.meter.stage(f"measure {name}", projected_bytes=stages["measure"], threads=1),
             threadpool_limits(1, "blas"),
         ):
             metrics = measure(
@@ -191,7 +188,7 @@ class Evaluator:
 
     def _progress(self, what: str) -> Callable[[int, int], None]:
         self.run.progress(what, 0, 1)
-        return lambda done, total: self.run.progress(what, done, total)
+        return self.run.progress.of(what)
 
 
 def rank_users(

@@ -17,9 +17,10 @@ from lastfm_dask.memory.allocator import trim
 from lastfm_dask.training.settings import PRESETS, WEIGHTINGS, TrainSettings
 
 if TYPE_CHECKING:
-    from lastfm_dask.evaluation.plan import EvaluationPlan
     from lastfm_dask.evaluation.run import EvaluationRun, Users
     from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.memory.budget import Plan
+    from lastfm_dask.training.plan import FitSettings
 
 TUNED = "tuned"
 """The preset's name in the settings that a search chose."""
@@ -129,7 +130,7 @@ class Search:
 
     settings: TuneSettings
     split: Split
-    plan: EvaluationPlan
+    plan: Plan[FitSettings]
     run: EvaluationRun
     users: Users = field(init=False)
     n_unknown: int = field(init=False)
@@ -155,13 +156,13 @@ class Search:
     def _value(self, settings: TrainSettings) -> float | None:
         """Return the figure of some settings, None where they can't be trained."""
         with judging.temporary_folder(self.run) as place:
-            fit_run = candidates.FitRun(place, self.plan.threads, self.plan.range_nnz)
+            fit_run = candidates.FitRun(place, self.plan.settings.threads, self.plan.settings.range_nnz)
             try:
                 ranker = candidates.fit_als(self.split, settings, fit_run)
             except BadInputError:
                 return None
             items = judging.rank_users(
-                ranker, self.split.history, self.users, self.settings.k, threads=self.plan.threads
+                ranker, self.split.history, self.users, self.settings.k, threads=self.plan.settings.threads
             )
         held_out = self.split.held_out[self.users]
         return measure(items, held_out, (self.settings.k,), n_resamples=0)[self.settings.metric].value

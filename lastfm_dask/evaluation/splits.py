@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.evaluation.plan import SPLIT_BLOCK_NNZ
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ Method = Literal["random", "leave-k-out", "new-listeners"]
 
 TRAIN, HELD_OUT, HISTORY = 0, 1, 2
 
-BLOCK_NNZ = SPLIT_BLOCK_NNZ
+BLOCK_NNZ = 1 << 18
 """Interactions worked on at once, unless one listener has more. The random split depends on it, so it is part
 of what a seed means; the others do not."""
 

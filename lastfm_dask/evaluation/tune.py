@@ -98,13 +98,13 @@ def tune(
     study = new_study(settings)
     largest = candidates.als(TUNED, TrainSettings(factors=max(settings.max_factors, _largest_preset())))
     plan = plan_for(user_items, [largest], settings.measured, run, n_splits=2)
-    run.on_plan(plan)
+    run.progress.planned(plan)
     with Meter() as meter, temporary_folder(run) as place:
-        with meter.stage("split", projected_bytes=plan.split_bytes, threads=1):
+        with meter.stage("split", projected_bytes=plan.stages["split"], threads=1):
             outer, inner = _splits(user_items, settings, place)
         search = Search(settings, inner, plan, run)
-        highest = max(plan.fit_bytes, plan.rank_bytes, plan.measure_bytes)
-        with meter.stage("search", projected_bytes=highest, threads=plan.threads):
+        highest = max(plan.stages[stage] for stage in ("fit", "rank", "measure"))
+        with meter.stage("search", projected_bytes=highest, threads=plan.settings.threads):
             trials = search.trials(study)
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
@@ -116,7 +116,7 @@ def tune(
             search_split=describe(inner, search.users, search.n_unknown),
             split=describe(outer, users, n_unknown),
             models=reports,
-            allowed_bytes=plan.allowed_bytes,
+            allowed_bytes=plan.budget.allowed,
             stages=meter.receipts,
         )
     write_settings(found, output)

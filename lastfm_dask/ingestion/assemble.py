@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.index import Index
     from lastfm_dask.ingestion.spool import Spool
 
+CHUNK_ROWS = 1 << 17
+"""Rows that a thread sorts at once where memory allows it."""
+MIN_CHUNK_ROWS = 1 << 14
 _PLAYS_BITS = MAX_PLAYS.bit_length()
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
 
+BATCH_NAMES = 1 << 21
+"""Names of blocks that are merged at once where memory allows it."""
+MIN_BATCH_NAMES = 1 << 17
+
 
 @dataclass(slots=True)
 class Index:

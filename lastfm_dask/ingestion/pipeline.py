@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
@@ -25,6 +25,7 @@ from lastfm_dask.ingestion.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding, sources
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.memory import limits
+from lastfm_dask.memory.budget import Progress, Steps, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,34 +42,19 @@ if TYPE_CHECKING:
     from lastfm_dask.memory.meter import Meter
 
 
-class Progress(Protocol):
-    """Called with the stage, how much of it is done, and how much there is; from any thread, one at a time."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Show it."""
-
-
-class Planned(Protocol):
-    """Called before work with the plan, what is allowed, and how many blocks an earlier run left."""
-
-    def __call__(self, plan: IngestPlan, allowed: limits.Allowed, resumed_blocks: int, /) -> None:
-        """Show it."""
-
-
 class _Counter:
     """Adds up the steps of one stage, which threads report."""
 
-    def __init__(self, progress: Progress | None, stage: str, total: int) -> None:
+    def __init__(self, progress: Progress, stage: str, total: int) -> None:
         self._progress, self._stage, self._total = progress, stage, total
         self._done = 0
         self._lock = Lock()
         self(0)
 
     def __call__(self, steps: int) -> None:
-        if self._progress is not None:
-            with self._lock:
-                self._done = min(self._done + steps, self._total)
-                self._progress(self._stage, self._done, self._total)
+        with self._lock:
+            self._done = min(self._done + steps, self._total)
+            self._progress(self._stage, self._done, self._total)
 
 
 @dataclass(slots=True)
@@ -80,8 +66,7 @@ class _Run:
     options: IngestOptions
     resources: Resources
     plan: IngestPlan
-    allowed: limits.Allowed
-    progress: Progress | None
+    progress: Progress
 
     def count(self, stage: str, total: int) -> _Counter:
         """Return what the stage tells of its steps."""
@@ -98,8 +83,7 @@ def ingest(
     options: IngestOptions | None = None,
     *,
     resources: Resources | None = None,
-    planned: Planned | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Steps | None = None,
 ) -> Dataset:
     """Read a listening log and publish a dataset directory: mappings, statistics, one CSR matrix.
 
@@ -113,10 +97,8 @@ def ingest(
         What is read, and how strictly.
     resources : Resources, optional
         How much of the machine, or which cluster, is used.
-    planned : callable, optional
-        Called before work with the plan, what is allowed, and how many blocks an earlier run left to resume.
-    progress : callable, optional
-        Called with the stage, how much of it is done, and how much there is.
+    progress : Progress or callable, optional
+        Hears the plan before any work, then of each step: the stage, how much of it is done, and how much there is.
 
     Returns
     -------
@@ -148,11 +130,11 @@ def ingest(
     files = sources.find(patterns)
     schema = resolve(files, options.schema)
     refuse_early(options, schema, files, resources)
-    plan, allowed = plan_source(files, schema, resources, output.parent)
-    run = _Run(files, schema, options, resources, plan, allowed, progress)
+    plan = plan_source(files, schema, resources, output.parent)
+    run = _Run(files, schema, options, resources, plan, progress_of(progress))
     with work_directory(output, plan.disk_bytes) as work:
         try:
-            _ingest_in(work, run, planned)
+            _ingest_in(work, run)
         except (BadInputError, UnknownNameError):
             work.remove()
             raise
@@ -198,17 +180,16 @@ def _json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
+def _ingest_in(work: WorkDirectory, run: _Run) -> None:
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.meter import Meter, receipts_document
 
-    pace = run.plan.pace
+    settings = run.plan.settings
     pool = allocator.use()
-    limits.limit_native_threads(pace.threads)
+    limits.limit_native_threads(settings.threads)
     spool = Spool(work.spool, _spool_key(run))
-    if planned is not None:
-        planned(run.plan, run.allowed, spool.resumed)
+    run.progress.planned(run.plan, spool.resumed)
     output = work.fresh_output()
     with Meter() as meter:
         n_blocks, workers = _scan(run, spool, meter)
@@ -223,15 +204,15 @@ def _ingest_in(work: WorkDirectory, run: _Run, planned: Planned | None) -> None:
             content = _summarize(run, found, assembled, output, meter)
             sealed = matrix.result()
         allocator.release()
-        with _stage(run, meter, "publish", pace.threads):
+        with _stage(run, meter, "publish", settings.threads):
             count = run.count("publish", 1)
             rest = [
                 name for name in layout.DATASET.files if name not in (*layout.USER_ITEMS, layout.RECEIPTS)
             ]
-            sealed |= seal(output, rest, pace.threads)
+            sealed |= seal(output, rest, settings.threads)
             count(1)
     document = receipts_document(
-        meter.receipts, run.allowed, allocator=pool, threads=pace.threads, workers=workers
+        meter.receipts, run.plan.budget, allocator=pool, threads=settings.threads, workers=workers
     )
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     publish(work, layout.DATASET, content, sealed)
@@ -252,7 +233,7 @@ def _spool_key(run: _Run) -> dict[str, Any]:
     return {
         "files": [[file.path, file.size_bytes, file.version, file.compression] for file in run.files],
         "schema": _json(asdict(run.schema)),
-        "block_bytes": run.plan.pace.block_bytes,
+        "block_bytes": run.plan.settings.block_bytes,
         "format": encoding.FORMAT_VERSION,
         "version": lastfm_dask.__version__,
     }
@@ -263,7 +244,7 @@ def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
         name,
         projected_bytes=run.plan.stages[name],
         threads=threads,
-        block_bytes=run.plan.pace.block_bytes,
+        block_bytes=run.plan.settings.block_bytes,
     )
 
 
@@ -273,16 +254,16 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
     from lastfm_dask.engine.preflight import Preflight
     from lastfm_dask.ingestion.scan import Sight, scan, seen_anywhere
 
-    pace, resources = run.plan.pace, run.resources
+    settings, resources = run.plan.settings, run.resources
     with (
         open_engine(
-            threads=pace.threads,
+            threads=settings.threads,
             scheduler=resources.scheduler,
             scheduler_file=resources.scheduler_file,
             stall_timeout_s=resources.stall_timeout_s,
-            preflight=Preflight(Sight(seen_anywhere(run.paths)), task_bytes(run.plan.source, pace)),
+            preflight=Preflight(Sight(seen_anywhere(run.paths)), task_bytes(run.plan.source, settings)),
         ) as engine,
-        _stage(run, meter, "scan", pace.threads) as stage,
+        _stage(run, meter, "scan", settings.threads) as stage,
     ):
         count = run.count("scan", run.plan.source.source_bytes)
         n_blocks = scan(run.files, run.schema, spool.block_bytes, engine, spool, count)
@@ -305,7 +286,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             n_blocks,
             folder,
             rejects,
-            batch_names=run.plan.pace.batch_names,
+            batch_names=run.plan.settings.batch_names,
             schema=schema,
             progress=run.count("index", n_blocks),
         )
@@ -322,7 +303,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
 
 
 def _tell_rows(receipt: dict[str, Any], n_rows: int) -> None:
-    """Give the scan's receipt the rows that only the index could count; a pace where it read all of them."""
+    """Give the scan's receipt the rows that only the index could count; a rate where it read all of them."""
     receipt["rows"] = n_rows
     if not receipt["resumed_blocks"]:
         receipt["rows_per_s"] = round(n_rows / receipt["wall_s"])
@@ -348,15 +329,15 @@ def _refuse_rejects(found: Index, rejects: Any, max_rejects: int | None, paths: 
 def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter) -> Assembled:
     from lastfm_dask.ingestion.assemble import assemble
 
-    pace = run.plan.pace
-    with _stage(run, meter, "assemble", pace.threads) as stage:
+    settings = run.plan.settings
+    with _stage(run, meter, "assemble", settings.threads) as stage:
         stage.rows = int(found.users.rows.sum())
         return assemble(
             found,
             spool,
             output,
-            chunk_rows=pace.chunk_rows,
-            threads=pace.threads,
+            chunk_rows=settings.chunk_rows,
+            threads=settings.threads,
             progress=run.count("assemble", 2 * stage.rows),
         )
 
@@ -373,7 +354,7 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
             **_origin(run.files, run.schema, run.options),
             "statistics": dataset_statistics(found, assembled),
             "reconciliation": reconcile(found, assembled, run.paths),
-            "allowed_bytes": run.allowed.bytes,
+            "allowed_bytes": run.plan.budget.allowed,
         }
         count(1)
     return content

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastfm_dask.ingestion.plan import IngestPlan, Pod, plan_ingest
-from lastfm_dask.memory import limits
+from lastfm_dask.ingestion.plan import IngestPlan, plan_ingest
+from lastfm_dask.memory.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ def refuse_early(
 
 def plan_source(
     files: Sequence[SourceFile], schema: Schema, resources: Resources, folder: Path
-) -> tuple[IngestPlan, limits.Allowed]:
-    """Return the plan for a source whose dataset is built in `folder`, and what is allowed.
+) -> IngestPlan:
+    """Return the plan for a source whose dataset is built in `folder`.
 
     Raises
     ------
@@ -42,21 +42,11 @@ def plan_source(
         Where more memory or disk is needed than there is.
     """
     from lastfm_dask.ingestion.survey import survey
-    from lastfm_dask.memory import disk
-    from lastfm_dask.memory.meter import anon_bytes
 
     _import_libraries()
     shape = survey(files, schema)
-    allowed = limits.allowed_memory(resources.memory_bytes)
-    pod = Pod(
-        allowed_bytes=allowed.bytes,
-        reserved_bytes=anon_bytes(),
-        cpus=limits.cpus(resources.threads).count,
-        free_disk_bytes=disk.free_bytes(folder) if folder.is_dir() else None,
-        disk_in_memory=disk.lives_in_memory(folder),
-        on_cluster=resources.on_cluster,
-    )
-    return plan_ingest(shape, pod, block_bytes=resources.block_bytes), allowed
+    budget = Budget.measured(folder, memory_bytes=resources.memory_bytes, threads=resources.threads)
+    return plan_ingest(shape, budget, block_bytes=resources.block_bytes, on_cluster=resources.on_cluster)
 
 
 def _import_libraries() -> None:

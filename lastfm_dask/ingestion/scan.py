@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
 
+BLOCK_BYTES = 16 << 20
+"""A block's size where memory allows it."""
+SMALL_BLOCK_BYTES = 2 << 20
+"""Where memory is short: threads are given up before blocks get smaller than this."""
+MIN_BLOCK_BYTES = 1 << 20
+
 
 def scan(
     files: Sequence[SourceFile],

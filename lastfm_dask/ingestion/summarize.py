@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.mbids import Mbids
     from lastfm_dask.ingestion.names import Names
 
-_TABLE_ROWS = 1 << 16
+TABLE_ROWS = 1 << 16
+"""Rows of a table that are written at once."""
 _SHA1 = "^[0-9a-f]{40}$"
 _SHOWN = 20
 
@@ -62,8 +63,8 @@ def _write_table(path: Path, role: str, names: Names, columns: dict[str, Any]) -
 
 def _pieces(names: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
     # Cut by rows, not by the chunks in memory, so that the bytes do not depend on how names were gathered.
-    for first in range(0, len(names), _TABLE_ROWS):
-        yield names.slice(first, _TABLE_ROWS).combine_chunks()
+    for first in range(0, len(names), TABLE_ROWS):
+        yield names.slice(first, TABLE_ROWS).combine_chunks()
 
 
 def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
+MAX_BLOCK_BYTES = 1 << 30
+"""Arrow counts a block's bytes in 32 bits."""
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5

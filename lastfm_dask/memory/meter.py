@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
-    from lastfm_dask.memory.limits import Allowed
+    from lastfm_dask.memory.budget import Budget
 
 INTERVAL_S = 0.05
 MAX_SAMPLES = 200
@@ -253,7 +253,7 @@ def stages_json(receipts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def receipts_document(
     receipts: list[dict[str, Any]],
-    allowed: Allowed,
+    budget: Budget,
     *,
     allocator: str,
     threads: int,
@@ -261,8 +261,8 @@ def receipts_document(
 ) -> dict[str, Any]:
     """Return what `receipts.json` holds: what was allowed, how it was run, and the receipts by stage."""
     document: dict[str, Any] = {
-        "allowed_bytes": allowed.bytes,
-        "allowed_source": allowed.source,
+        "allowed_bytes": budget.allowed,
+        "allowed_source": budget.source,
         "allocator": allocator,
         "threads": threads,
         "stages": receipts,

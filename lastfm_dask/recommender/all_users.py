@@ -22,8 +22,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.plan import RecommendingPlan
     from lastfm_dask.recommender.users import Filters
+
+
+BATCH_USERS = 512
+"""Users of a batch where memory allows it: more bring nothing."""
+MIN_BATCH_USERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """How many users are answered at once, on how many threads."""
+
+    batch_users: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +94,13 @@ class AllUsers:
         n = min(check_count(n), model.n_artists)
         return cls(model, n, model.filters(exclude, min_listeners, max_listeners), include_known)
 
-    def plan(self, *, memory_bytes: int | None = None, threads: int | None = None) -> RecommendingPlan:
-        """Return batch and threads for what is allowed; raises BudgetError where nothing fits."""
-        import pyarrow.compute
-        import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
-
-        from lastfm_dask.memory.imports import keep_pandas_out
-        from lastfm_dask.memory.limits import allowed_memory, cpus
-        from lastfm_dask.memory.meter import anon_bytes
-        from lastfm_dask.recommender.plan import RecommendingShape, plan_recommending
-
-        keep_pandas_out()
-        model = self.model
-        shape = RecommendingShape(
-            n_users=model.n_users,
-            n_artists=model.n_artists,
-            nnz=int(model.manifest.content["nnz"]),
-            factors=model.settings.factors,
-            n=self.n,
-            names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
-        )
-        return plan_recommending(
-            shape,
-            cpus(threads).count,
-            reserved_bytes=anon_bytes(),
-            allowed_bytes=allowed_memory(memory_bytes).bytes,
-        )
-
-    def batches(self, plan: RecommendingPlan) -> Iterator[Batch]:
+    def batches(self, settings: BatchSettings) -> Iterator[Batch]:
         """Yield all batches in the order of their rows, a bounded number of them worked on at once."""
         ranking = self.model.ranking(self.filters)
         indptr, indices, _ = self.model.matrix
 
         def work(start: int) -> Batch:
-            end = min(start + plan.batch_users, self.model.n_users)
+            end = min(start + settings.batch_users, self.model.n_users)
             ends = np.asarray(indptr[start : end + 1], np.int64)
             seen = SeenItems(ends - ends[0], indices[ends[0] : ends[-1]])
             if self.include_known:
@@ -123,6 +108,6 @@ class AllUsers:
             found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, seen)
             return Batch(start, found.items, found.scores)
 
-        starts = range(0, self.model.n_users, plan.batch_users)
+        starts = range(0, self.model.n_users, settings.batch_users)
         with one_blas_thread():
-            yield from completed(work, starts, plan.threads, in_order=True)
+            yield from completed(work, starts, settings.threads, in_order=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset.files import complete_or_absent
-from lastfm_dask.recommender.plan import GROUP_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +21,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.dataset.vocabulary import Vocabulary
-    from lastfm_dask.recommender.all_users import AllUsers, Batch
+    from lastfm_dask.memory.budget import Plan, Progress
+    from lastfm_dask.recommender.all_users import AllUsers, Batch, BatchSettings
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.plan import RecommendingPlan
+
+GROUP_ROWS = 1 << 14
+"""Rows of a Parquet file that are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,13 @@ class WriteResult:
     n_users: int
     n_items: int
     """Artists listed, over all users."""
-    plan: RecommendingPlan
+    plan: Plan[BatchSettings]
     stage: dict[str, Any] = field(repr=False)
     """The receipt of the only stage."""
 
     @property
     def users_per_s(self) -> float:
-        """The pace."""
+        """Users answered a second."""
         return self.n_users / max(float(self.stage["wall_s"]), 1e-9)
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,20 +56,20 @@ class WriteResult:
             "users": self.n_users,
             "items": self.n_items,
             "users_per_s": round(self.users_per_s, 1),
-            "batch_users": self.plan.batch_users,
-            "threads": self.plan.threads,
-            "allowed_bytes": self.plan.allowed_bytes,
+            "batch_users": self.plan.settings.batch_users,
+            "threads": self.plan.settings.threads,
+            "allowed_bytes": self.plan.budget.allowed,
             "stages": stages_json([self.stage]),
         }
 
 
 def write_all_users(
     all_users: AllUsers,
-    plan: RecommendingPlan,
+    plan: Plan[BatchSettings],
     *,
     parquet: Path | None = None,
     json_lines: IO[str] | Path | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> WriteResult:
     """Answer for all users, in the order of their rows, and write it: a Parquet file, or JSON lines.
 
@@ -75,14 +77,14 @@ def write_all_users(
     ----------
     all_users : AllUsers
         What is asked.
-    plan : RecommendingPlan
-        What `all_users.plan` gave.
+    plan : Plan
+        What `plan_all_users` gave.
     parquet : Path, optional
         The Parquet file to make: a row (user, rank from 1, artist, score) for each artist listed.
     json_lines : Path or text stream, optional
         Where else lines go: `{"user", "items": [{"artist", "score"}]}` for each user.
-    progress : callable, optional
-        Told how many users are done.
+    progress : Progress, optional
+        Hears how many users are done.
 
     Raises
     ------
@@ -97,13 +99,15 @@ def write_all_users(
         counted[0] += len(batch.items)
         counted[1] += int(np.count_nonzero(batch.items >= 0))
         if progress is not None:
-            progress(counted[0])
+            progress("recommend", counted[0], all_users.model.n_users)
 
     path = parquet if parquet is not None else json_lines if isinstance(json_lines, Path) else None
-    model, batches = all_users.model, all_users.batches(plan)
+    model, batches = all_users.model, all_users.batches(plan.settings)
     with (
         Meter() as meter,
-        meter.stage("recommend", projected_bytes=plan.projected_bytes, threads=plan.threads) as stage,
+        meter.stage(
+            "recommend", projected_bytes=plan.projected_bytes, threads=plan.settings.threads
+        ) as stage,
     ):
         if path is None:
             write_json_lines(model, batches, json_lines, on_batch)  # type: ignore[arg-type]

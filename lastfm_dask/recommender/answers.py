@@ -157,9 +157,11 @@ class Recommender(ModelFiles):
             Where even the smallest batch needs more memory than is allowed; before any work.
         """
         from lastfm_dask.recommender.all_users import AllUsers
+        from lastfm_dask.recommender.plan import plan_all_users
 
         all_users = AllUsers.of(self, n, exclude, min_listeners, max_listeners, include_known)
-        yield from all_users.batches(all_users.plan(memory_bytes=memory_bytes, threads=threads))
+        plan = plan_all_users(all_users, memory_bytes=memory_bytes, threads=threads)
+        yield from all_users.batches(plan.settings)
 
     def similar(self, artist: str, n: int = 10, min_listeners: int | None = None) -> Similar:
         """Return the artists most like one, by the cosine of their vectors.

@@ -7,18 +7,17 @@ users, the order of all artists, and the names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import MIB, format_size, limit_for
+from lastfm_dask.memory.budget import Budget, Plan, fit
+from lastfm_dask.memory.sizes import MIB, format_size
+from lastfm_dask.recommender import all_users, all_users_files, ranking
+from lastfm_dask.recommender.all_users import BatchSettings
 
-BLOCK_ARTISTS = 4096
-"""Artists that a batch is scored against at once."""
-BATCH_USERS = 512
-"""Users of a batch where memory allows it: more bring nothing."""
-MIN_BATCH_USERS = 16
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-GROUP_ROWS = 1 << 14
-"""Rows of a Parquet file that are written at once."""
+    from lastfm_dask.recommender.all_users import AllUsers
 
 _ARTIST_BYTES = 44
 """By artist: its place in the order and back, its norm, its listeners, and what sorting needs."""
@@ -49,66 +48,71 @@ class RecommendingShape:
 
 
 @dataclass(frozen=True, slots=True)
-class RecommendingPlan:
-    """How all users are answered, and what that will hold."""
+class AllUsersPlan(Plan[BatchSettings]):
+    """What answering for all users will hold, in its only stage."""
 
-    batch_users: int
-    threads: int
-    projected_bytes: int
-    allowed_bytes: int
-
-    def line(self) -> str:
-        """Return the plan as a person reads it, before any work."""
-        return (
-            f"plan: {self.batch_users} users at once on {self.threads} threads, projected"
-            f" {format_size(self.projected_bytes)}, allowed {format_size(self.allowed_bytes)}"
-        )
+    def lines(self) -> list[str]:
+        """Return the plan as a person reads it, in one line."""
+        at_once = f"{self.settings.batch_users} users at once on {self.settings.threads} threads"
+        projected, allowed = format_size(self.projected_bytes), format_size(self.budget.allowed)
+        return [f"plan: {at_once}, projected {projected}, allowed {allowed}"]
 
 
-def recommending_bytes(shape: RecommendingShape, batch_users: int, threads: int, reserved_bytes: int) -> int:
-    """Return the projected bytes of a run, what is reserved included."""
-    block = min(BLOCK_ARTISTS, shape.n_artists)
+def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int:
+    """Return the projected bytes of answering for all users."""
+    batch_users = settings.batch_users
+    block = min(ranking.BLOCK_ARTISTS, shape.n_artists)
     scores = _SCORE_BYTES * batch_users * block
     vectors = 4 * block * shape.factors + 20 * batch_users * shape.factors
-    lists = _CANDIDATE_BYTES * batch_users * (shape.n + 8)
+    lists = _CANDIDATE_BYTES * batch_users * (shape.n + ranking.SPARE)
     seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
     by_thread = _THREAD_BYTES + scores + vectors + lists + seen
-    group = _ROW_BYTES * min(max(GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
+    group = _ROW_BYTES * min(max(all_users_files.GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
     common = 2 * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
-    return reserved_bytes + _SMALL_BYTES + common + threads * by_thread + lists
+    return _SMALL_BYTES + common + settings.threads * by_thread + lists
 
 
-def plan_recommending(
-    shape: RecommendingShape, threads: int, *, reserved_bytes: int, allowed_bytes: int
-) -> RecommendingPlan:
-    """Return a plan that keeps to what is allowed: smaller batches first, then fewer threads.
+def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
+    """Return a plan that keeps to the budget: smaller batches first, then fewer threads.
 
     Raises
     ------
     BudgetError
-        Where the smallest batch on one thread needs more; with the numbers, and the smallest limit that would do.
+        Where the smallest batch on one thread needs more.
     """
-    batch_users = min(BATCH_USERS, max(shape.n_users, 1))
-    smallest_batch = min(MIN_BATCH_USERS, batch_users)
-    while True:
-        projected = recommending_bytes(shape, batch_users, threads, reserved_bytes)
-        if projected <= allowed_bytes:
-            return RecommendingPlan(batch_users, threads, projected, allowed_bytes)
-        if batch_users > smallest_batch:
-            batch_users = max(batch_users // 2, smallest_batch)
-        elif threads > 1:
-            threads -= 1
-        else:
-            break
-    msg = (
-        f"recommending to all users needs {format_size(projected)} ({projected} bytes), allowed are"
-        f" {format_size(allowed_bytes)}: give it {limit_for(projected)} bytes or more (--memory, the pod's limit)"
+    batch_users = min(all_users.BATCH_USERS, max(shape.n_users, 1))
+    smallest_batch = min(all_users.MIN_BATCH_USERS, batch_users)
+
+    def candidates() -> Iterator[AllUsersPlan]:
+        sizes = [batch_users]
+        while sizes[-1] > smallest_batch:
+            sizes.append(max(sizes[-1] // 2, smallest_batch))
+        settings = [BatchSettings(size, budget.cpus) for size in sizes]
+        settings += [BatchSettings(smallest_batch, threads) for threads in range(budget.cpus - 1, 0, -1)]
+        for one in settings:
+            yield AllUsersPlan({"recommend": recommending_bytes(shape, one)}, 0, one)
+
+    return fit(candidates(), budget, work="recommending to all users", elsewhere="choose another file")
+
+
+def plan_all_users(
+    job: AllUsers, *, memory_bytes: int | None = None, threads: int | None = None
+) -> AllUsersPlan:
+    """Return batch and threads for a job and what is allowed; raises BudgetError where nothing fits."""
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
+
+    from lastfm_dask.memory.imports import keep_pandas_out
+
+    keep_pandas_out()
+    model = job.model
+    shape = RecommendingShape(
+        n_users=model.n_users,
+        n_artists=model.n_artists,
+        nnz=int(model.manifest.content["nnz"]),
+        factors=model.settings.factors,
+        n=job.n,
+        names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
     )
-    raise BudgetError(
-        msg,
-        stage="recommend",
-        projected_bytes=projected,
-        allowed_bytes=allowed_bytes,
-        smallest_bytes=projected,
-    )
+    return plan_recommending(shape, Budget.measured(memory_bytes=memory_bytes, threads=threads))

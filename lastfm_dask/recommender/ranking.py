@@ -17,7 +17,6 @@ import numpy as np
 
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.memory.blas import one_blas_thread
-from lastfm_dask.recommender.plan import BLOCK_ARTISTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     Factors = npt.NDArray[np.float32]
     Indices = npt.NDArray[np.integer]
 
+BLOCK_ARTISTS = 4096
+"""Artists that a batch of listeners is scored against at once."""
 SPARE = 8
 """Candidates kept beyond those asked for, since float32 may order near ties otherwise than float64."""
 FIRST_BLOCK = 1024

@@ -6,11 +6,12 @@ The factors are those that plain implicit finds for the same confidences and see
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import threadpoolctl
 
+from lastfm_dask.dataset.arrays import dense_blocks
 from lastfm_dask.errors import BadInputError
 
 with warnings.catch_warnings():
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from lastfm_dask.training.settings import TrainSettings
 
     Factors = npt.NDArray[np.float32]
-
-_BLOCK_VALUES = 1 << 20
 
 
 class MappedAls(AlternatingLeastSquares):  # type: ignore[misc]
@@ -97,14 +96,14 @@ def first_factors(seed: int, *arrays: Factors) -> None:
     """Fill factor arrays as implicit's `fit` does for this seed, block by block: users first, then artists."""
     generator = np.random.default_rng(seed)
     for array in arrays:
-        for start, end in _row_ranges(array):
+        for start, end in dense_blocks(array):
             block = array[start:end]
             block[...] = generator.random(block.shape, dtype=np.float32) * 0.01
 
 
 def refuse_diverged(factors: Factors) -> None:
     """Raise BadInputError where a factor is not a finite number."""
-    for start, end in _row_ranges(factors):
+    for start, end in dense_blocks(factors):
         if not np.isfinite(factors[start:end]).all():
             msg = (
                 f"training diverged: a factor of rows {start} to {end - 1} is no finite number; raise"
@@ -131,14 +130,8 @@ def item_statistics(item_factors: Factors) -> tuple[npt.NDArray[np.float64], npt
     n_factors = item_factors.shape[1]
     gram, norms = np.zeros((n_factors, n_factors)), np.empty(len(item_factors), np.float32)
     with threadpoolctl.threadpool_limits(1, "blas"):
-        for start, end in _row_ranges(item_factors):
+        for start, end in dense_blocks(item_factors):
             block = np.asarray(item_factors[start:end], np.float64)
             gram += block.T @ block
             norms[start:end] = np.sqrt(np.einsum("ij,ij->i", block, block))
     return gram, norms
-
-
-def _row_ranges(array: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Cut rows into ranges of about a million values."""
-    rows = max(1, _BLOCK_VALUES // array.shape[1])
-    return [(start, min(start + rows, len(array))) for start in range(0, len(array), rows)]

@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
@@ -20,30 +20,22 @@ from lastfm_dask.dataset.store import publish, refuse_published, work_directory
 from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
-from lastfm_dask.memory.limits import allowed_memory, cpus
+from lastfm_dask.memory.budget import Budget, Progress, Steps, progress_of
 from lastfm_dask.memory.sizes import format_size
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
+from lastfm_dask.training.plan import FitSettings, TrainingShape, plan_training
 from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from os import PathLike
 
     from lastfm_dask.dataset.matrix import MappedCsr
     from lastfm_dask.dataset.store import WorkDirectory
-    from lastfm_dask.memory.limits import Allowed
-    from lastfm_dask.training.plan import TrainingPlan
+    from lastfm_dask.memory.budget import Plan
     from lastfm_dask.training.weighting import ConfidenceRange
 
 _SHARED = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS)
 """The dataset's files that a model keeps."""
-
-
-class Progress(Protocol):
-    """Called with the stage, how much of it is done, and how much there is."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Show it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -82,7 +74,6 @@ class _Run:
 
     dataset: Dataset
     settings: TrainSettings
-    threads: int
     progress: Progress
     metrics: dict[str, Any] | None
 
@@ -94,8 +85,7 @@ def train(
     *,
     memory_bytes: int | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
-    on_plan: Callable[[TrainingPlan], None] | None = None,
+    progress: Progress | Steps | None = None,
     metrics: str | PathLike[str] | None = None,
 ) -> TrainResult:
     """Train implicit's ALS (CPU) on a dataset and publish a model directory.
@@ -112,10 +102,8 @@ def train(
         Keep to this many bytes of anonymous memory, and to what the process is allowed anyhow.
     threads : int, optional
         Compute with at most this many threads. The model does not depend on it.
-    progress : callable, optional
-        Called after each step of a stage.
-    on_plan : callable, optional
-        Given the plan, before any work.
+    progress : Progress or callable, optional
+        Hears the plan before any work, then of each step: the stage, how much of it is done, and how much there is.
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
 
@@ -140,14 +128,13 @@ def train(
     refuse_published(output)
     settings = settings or TrainSettings()
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
-    run = _Run(_opened(dataset), settings, cpus(threads).count, progress or _silent, measured)
+    run = _Run(_opened(dataset), settings, progress_of(progress), measured)
     _import_libraries()
-    allowed = allowed_memory(memory_bytes)
-    plan = _plan(run, output, allowed)
-    if on_plan is not None:
-        on_plan(plan)
+    shape, folder = _shape(run, output), output.absolute().parent
+    plan = plan_training(shape, Budget.measured(folder, memory_bytes=memory_bytes, threads=threads))
+    run.progress.planned(plan)
     with work_directory(output) as work:
-        return _train_in(work, run, plan, allowed)
+        return _train_in(work, run, plan)
 
 
 def _opened(dataset: Dataset | str | PathLike[str]) -> Dataset:
@@ -159,85 +146,70 @@ def _opened(dataset: Dataset | str | PathLike[str]) -> Dataset:
     return dataset
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
-
-
 def _import_libraries() -> None:
     """Import what training needs, so that it counts as reserved before anything is planned."""
     import lastfm_dask.training.fit
     import lastfm_dask.training.prepare  # noqa: F401
 
 
-def _plan(run: _Run, output: Path, allowed: Allowed) -> TrainingPlan:
-    from lastfm_dask.memory.disk import free_bytes, lives_in_memory
-    from lastfm_dask.memory.meter import anon_bytes
-    from lastfm_dask.training.plan import Room, TrainingShape, plan_training
-
+def _shape(run: _Run, output: Path) -> TrainingShape:
     dataset, folder = run.dataset, output.absolute().parent
-    shape = TrainingShape(
-        n_users=dataset.n_users,
-        n_artists=dataset.n_artists,
-        nnz=int(dataset.statistics["nnz"]),
-        factors=run.settings.factors,
-        threads=run.threads,
-    )
     if not folder.is_dir():
         msg = f"{output} can't be written: {folder} is no folder; choose one that exists"
         raise StoreError(msg, path=str(output))
     linked = folder.stat().st_dev == dataset.path.stat().st_dev
     files = dataset.manifest.files
-    room = Room(
-        reserved_bytes=anon_bytes(),
-        allowed_bytes=allowed.bytes,
-        free_bytes=free_bytes(folder),
+    return TrainingShape(
+        n_users=dataset.n_users,
+        n_artists=dataset.n_artists,
+        nnz=int(dataset.statistics["nnz"]),
+        factors=run.settings.factors,
         copied_bytes=0 if linked else sum(files[name].size_bytes for name in _SHARED),
-        disk_is_memory=lives_in_memory(folder),
     )
-    return plan_training(shape, room)
 
 
-def _train_in(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allowed) -> TrainResult:
+def _train_in(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     try:
-        return _prepare_and_fit(work, run, plan, allowed)
+        return _prepare_and_fit(work, run, plan)
     except BaseException:
         # Nothing here would serve another run, and it may be large.
         work.remove()
         raise
 
 
-def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: TrainingPlan, allowed: Allowed) -> TrainResult:
+def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
     from lastfm_dask.training.prepare import prepare
 
     dataset, settings = run.dataset, run.settings
+    threads = plan.settings.threads
     output = work.fresh_output()
     _share_dataset(dataset.path, output)
     iteration_s: list[float] = []
     with Meter() as meter:
-        with meter.stage("prepare", projected_bytes=plan.prepare_bytes, threads=1) as stage:
+        with meter.stage("prepare", projected_bytes=plan.stages["prepare"], threads=1) as stage:
             stage.rows = int(dataset.statistics["nnz"])
             prepared = prepare(
                 dataset.user_items,
                 settings,
                 work.spool,
-                range_nnz=plan.range_nnz,
+                range_nnz=plan.settings.range_nnz,
                 name_of=dataset.artists.name,
-                progress=lambda done, total: run.progress("prepare", done, total),
+                progress=run.progress.of("prepare"),
             )
         # What prepare freed goes back first, so that it does not count as what fit holds.
         allocator.trim()
-        with meter.stage("fit", projected_bytes=plan.fit_bytes, threads=run.threads) as stage:
+        with meter.stage("fit", projected_bytes=plan.stages["fit"], threads=threads) as stage:
             stage.rows = 2 * settings.iterations * int(dataset.statistics["nnz"])
-            _fit(run, prepared.user_items, output, iteration_s)
+            _fit(run, threads, prepared.user_items, output, iteration_s)
             stage.details = {"iteration_s": iteration_s}
-    document = receipts_document(meter.receipts, allowed, allocator="default", threads=run.threads)
+    document = receipts_document(meter.receipts, plan.budget, allocator="default", threads=threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     mean_plays = prepared.totals.mean_plays if prepared.totals else None
     content = model_content(dataset, settings, prepared.seen, mean_plays=mean_plays, metrics=run.metrics)
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
-    return _result(work.final, run, prepared.seen, meter.receipts, tuple(iteration_s), allowed)
+    return _result(work.final, run, prepared.seen, meter.receipts, tuple(iteration_s), plan.budget.allowed)
 
 
 def _result(
@@ -246,7 +218,7 @@ def _result(
     seen: ConfidenceRange,
     receipts: list[dict[str, Any]],
     iteration_s: tuple[float, ...],
-    allowed: Allowed,
+    allowed_bytes: int,
 ) -> TrainResult:
     return TrainResult(
         path=path,
@@ -259,7 +231,7 @@ def _result(
         prepare_s=receipts[0]["wall_s"],
         fit_s=receipts[1]["wall_s"],
         iteration_s=iteration_s,
-        allowed_bytes=allowed.bytes,
+        allowed_bytes=allowed_bytes,
         stages=receipts,
     )
 
@@ -275,7 +247,7 @@ def _share_dataset(source: Path, output: Path) -> None:
             shutil.copyfile(source / name, target)
 
 
-def _fit(run: _Run, matrix: MappedCsr, output: Path, iteration_s: list[float]) -> None:
+def _fit(run: _Run, threads: int, matrix: MappedCsr, output: Path, iteration_s: list[float]) -> None:
     """Fit the factors in the model's own files, and write what answers need of all artists' factors at once."""
     import numpy as np
 
@@ -291,9 +263,7 @@ def _fit(run: _Run, matrix: MappedCsr, output: Path, iteration_s: list[float]) -
         run.progress("fit", iteration + 1, run.settings.iterations)
 
     run.progress("fit", 0, run.settings.iterations)
-    fit(
-        matrix, run.settings, user_factors, item_factors, threads=run.threads, after_iteration=after_iteration
-    )
+    fit(matrix, run.settings, user_factors, item_factors, threads=threads, after_iteration=after_iteration)
     gram, norms = item_statistics(item_factors)
     np.save(output / layout.ITEM_GRAM, gram)
     np.save(output / layout.ITEM_NORMS, norms)

@@ -15,7 +15,8 @@ from clusters import ROOT
 from manifests import CLUSTER, compose, documents, operator_schema, pods, with_kind
 
 from lastfm_dask.engine.preflight import PAUSE_SHARE, Facts, projected_bytes
-from lastfm_dask.ingestion.plan import BLOCK_BYTES, Pace, SourceShape, task_bytes
+from lastfm_dask.ingestion.plan import IngestSettings, SourceShape, task_bytes
+from lastfm_dask.ingestion.scan import BLOCK_BYTES
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.sizes import parse_size
 
@@ -204,7 +205,7 @@ def a_workers_memory():
 
 
 def test_the_workers_limits_hold_what_the_plan_projects():
-    task = task_bytes(FULL_SIZE, Pace(1, BLOCK_BYTES))
+    task = task_bytes(FULL_SIZE, IngestSettings(1, BLOCK_BYTES))
     seen = 0
     for name, command in command_lines():
         if command[:2] != ["dask", "worker"]:

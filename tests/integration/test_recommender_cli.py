@@ -20,9 +20,10 @@ from scipy.sparse import csr_matrix
 from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
-from lastfm_dask.recommender.all_users import AllUsers
+from lastfm_dask.recommender.all_users import AllUsers, BatchSettings
 from lastfm_dask.recommender.all_users_files import write_all_users
 from lastfm_dask.recommender.answers import Recommender
+from lastfm_dask.recommender.plan import plan_all_users
 from lastfm_dask.training.settings import preset
 
 PROGRAM = (sys.executable, "-m", "lastfm_dask")
@@ -248,7 +249,7 @@ def test_the_files_bytes_depend_on_neither_batches_nor_threads(model, tmp_path, 
     found = set()
     for batch_users, threads in ((40, 1), (7, 2), (16, 1)):
         all_users = AllUsers.of(Recommender(model), 3)
-        plan = replace(all_users.plan(), batch_users=batch_users, threads=threads)
+        plan = replace(plan_all_users(all_users), settings=BatchSettings(batch_users, threads))
         path = tmp_path / f"{batch_users}.parquet"
         result = write_all_users(all_users, plan, parquet=path)
         assert (result.n_users, result.n_items) == (N_USERS, 3 * N_USERS)

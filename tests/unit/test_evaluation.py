@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from making import random_plays
 
+from lastfm_dask.dataset.matrix import MIN_RANGE_NNZ, RANGE_NNZ
 from lastfm_dask.errors import BadInputError, BudgetError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation import run as judging
@@ -15,7 +16,7 @@ from lastfm_dask.evaluation.evaluate import evaluate
 from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation, temporary_bytes
 from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings, choose_users, rank_users
 from lastfm_dask.evaluation.splits import SplitSettings, make_split
-from lastfm_dask.training.plan import MIN_RANGE_NNZ, RANGE_NNZ, Room
+from lastfm_dask.memory.budget import Budget, progress_of
 from lastfm_dask.training.settings import TrainSettings
 
 PLAYS = random_plays(n_users=150, n_artists=80, per_user=10, seed=1)
@@ -32,7 +33,6 @@ SHAPE = EvaluationShape(
     n_ks=1,
     factors=128,
     neighbours=True,
-    threads=8,
 )
 GIB = 1 << 30
 
@@ -50,7 +50,9 @@ def test_figures_do_not_depend_on_threads(tmp_path, monkeypatch, method):
 
 def test_every_stage_has_a_receipt_and_progress_comes_to_its_end(tmp_path):
     told = {}
-    run = EvaluationRun(folder=tmp_path, progress=lambda what, done, total: told.update({what: done / total}))
+    run = EvaluationRun(
+        folder=tmp_path, progress=progress_of(lambda what, done, total: told.update({what: done / total}))
+    )
     found = evaluate(PLAYS, ALL, EvaluationSettings(n_resamples=0), run)
     steps = [f"{step} {one.name}" for one in ALL for step in ("fit", "rank", "measure")]
     assert [stage["stage"] for stage in found.stages] == ["split", *steps]
@@ -59,7 +61,9 @@ def test_every_stage_has_a_receipt_and_progress_comes_to_its_end(tmp_path):
 
 
 def test_too_little_memory_is_refused_before_any_work(tmp_path):
-    run = EvaluationRun(memory_bytes=1 << 20, folder=tmp_path, progress=lambda *told: pytest.fail(str(told)))
+    run = EvaluationRun(
+        memory_bytes=1 << 20, folder=tmp_path, progress=progress_of(lambda *told: pytest.fail(str(told)))
+    )
     with pytest.raises(BudgetError) as caught:
         evaluate(PLAYS, ALL, None, run)
     assert caught.value.smallest_bytes == caught.value.projected_bytes > caught.value.allowed_bytes
@@ -96,27 +100,27 @@ def test_settings_that_can_not_be_are_refused(change, word):
         EvaluationSettings(**change)
 
 
-def test_a_plan_gives_up_pace_before_work():
-    plenty = plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, 64 * GIB))
-    assert (plenty.threads, plenty.range_nnz) == (8, RANGE_NNZ)
-    stages = (plenty.split_bytes, plenty.fit_bytes, plenty.rank_bytes, plenty.measure_bytes)
-    less = plan_evaluation(SHAPE, Room(50_000_000, max(stages) - 1, 64 * GIB))
-    assert less.range_nnz < RANGE_NNZ or less.threads < 8
+def planned(allowed=64 * GIB, free_disk=64 * GIB, **changes):
+    return plan_evaluation(SHAPE, Budget(allowed, 50_000_000, 8, free_disk, **changes))
+
+
+def test_a_plan_takes_shorter_ranges_then_fewer_threads():
+    plenty = planned()
+    assert (plenty.settings.threads, plenty.settings.range_nnz) == (8, RANGE_NNZ)
+    less = planned(plenty.projected_bytes - 1)
+    assert less.settings.range_nnz < RANGE_NNZ or less.settings.threads < 8
     with pytest.raises(BudgetError) as caught:
-        plan_evaluation(SHAPE, Room(50_000_000, 60_000_000, 64 * GIB))
+        planned(60_000_000)
     smallest = caught.value.smallest_bytes
-    least = plan_evaluation(SHAPE, Room(50_000_000, smallest, 64 * GIB))
+    least = planned(smallest).settings
     assert (least.threads, least.range_nnz) == (1, MIN_RANGE_NNZ)
     with pytest.raises(BudgetError):
-        plan_evaluation(SHAPE, Room(50_000_000, smallest - 1, 64 * GIB))
+        planned(smallest - 1)
 
 
 def test_files_count_against_the_disk_or_the_memory_they_live_in():
     needed = temporary_bytes(SHAPE)
     with pytest.raises(BudgetError, match="--scratch"):
-        plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, needed - 1))
-    on_disk, in_memory = (
-        plan_evaluation(SHAPE, Room(50_000_000, 64 * GIB, needed, disk_is_memory=lives))
-        for lives in (False, True)
-    )
-    assert in_memory.split_bytes - on_disk.split_bytes == needed
+        planned(free_disk=needed - 1)
+    on_disk, in_memory = (planned(free_disk=needed, disk_in_memory=lives) for lives in (False, True))
+    assert in_memory.stages["split"] - on_disk.stages["split"] == needed

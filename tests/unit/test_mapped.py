@@ -28,7 +28,7 @@ def mapped(matrix, folder):
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 def test_the_transpose_has_the_arrays_that_scipy_makes(tmp_path, monkeypatch, range_nnz, kind):
     # Small blocks, so that rows lie over several.
-    monkeypatch.setattr("lastfm_dask.dataset.matrix.BLOCK_NNZ", 13)
+    monkeypatch.setattr("lastfm_dask.dataset.arrays.BLOCK_NNZ", 13)
     plays = random_plays(70, 30, seed=2)
     plays.indices, plays.indptr = plays.indices.astype(kind), plays.indptr.astype(kind)
     wanted = plays.T.tocsr()

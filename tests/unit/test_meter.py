@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lastfm_dask.memory.limits import Allowed
+from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.meter import MAX_SAMPLES, Meter, anon_bytes, receipts_document, stages_json, thinned
 from lastfm_dask.memory.probe import Probe, Sample
 from lastfm_dask.memory.proc import Traffic
@@ -157,7 +157,7 @@ def test_documents_have_the_documented_keys() -> None:
     assert [set(stage) for stage in stages_json(meter.receipts)] == [
         {"stage", "wall_s", "reserved_bytes", "projected_bytes", "measured_bytes", "file_bytes"}
     ]
-    allowed = Allowed(5, "--memory", ())
-    document = receipts_document(meter.receipts, allowed, allocator="pooled", threads=2)
+    budget = Budget(5, 1, source="--memory")
+    document = receipts_document(meter.receipts, budget, allocator="pooled", threads=2)
     assert set(document) == {"allowed_bytes", "allowed_source", "allocator", "threads", "stages"}
-    assert "workers" in receipts_document([], allowed, allocator="pooled", threads=2, workers={})
+    assert "workers" in receipts_document([], budget, allocator="pooled", threads=2, workers={})

@@ -73,7 +73,7 @@ def test_hits_do_not_depend_on_the_block(monkeypatch):
         [artist >= 0 and held_out[row, artist] > 0 for artist in items[row]] for row in range(len(items))
     ]
     assert whole.tolist() == expected
-    monkeypatch.setattr(metrics, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(metrics, "BLOCK_ROWS", 7)
     assert np.array_equal(find_hits(items, held_out), whole)
 
 

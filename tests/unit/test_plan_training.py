@@ -1,4 +1,4 @@
-"""Plans of training and of answering for all_users: pace is given up before work, and work is refused with numbers."""
+"""Plans of training and of answering for all users: smaller pieces first, then a refusal with numbers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from lastfm_dask.dataset.matrix import MIN_RANGE_NNZ, RANGE_NNZ
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.recommender.plan import (
-    BATCH_USERS,
-    MIN_BATCH_USERS,
-    RecommendingShape,
-    plan_recommending,
-)
+from lastfm_dask.memory.budget import Budget
+from lastfm_dask.recommender.all_users import BATCH_USERS, MIN_BATCH_USERS
+from lastfm_dask.recommender.plan import RecommendingShape, plan_recommending
 from lastfm_dask.training.plan import (
-    MIN_RANGE_NNZ,
-    RANGE_NNZ,
-    Room,
+    FitSettings,
     TrainingShape,
     disk_bytes,
     plan_training,
@@ -24,73 +20,70 @@ from lastfm_dask.training.plan import (
 )
 
 MIB, GIB = 1 << 20, 1 << 30
-FULL = TrainingShape(n_users=359_349, n_artists=292_589, nnz=17_500_000, factors=128, threads=2)
-ROOM = Room(reserved_bytes=40 * MIB, allowed_bytes=8 * GIB, free_bytes=100 * GIB)
-EVERYBODY = RecommendingShape(
+FULL = TrainingShape(n_users=359_349, n_artists=292_589, nnz=17_500_000, factors=128)
+BUDGET = Budget(8 * GIB, reserved=40 * MIB, cpus=2, free_disk=100 * GIB)
+ALL_USERS = RecommendingShape(
     n_users=359_349, n_artists=292_589, nnz=17_500_000, factors=128, n=10, names_bytes=25_000_000
 )
 
 
-def test_with_room_the_transpose_is_made_in_large_ranges():
-    plan = plan_training(FULL, ROOM)
-    assert plan.range_nnz == RANGE_NNZ
-    assert plan.prepare_bytes == prepare_bytes(FULL, RANGE_NNZ, ROOM.reserved_bytes)
+def planned(shape=FULL, **changes):
+    return plan_training(shape, replace(BUDGET, **changes))
+
+
+def test_with_memory_to_spare_the_transpose_is_made_in_large_ranges():
+    plan = planned()
+    assert plan.settings == FitSettings(2, RANGE_NNZ)
+    assert plan.stages["prepare"] == BUDGET.reserved + prepare_bytes(FULL, plan.settings)
     assert plan.disk_bytes == disk_bytes(FULL)
     # Factors on disk, at least.
     assert plan.disk_bytes > 4 * 128 * (FULL.n_users + FULL.n_artists)
 
 
 def test_ranges_shrink_until_they_fit():
-    wide = plan_training(FULL, ROOM)
-    tight = plan_training(FULL, replace(ROOM, allowed_bytes=wide.prepare_bytes - 1))
-    assert MIN_RANGE_NNZ <= tight.range_nnz < wide.range_nnz
-    assert max(tight.prepare_bytes, tight.fit_bytes) < wide.prepare_bytes
+    wide = planned()
+    tight = planned(allowed=wide.stages["prepare"] - 1)
+    assert MIN_RANGE_NNZ <= tight.settings.range_nnz < wide.settings.range_nnz
+    assert tight.projected_bytes < wide.stages["prepare"]
 
 
 def test_the_full_size_fits_a_small_pod():
-    plan = plan_training(FULL, replace(ROOM, allowed_bytes=128 * MIB))
-    assert max(plan.prepare_bytes, plan.fit_bytes) <= 128 * MIB
+    assert planned(allowed=128 * MIB).projected_bytes <= 128 * MIB
 
 
 def test_the_smallest_limit_that_would_do_does_and_one_byte_less_does_not():
     with pytest.raises(BudgetError) as caught:
-        plan_training(FULL, replace(ROOM, allowed_bytes=1))
+        planned(allowed=1)
     smallest = caught.value.smallest_bytes
-    plan_training(FULL, replace(ROOM, allowed_bytes=smallest))
+    planned(allowed=smallest)
     with pytest.raises(BudgetError) as caught:
-        plan_training(FULL, replace(ROOM, allowed_bytes=smallest - 1))
+        planned(allowed=smallest - 1)
     assert caught.value.stage in {"prepare", "fit"}
     assert str(smallest) in str(caught.value)
 
 
 def test_copies_and_a_disk_that_is_memory_count():
-    plan = plan_training(FULL, ROOM)
-    copied = plan_training(FULL, replace(ROOM, copied_bytes=10 * MIB))
+    plan = planned()
+    copied = planned(replace(FULL, copied_bytes=10 * MIB))
     assert copied.disk_bytes == plan.disk_bytes + 10 * MIB
-    in_memory = plan_training(FULL, replace(ROOM, disk_is_memory=True))
-    assert in_memory.fit_bytes == plan.fit_bytes + plan.disk_bytes
+    in_memory = planned(disk_in_memory=True)
+    assert in_memory.stages["fit"] == plan.stages["fit"] + plan.disk_bytes
 
 
 def test_a_disk_that_is_too_small_is_refused():
     with pytest.raises(BudgetError, match="on disk") as caught:
-        plan_training(FULL, replace(ROOM, free_bytes=GIB // 4))
+        planned(free_disk=GIB // 4)
     assert caught.value.smallest_bytes == disk_bytes(FULL)
-    plan_training(FULL, replace(ROOM, free_bytes=disk_bytes(FULL)))
+    planned(free_disk=disk_bytes(FULL))
 
 
-def test_a_plan_is_shown_in_numbers():
-    lines = plan_training(FULL, ROOM).lines()
-    assert [line.split()[1:3] for line in lines[:2]] == [["stage", "prepare"], ["stage", "fit"]]
-    assert "disk" in lines[2]
-
-
-def all_users(allowed_bytes, threads=2, shape=EVERYBODY):
-    return plan_recommending(shape, threads, reserved_bytes=40 * MIB, allowed_bytes=allowed_bytes)
+def all_users(allowed, cpus=2, shape=ALL_USERS):
+    return plan_recommending(shape, Budget(allowed, reserved=40 * MIB, cpus=cpus))
 
 
 def test_all_users_gives_up_batch_size_then_threads_then_refuses():
     wide = all_users(8 * GIB)
-    assert (wide.batch_users, wide.threads) == (BATCH_USERS, 2)
+    assert (wide.settings.batch_users, wide.settings.threads) == (BATCH_USERS, 2)
     with pytest.raises(BudgetError) as caught:
         all_users(1)
     smallest = caught.value.smallest_bytes
@@ -98,13 +91,14 @@ def test_all_users_gives_up_batch_size_then_threads_then_refuses():
     while seen[-1].projected_bytes > smallest:
         seen.append(all_users(seen[-1].projected_bytes - 1))
         assert seen[-1].projected_bytes < seen[-2].projected_bytes
-    assert (seen[-1].batch_users, seen[-1].threads) == (MIN_BATCH_USERS, 1)
-    assert [plan.batch_users for plan in seen] == sorted((plan.batch_users for plan in seen), reverse=True)
+    assert (seen[-1].settings.batch_users, seen[-1].settings.threads) == (MIN_BATCH_USERS, 1)
+    sizes = [plan.settings.batch_users for plan in seen]
+    assert sizes == sorted(sizes, reverse=True)
     with pytest.raises(BudgetError):
         all_users(smallest - 1)
 
 
 def test_all_users_of_a_small_model_is_one_batch():
-    plan = all_users(GIB, shape=replace(EVERYBODY, n_users=5, nnz=250))
-    assert plan.batch_users == 5
-    assert "5 users at once" in plan.line()
+    plan = all_users(GIB, shape=replace(ALL_USERS, n_users=5, nnz=250))
+    assert plan.settings.batch_users == 5
+    assert "5 users at once" in plan.lines()[0]

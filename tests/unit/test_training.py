@@ -16,6 +16,7 @@ from lastfm_dask import train
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError, BudgetError, StoreError
+from lastfm_dask.memory.budget import Progress
 from lastfm_dask.training.fit import first_factors, item_statistics, refuse_diverged
 from lastfm_dask.training.settings import TrainSettings
 from lastfm_dask.training.weighting import Totals, Weigher
@@ -77,7 +78,7 @@ def test_equal_seeds_give_equal_models_and_others_do_not(dataset, tmp_path):
 
 
 def test_first_factors_are_those_of_implicit_whatever_the_blocks(monkeypatch):
-    monkeypatch.setattr("lastfm_dask.training.fit._BLOCK_VALUES", 50)
+    monkeypatch.setattr("lastfm_dask.dataset.arrays.BLOCK_VALUES", 50)
     generator = np.random.default_rng(3)
     wanted = [generator.random(shape, dtype=np.float32) * 0.01 for shape in ((37, 8), (11, 8))]
     found = [np.empty_like(array) for array in wanted]
@@ -87,7 +88,7 @@ def test_first_factors_are_those_of_implicit_whatever_the_blocks(monkeypatch):
 
 
 def test_statistics_of_items(monkeypatch):
-    monkeypatch.setattr("lastfm_dask.training.fit._BLOCK_VALUES", 50)
+    monkeypatch.setattr("lastfm_dask.dataset.arrays.BLOCK_VALUES", 50)
     factors = np.random.default_rng(0).normal(size=(101, 8)).astype(np.float32)
     gram, norms = item_statistics(factors)
     wide = factors.astype(np.float64)
@@ -107,9 +108,15 @@ def test_a_factor_that_is_no_number_is_refused(wrong):
 def test_a_model_is_whole(dataset, tmp_path):
     settings = TrainSettings(factors=8, iterations=2, weighting="bm25")
     plans, told = [], []
-    result = train(
-        dataset, tmp_path / "m", settings, on_plan=plans.append, progress=lambda *step: told.append(step)
-    )
+
+    class Told(Progress):
+        def planned(self, plan, *_):
+            plans.append(plan)
+
+        def __call__(self, *step):
+            told.append(step)
+
+    result = train(dataset, tmp_path / "m", settings, progress=Told())
     manifest = verify_directory(tmp_path / "m", layout.MODEL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
     content = manifest.content
@@ -120,7 +127,7 @@ def test_a_model_is_whole(dataset, tmp_path):
     assert manifest.versions["implicit"]
     for name in (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS):
         assert (dataset.path / name).samefile(tmp_path / "m" / name)
-    assert [line for line in plans[0].lines() if "projected" in line] == plans[0].lines()
+    assert list(plans[0].stages) == ["prepare", "fit"]
     assert told[-1] == ("fit", 2, 2)
     assert {stage for stage, _, _ in told} == {"prepare", "fit"}
     assert len(result.iteration_s) == 2

@@ -1,0 +1,232 @@
+"""One budget for every command: what there is, what a plan takes of it, and the one refusal.
+
+A folder's `plan.py` states how many bytes each stage holds with some settings. `fit` walks such plans, from the
+fastest to the smallest, and returns the first that keeps to the budget. Nothing here knows an algorithm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from lastfm_dask.errors import BudgetError
+from lastfm_dask.memory.sizes import format_size, limit_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a command may use; memory and disk in bytes.
+
+    Attributes
+    ----------
+    allowed : int
+        Anonymous and shared memory that this process may hold.
+    reserved : int
+        What it holds before its data: the interpreter and the libraries that are imported.
+    cpus : int
+        Threads that may compute.
+    free_disk : int or None
+        Free where files are written; None where that is not known.
+    disk_in_memory : bool
+        Whether that disk's pages count as memory (a tmpfs).
+    source : str
+        Where `allowed` was found.
+    """
+
+    allowed: int
+    reserved: int
+    cpus: int = 1
+    free_disk: int | None = None
+    disk_in_memory: bool = False
+    source: str = ""
+
+    @classmethod
+    def measured(
+        cls, folder: Path | None = None, *, memory_bytes: int | None = None, threads: int | None = None
+    ) -> Budget:
+        """Return the budget of this process at this moment: call it after its libraries are imported.
+
+        Parameters
+        ----------
+        folder : Path, optional
+            Where files are written; without it the disk is not looked at.
+        memory_bytes, threads : int, optional
+            What the caller asked to keep to.
+        """
+        from lastfm_dask.memory import disk, limits
+        from lastfm_dask.memory.meter import anon_bytes
+
+        allowed = limits.allowed_memory(memory_bytes)
+        return cls(
+            allowed=allowed.bytes,
+            reserved=anon_bytes(),
+            cpus=limits.cpus(threads).count,
+            free_disk=disk.free_bytes(folder) if folder is not None and folder.is_dir() else None,
+            disk_in_memory=folder is not None and disk.lives_in_memory(folder),
+            source=allowed.source,
+        )
+
+
+S = TypeVar("S", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[S]):
+    """What a command will hold, stage by stage, and the settings by which it keeps to that.
+
+    Attributes
+    ----------
+    stages : dict of str to int
+        Projected bytes by stage, in order. A candidate holds what its data takes; a plan that `fit` returned
+        includes what is reserved, and the files where the disk lives in memory.
+    disk_bytes : int
+        What its files take at most.
+    settings : dataclass
+        How many threads work, and how large the pieces are.
+    budget : Budget
+        What it was fitted to.
+    """
+
+    stages: dict[str, int]
+    disk_bytes: int
+    settings: S
+    budget: Budget = field(default=Budget(0, 0), kw_only=True)
+
+    @property
+    def worst_stage(self) -> str:
+        """The stage that holds most."""
+        return max(self.stages, key=self.stages.__getitem__)
+
+    @property
+    def projected_bytes(self) -> int:
+        """What the worst stage holds."""
+        return max(self.stages.values())
+
+    def lines(self) -> list[str]:
+        """Return the plan as a person reads it, before any work."""
+        allowed = format_size(self.budget.allowed)
+        lines = [
+            f"plan: stage {stage} projected {format_size(projected)}, allowed {allowed}"
+            for stage, projected in self.stages.items()
+        ]
+        if self.disk_bytes and self.budget.free_disk is not None:
+            free = format_size(self.budget.free_disk)
+            lines.append(f"plan: disk projected {format_size(self.disk_bytes)}, free {free}")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        return {
+            "allowed_bytes": self.budget.allowed,
+            "allowed_source": self.budget.source,
+            **asdict(self.settings),
+            "disk_bytes": self.disk_bytes,
+            "stages": [
+                {"stage": stage, "projected_bytes": projected} for stage, projected in self.stages.items()
+            ],
+        }
+
+
+P = TypeVar("P", bound="Plan[Any]")
+
+
+def fit(candidates: Iterable[P], budget: Budget, *, work: str, elsewhere: str) -> P:
+    """Return the first candidate that keeps to the budget.
+
+    Parameters
+    ----------
+    candidates : iterable of Plan
+        From the fastest to the one that needs least; one at least.
+    budget : Budget
+        What there is.
+    work : str
+        What is planned, for the message: "stage scan of WORK needs …".
+    elsewhere : str
+        What to do where the disk is too small, beside making room there.
+
+    Raises
+    ------
+    BudgetError
+        Where no candidate fits: with the stage, what was projected, what is allowed, and the smallest limit that
+        would do.
+    """
+    too_large: list[P] = []
+    for candidate in candidates:
+        plan = _in_budget(candidate, budget)
+        if plan.projected_bytes > budget.allowed:
+            too_large.append(plan)
+        elif budget.free_disk is None or plan.disk_bytes <= budget.free_disk:
+            return plan
+        else:
+            raise _too_little_disk(plan, work, elsewhere)
+    # Not always the last: smaller blocks hold more names in all, which counts where the disk is memory.
+    raise _too_little_memory(min(too_large, key=lambda plan: plan.projected_bytes), work)
+
+
+def _in_budget(candidate: P, budget: Budget) -> P:
+    """Return a candidate with what is held beside its data."""
+    held = budget.reserved + (candidate.disk_bytes if budget.disk_in_memory else 0)
+    stages = {stage: n_bytes + held for stage, n_bytes in candidate.stages.items()}
+    return replace(candidate, stages=stages, budget=budget)
+
+
+def _too_little_memory(plan: Plan[Any], work: str) -> BudgetError:
+    needed, allowed = plan.projected_bytes, plan.budget.allowed
+    msg = (
+        f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings,"
+        f" allowed are {format_size(allowed)}: give it {limit_for(needed)} bytes or more (--memory, the pod's limit)"
+    )
+    return BudgetError(
+        msg, stage=plan.worst_stage, projected_bytes=needed, allowed_bytes=allowed, smallest_bytes=needed
+    )
+
+
+def _too_little_disk(plan: Plan[Any], work: str, elsewhere: str) -> BudgetError:
+    needed, free = plan.disk_bytes, plan.budget.free_disk or 0
+    msg = (
+        f"{work} needs {format_size(needed)} ({needed} bytes) on disk, {format_size(free)} are free: make room"
+        f" there, or {elsewhere}"
+    )
+    return BudgetError(msg, stage="disk", projected_bytes=needed, allowed_bytes=free, smallest_bytes=needed)
+
+
+class Steps(Protocol):
+    """Called with the stage, how much of it is done, and how much there is; from any thread, one at a time."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Show it."""
+
+
+class Progress:
+    """What a caller hears of a command under way. This one ignores it: override what you want to see."""
+
+    def planned(self, plan: Plan[Any], resumed_blocks: int = 0) -> None:
+        """Hear the plan before any work, and how many blocks an earlier run left."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Hear how much of a stage is done, and how much there is; from any thread, one at a time."""
+
+    def of(self, stage: str) -> Callable[[int, int], None]:
+        """Return a function that reports one stage's steps: how much is done, and how much there is."""
+        return lambda done, total: self(stage, done, total)
+
+
+def progress_of(progress: Progress | Steps | None) -> Progress:
+    """Return a `Progress` that reports to a plain function of stage, done and total, or to nobody."""
+    if isinstance(progress, Progress):
+        return progress
+    return Progress() if progress is None else _Function(progress)
+
+
+class _Function(Progress):
+    def __init__(self, function: Steps) -> None:
+        self._function = function
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        self._function(stage, done, total)
