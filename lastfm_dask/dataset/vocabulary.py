@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     from lastfm_dask.dataset.name_index import NameIndex
+    from lastfm_dask.dataset.nearness import FoldedNames
 
 _FEW = 4
 """Up to so many names are looked for one by one."""
@@ -67,15 +69,19 @@ class Vocabulary:
     def _index(self) -> NameIndex:
         from lastfm_dask.dataset.name_index import NameIndex
 
-        names = self._names
-        return NameIndex(names.combine_chunks() if hasattr(names, "combine_chunks") else names)
+        return NameIndex(self.array)
 
     @cached_property
-    def _folded(self) -> list[str]:
-        from lastfm_dask.dataset.nearness import fold_all
+    def _folded(self) -> FoldedNames:
+        from lastfm_dask.dataset.nearness import FoldedNames
 
-        folded: list[str] = fold_all(self._names).to_pylist()
-        return folded
+        return FoldedNames(self.array)
+
+    @property
+    def array(self) -> pa.StringArray:
+        """All names, by index, as one Arrow array."""
+        names = self._names
+        return names.combine_chunks() if hasattr(names, "combine_chunks") else names
 
     @property
     def plain_bytes(self) -> int:
@@ -183,11 +189,11 @@ class Vocabulary:
 
         Case, accents and a leading "the " do not count; what is too far is left out.
         """
-        from lastfm_dask.dataset.nearness import nearest
+        return tuple(self.names(self.near_indices(name, n)))
 
-        if not _is_unicode(name):
-            return ()
-        return tuple(self.names(nearest(name, self._folded, n)))
+    def near_indices(self, name: str, n: int) -> list[int]:
+        """Return the indices of the names that `near` gives."""
+        return self._folded.nearest(name, n) if _is_unicode(name) else []
 
 
 def did_you_mean(near: Sequence[str]) -> str:

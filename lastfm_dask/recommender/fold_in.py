@@ -64,12 +64,21 @@ class NormalEquations:
         """Return the listener's vector x, shape (factors,)."""
         return self._solve(self.rows.T @ self.confidence)
 
-    def contributions(self, target: npt.NDArray[np.floating]) -> Floats:
-        """Return what each of the listener's artists adds to the score of the artist with the vector `target`.
+    def contributions(self, targets: npt.NDArray[np.floating]) -> Floats:
+        """Return what each of the user's artists adds to the scores of artists.
 
-        Their sum is `target . vector()`, but for rounding.
+        Parameters
+        ----------
+        targets : floats, shape (n_targets, factors)
+            The artists' vectors.
+
+        Returns
+        -------
+        float64, shape (n_targets, n)
+            Row i sums to `targets[i] . vector()`, but for rounding.
         """
-        return self.confidence * (self.rows @ self._solve(np.asarray(target, np.float64)))
+        solved = self._solve(np.asarray(targets, np.float64).T)
+        return np.asarray((self.rows @ solved).T * self.confidence)
 
     def _solve(self, right: Floats) -> Floats:
         try:

@@ -26,6 +26,7 @@ LAYERS = (
     "evaluation",
     "synthesis",
     "profile",
+    "serve",
     "cli",
 )
 # The package's own front door names what stands behind it, and `python -m` is the command line.

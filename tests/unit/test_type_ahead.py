@@ -1,0 +1,77 @@
+"""The type-ahead: who is found first, by brute force over all names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lastfm_dask.dataset.nearness import plain, plain_all
+from lastfm_dask.dataset.vocabulary import Vocabulary
+from lastfm_dask.serve.type_ahead import TypeAhead
+
+NAMES = ["sigur rós", "the beatles", "beatles revival", "björk", "be", "ros", "die ärzte", "a\nb", ""]
+LISTENERS = np.array([50, 90, 3, 40, 2, 1, 10, 5, 4])
+
+
+def type_ahead(names, listeners) -> TypeAhead:
+    return TypeAhead(Vocabulary.of(pa.array(names, pa.string()), "artist"), np.asarray(listeners))
+
+
+def found(typed: str, n: int = 3) -> list[str]:
+    return [NAMES[column] for column in type_ahead(NAMES, LISTENERS).find(typed, n).columns]
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("be", ["be", "the beatles", "beatles revival"]),
+        ("THE B", ["the beatles"]),
+        ("ros", ["ros", "sigur rós"]),
+        ("Bjö", ["björk"]),
+        ("bjo", ["björk"]),
+        ("arzte", ["die ärzte"]),
+        ("", ["the beatles", "sigur rós", "björk"]),
+        ("  ", ["the beatles", "sigur rós", "björk"]),
+        ("b\na", []),
+        ("a b", ["a\nb"]),
+        ("b\udcff", []),
+    ],
+)
+def test_the_name_then_beginnings_then_words_each_by_popularity(typed, wanted):
+    assert found(typed) == wanted
+
+
+def test_near_names_where_nothing_begins_so():
+    answer = type_ahead(NAMES, LISTENERS).find("the beetles", 3)
+    assert answer.is_near
+    assert NAMES[answer.columns[0]] == "the beatles"
+
+
+texts = st.text(st.sampled_from("ab é\n"), max_size=6)
+
+
+@given(st.lists(st.tuples(texts, st.integers(0, 3)), min_size=1, max_size=20), texts, st.integers(1, 6))
+def test_an_answer_is_that_of_looking_at_every_name(rows, typed, n):
+    names, listeners = [name for name, _ in rows], [count for _, count in rows]
+    query = plain(typed.replace("\n", " "))
+    lines = [name.replace("\n", " ") for name in plain_all(pa.array(names, pa.string())).to_pylist()]
+
+    def group(line: str) -> int | None:
+        tests = (
+            line in (query, f"the {query}"),
+            line.startswith((query, f"the {query}")),
+            f" {query}" in line,
+        )
+        return 0 if not query else tests.index(True) if any(tests) else None
+
+    ranked = sorted(
+        (group(line), -listeners[i], i) for i, line in enumerate(lines) if group(line) is not None
+    )
+    answer = type_ahead(names, listeners).find(typed, n)
+    if ranked:
+        assert (answer.columns, answer.is_near) == ([i for *_, i in ranked[:n]], False)
+    else:
+        assert answer.is_near
