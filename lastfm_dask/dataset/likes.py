@@ -41,6 +41,9 @@ def read_like(text: str, is_known: Callable[[str], bool] | None = None) -> tuple
     if not separator or (is_known is not None and is_known(text)):
         return checked_like(text, DEFAULT_PLAYS, text)
     if not (plays.isascii() and plays.isdigit()):
+        if not name.strip():
+            # Nothing stands before the sign, so that it can only belong to a name, as in `=`.
+            return text, DEFAULT_PLAYS
         msg = (
             f"the like {text!r}: plays are a whole number from 1 to {MAX_PLAYS}, found {plays!r}; write NAME, or"
             " NAME=PLAYS (a name that holds = needs =PLAYS behind it unless it is known)"

@@ -110,7 +110,7 @@ def test_a_seed_gives_the_same_model_whatever_the_threads(folder, tmp_path):
     ("arguments", "code", "says"),
     [
         (("--factors", "0"), 3, "factors is 0"),
-        (("--preset", "best"), 3, "notebook, recommended"),
+        (("--preset", "best"), 2, "'recommended', 'notebook'"),
         (("--memory", "1MiB"), 4, "allowed are 1.0 MiB"),
         (("--settings", "/none.json"), 3, "can't be read"),
         (("--preset", "notebook", "--settings", "x"), 2, "both name settings"),
