@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.blocks import Block, cut, cut_stream
+from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.encoding import EncodeBlock
-from lastfm_dask.interactions.source_file import SourceFile, is_remote
-from lastfm_dask.interactions.sources import find, open_stream, refuse_changed
+from lastfm_dask.interactions.reading import is_cut_by_records
+from lastfm_dask.interactions.source_file import is_remote
+from lastfm_dask.interactions.sources import find, refuse_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from lastfm_dask.engine import Engine
     from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.interactions.blocks import Block
     from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.interactions.source_file import SourceFile
 
 BLOCK_BYTES = 16 << 20
 """A block's size where memory allows it."""
@@ -76,11 +79,9 @@ def scan(
         if progress is not None:
             progress(block.end - block.start)
 
-    blocks: Iterable[Block]
-    if any(file.compression for file in files):
-        blocks = counted(_stream_blocks(files, block_bytes))
-    else:
-        blocks = list(counted(cut([file.size_bytes for file in files], block_bytes)))
+    blocks: Iterable[Block] = counted(blocks_of(files, schema, block_bytes))
+    if not any(file.compression for file in files) and not is_cut_by_records(schema, as_stream=False):
+        blocks = list(blocks)
     engine.for_each(
         task,
         blocks,
@@ -108,21 +109,6 @@ class Sight:
     def __call__(self) -> dict[str, str]:
         """Return size and version of each file, in words; raises BadInputError where one can't be read."""
         return {file.path: f"{file.size_bytes} bytes, version {file.version}" for file in find(self.paths)}
-
-
-def _stream_blocks(files: Sequence[SourceFile], block_bytes: int) -> Iterator[Block]:
-    """Return the blocks of files some of which are compressed, numbered through."""
-    number = 0
-    for file, source in enumerate(files):
-        if source.compression:
-            with open_stream(source) as stream:
-                for block in cut_stream(stream, file, number, block_bytes):
-                    number = block.number + 1
-                    yield block
-        else:
-            for block in cut([source.size_bytes], block_bytes):
-                yield Block(number, file, block.start, block.end)
-                number += 1
 
 
 def refuse_compressed(files: Sequence[SourceFile]) -> None:

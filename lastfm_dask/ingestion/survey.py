@@ -8,8 +8,7 @@ from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from lastfm_dask.ingestion.plan import SourceShape
-from lastfm_dask.interactions.blocks import read_lines
-from lastfm_dask.interactions.reader import read_rows
+from lastfm_dask.interactions.reading import read_rows, sample_lines, whole_lines
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def _look_at(file: SourceFile, offsets: Sequence[int], schema: Schema, sample: _
     with open_ranges(file.path) as read:
         for start in offsets:
             end = min(start + _PIECE_BYTES, file.size_bytes)
-            sample.add(read_lines(read, start, end), schema, at_start=start == 0)
+            sample.add(sample_lines(read, start, end, schema), schema, at_start=start == 0)
 
 
 def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) -> None:
@@ -176,5 +175,5 @@ def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) 
         sample.unpacked_bytes += len(lines)
         sample.packed_bytes += packed.tell() if len(lines) == n_bytes else file.size_bytes
     if len(lines) == n_bytes:
-        lines = lines[: lines.rfind(b"\n") + 1 or len(lines)]
+        lines = whole_lines(lines, schema)
     sample.add(lines, schema, at_start=True)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.blocks import read_lines
 from lastfm_dask.interactions.names import lower_all
-from lastfm_dask.interactions.reader import Rows, read_rows
+from lastfm_dask.interactions.reading import read_block, read_rows
 from lastfm_dask.interactions.sources import open_ranges
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.interactions.blocks import Block
+    from lastfm_dask.interactions.reader import Rows
     from lastfm_dask.interactions.schema import Schema
 
 FORMAT_VERSION = 2
@@ -86,7 +86,7 @@ class EncodeBlock:
         else:
             try:
                 with open_ranges(path) as read:
-                    lines = read_lines(read, block.start, block.end)
+                    lines = read_block(read, block, self.schema)
             except OSError as error:
                 msg = f"{path}: bytes {block.start} to {block.end} (block {block.number}) can't be read: {error}"
                 raise BadInputError(msg, path=path) from error

@@ -185,7 +185,7 @@ class Cells:
         """Whether each line is invalid UTF-8."""
         import numpy as np
 
-        found = np.zeros(self.n_lines, np.bool_)
+        found = np.zeros(len(self.starts), np.bool_)
         for i, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
             try:
                 bytes(self.lines[start:end]).decode()

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.blocks import Block, cut, read_lines
+from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.formats import SchemaOptions
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.interactions.names import lower_all
-from lastfm_dask.interactions.reader import read_rows
+from lastfm_dask.interactions.reading import read_block, read_rows
 from lastfm_dask.interactions.schema import ARTIST, MBID, PLAYS, USER, Schema
 from lastfm_dask.interactions.sources import find, open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
+
+    from lastfm_dask.interactions.blocks import Block
 
 BLOCK_BYTES = 16 << 20
 
@@ -70,7 +72,7 @@ def read_interactions(
         msg = f"{', '.join(packed)}: a compressed source can't be cut into partitions: unpack it first"
         raise BadInputError(msg, path=packed[0])
     schema = resolve(files, options or SchemaOptions())
-    blocks = cut([file.size_bytes for file in files], block_bytes)
+    blocks = list(blocks_of(files, schema, block_bytes))
     task = _ReadBlock(tuple(file.path for file in files), schema)
     from_map: Any = dd.from_map
     return from_map(task, blocks, meta=_frame(b"", schema, file_start=False), label="read-interactions")
@@ -85,7 +87,7 @@ class _ReadBlock:
 
     def __call__(self, block: Block) -> Any:
         with open_ranges(self.paths[block.file]) as read:
-            lines = read_lines(read, block.start, block.end)
+            lines = read_block(read, block, self.schema)
         return _frame(lines, self.schema, file_start=block.start == 0)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.interactions.exact import is_utf8, read_piece
+from lastfm_dask.interactions.exact import Piece, is_utf8, read_piece
 from lastfm_dask.interactions.schema import (
     ARTIST,
     FLOAT,
@@ -25,7 +25,7 @@ from lastfm_dask.interactions.schema import (
 from lastfm_dask.interactions.values import judge_plays, judge_times, without_zero_decimals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -96,19 +96,20 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
         if schema.header:
             stop = lines.find(b"\n", begin) + 1
             begin, n_header_lines = stop or len(lines), 1
-    rows = _read_fast(lines, begin, schema)
+    rows = read_fast(lines, begin, schema)
     if rows is None:
         rows = read_exactly(lines, begin, schema)
-    return _shifted(rows, n_header_lines) if n_header_lines else rows
+    return shifted(rows, n_header_lines) if n_header_lines else rows
 
 
-def _shifted(rows: Rows, n_header_lines: int) -> Rows:
+def shifted(rows: Rows, n_header_lines: int) -> Rows:
+    """Return rows before which the block has so many lines that are not rows."""
     return replace(
         rows, n_lines=rows.n_lines + n_header_lines, reject_lines=rows.reject_lines + n_header_lines
     )
 
 
-def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | None:
+def read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | None:
     """Read lines none of which is rejected and all of which Arrow judges as `schema` does; else return None."""
     import numpy as np
     import pyarrow as pa
@@ -119,7 +120,7 @@ def _read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | N
     if len(schema.delimiter.encode()) > 1:
         # Arrow splits at one byte alone. A line end or a quote of Arrow's own cannot come of this.
         sign = next((sign for sign in _SELDOM if sign.encode() not in lines), None)
-        if sign is None:
+        if sign is None or schema.quote:
             return None
         lines, begin = lines[begin:].replace(schema.delimiter.encode(), sign.encode()), 0
         schema = replace(schema, delimiter=sign)
@@ -179,10 +180,13 @@ def _is_plain(lines: bytes | bytearray, begin: int) -> bool:
         return False
     if b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n"):
         return False
+    return not may_be_too_long(lines, begin) and is_utf8(lines)
+
+
+def may_be_too_long(lines: bytes | bytearray, begin: int) -> bool:
+    """Whether a line may be longer than allowed; where it is, this is true."""
     windows = range(begin, len(lines) - _WINDOW_BYTES, _WINDOW_BYTES)
-    if any(lines.find(b"\n", start, start + _WINDOW_BYTES) < 0 for start in windows):
-        return False
-    return is_utf8(lines)
+    return any(lines.find(b"\n", start, start + _WINDOW_BYTES) < 0 for start in windows)
 
 
 def _parse(buffer: pa.Buffer, schema: Schema) -> dict[str, Any]:
@@ -197,7 +201,10 @@ def _parse(buffer: pa.Buffer, schema: Schema) -> dict[str, Any]:
         pa.BufferReader(buffer),
         read_options=csv.ReadOptions(use_threads=False, block_size=buffer.size + 1, column_names=names),
         parse_options=csv.ParseOptions(
-            delimiter=schema.delimiter, quote_char=False, newlines_in_values=False, ignore_empty_lines=False
+            delimiter=schema.delimiter,
+            quote_char=schema.quote or False,
+            newlines_in_values=bool(schema.quote),
+            ignore_empty_lines=False,
         ),
         convert_options=csv.ConvertOptions(
             column_types=types,
@@ -226,11 +233,15 @@ def _n_digits(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
     """Read lines of any content, a piece after the other (see `read_rows`)."""
+    with memoryview(lines) as view:
+        return joined([read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)], schema)
+
+
+def joined(pieces: Sequence[Piece], schema: Schema) -> Rows:
+    """Return the rows of pieces that follow each other in a block."""
     import numpy as np
     import pyarrow as pa
 
-    with memoryview(lines) as view:
-        pieces = [read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)]
     n_before = np.cumsum([0, *(piece.n_lines for piece in pieces)])
     return Rows(
         user=pa.concat_arrays([piece.user for piece in pieces]).dictionary_encode(),
@@ -244,6 +255,21 @@ def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
         ),
         reject_reasons=np.concatenate([piece.reject_reasons for piece in pieces]),
         reject_bytes=pa.concat_arrays([piece.reject_bytes for piece in pieces]),
+    )
+
+
+def as_piece(rows: Rows) -> Piece:
+    """Return rows as a piece of a block."""
+    return Piece(
+        user=rows.user.dictionary_decode(),
+        artist=rows.artist,
+        plays=rows.plays,
+        mbid=rows.mbid,
+        time=rows.time,
+        n_lines=rows.n_lines,
+        reject_lines=rows.reject_lines,
+        reject_reasons=rows.reject_reasons,
+        reject_bytes=rows.reject_bytes,
     )
 
 

@@ -83,7 +83,7 @@ def test_a_file_is_read_as_the_slow_reader_reads_it(case):
 def test_fast_and_exact_path_agree_wherever_the_fast_one_answers(case):
     schema, data = case
     with short_lines():
-        fast = reader._read_fast(data, 0, schema)
+        fast = reader.read_fast(data, 0, schema)
         exact = read_exactly(data, 0, schema)
     check_dictionary(exact)
     if fast is not None:
@@ -95,7 +95,7 @@ def test_fast_and_exact_path_agree_wherever_the_fast_one_answers(case):
 @given(case=good_cases)
 def test_good_lines_take_the_fast_path(case):
     schema, data = case
-    fast = reader._read_fast(data, 0, schema)
+    fast = reader.read_fast(data, 0, schema)
     if data:
         assert fast is not None
         assert as_log(fast) == as_log(read_exactly(bytearray(data), 0, schema))
