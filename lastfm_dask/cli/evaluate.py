@@ -26,10 +26,20 @@ if TYPE_CHECKING:
     from lastfm_dask.evaluation.tune import Tuning
     from lastfm_dask.training.settings import TrainSettings
 
-SPLITS = ("random", "leave-k-out", "new-listeners")
+SPLITS = ("random", "last", "time", "new-users")
 COMPARED = ("notebook", "recommended", "neighbours")
 SHOWN = ("ndcg", "recall", "recall_min", "precision", "map", "coverage")
 """Columns of the table, each at the longest k; all figures are in the JSON."""
+
+
+class SplitType(click.Choice):  # type: ignore[type-arg]
+    """A split's name, or an earlier name of it, which still works."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name of today; fails with click's usage error."""
+        from lastfm_dask.evaluation.splits import ALIASES
+
+        return super().convert(ALIASES.get(value, value), param, ctx)
 
 
 def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,17 +49,18 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--split",
                 "method",
-                type=click.Choice(SPLITS),
+                type=SplitType(SPLITS),
                 default="random",
                 show_default=True,
-                help="What is held out: interactions at random, K artists of each listener, or whole listeners.",
+                help="What is held out: interactions at random, each user's last artists, the most recent interactions (time),"
+                " or whole users (new-users).",
             ),
             click.option(
                 "--fraction",
                 type=float,
                 default=0.2,
                 show_default=True,
-                help="Share of the interactions (random) or of the listeners (new-listeners) held out.",
+                help="Share of the interactions (random, time) or of the users (new-users) held out.",
             ),
             click.option(
                 "--held-out",
@@ -57,7 +68,7 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=int,
                 default=1,
                 show_default=True,
-                help="Artists held out of each list (leave-k-out).",
+                help="Artists held out of each list (last).",
             ),
             click.option(
                 "--seed", type=int, default=42, show_default=True, help="Seed of the split and the intervals."
@@ -88,7 +99,7 @@ def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
     """
     if scratch is not None:
         if not scratch.is_dir():
-            msg = f"{scratch} is no folder: make it first"
+            msg = f"{scratch} is not a folder: make it first"
             raise click.BadParameter(msg, param_hint="--scratch")
         return scratch
     beside = dataset.absolute().parent
@@ -136,12 +147,12 @@ def command(
 ) -> None:
     """Measure recommendations on held-out interactions, popularity beside them.
 
-    The model is trained on the rest of DATASET by the settings given and judged on what was held out.
+    The model is trained on the rest of DATASET by the settings given and measured on what was held out.
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.evaluation.evaluate import evaluate
-    from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings
+    from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
     from lastfm_dask.evaluation.splits import SplitSettings
 
     split = SplitSettings(
@@ -150,10 +161,10 @@ def command(
     wanted = EvaluationSettings(split, ks, options.pop("n_users") or None)
     folder = scratch_folder(dataset, options.pop("scratch"))
     settings = settings_of(**options)
-    user_items = Dataset(dataset).user_items
+    opened = Dataset(dataset)
     with shown_progress() as progress:
         run = EvaluationRun(memory_bytes, threads, folder, progress)
-        found = evaluate(user_items, candidates_of(settings, compare), wanted, run)
+        found = evaluate(opened.user_items, candidates_of(settings, compare), wanted, run, opened.last_listen)
     if as_json:
         echo_json(found.to_dict())
     else:
@@ -165,7 +176,7 @@ def show(found: Evaluation | Tuning, k: int) -> None:
     split = found.split
     title = (
         f"Split {split['method']}, seed {split['seed']}: {split['n_train']:,} interactions to learn from,"
-        f" {split['n_held_out']:,} held out, {split['n_users']:,} listeners judged"
+        f" {split['n_held_out']:,} held out, {split['n_users']:,} users evaluated"
     )
     names = [f"{name}@{k}" for name in SHOWN]
     rows = [[m.name, *(m.metrics[name].value for name in names)] for m in found.models]

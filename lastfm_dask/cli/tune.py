@@ -49,16 +49,21 @@ def command(
     """Search for the settings that recommend best on DATASET.
 
     The search holds interactions out of the part that `evaluate` with the same seed trains on; the settings found are
-    judged on what neither saw. Needs the extra `tune` (Optuna). The same seed finds the same settings.
+    measured on what neither saw. Needs the extra `tune` (Optuna). The same seed finds the same settings.
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.evaluation.run import EvaluationRun
+    from lastfm_dask.evaluation.evaluator import EvaluationRun
     from lastfm_dask.evaluation.search import TuneSettings
     from lastfm_dask.evaluation.splits import SplitSettings
     from lastfm_dask.evaluation.tune import tune
     from lastfm_dask.training.settings import WEIGHTINGS
 
+    if options["method"] == "time":
+        msg = (
+            "tune can't search by the split time: use random, last or new-users, then `evaluate --split time`"
+        )
+        raise click.UsageError(msg)
     split = SplitSettings(
         **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}
     )

@@ -14,6 +14,8 @@ from lastfm_dask.display import Shown, Table
 if TYPE_CHECKING:
     from os import PathLike
 
+    import numpy as np
+    import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
 
@@ -80,3 +82,14 @@ class Dataset(Shown):
         from lastfm_dask.dataset.matrix import open_user_items
 
         return open_user_items(self.path, (self.n_users, self.n_artists))
+
+    @cached_property
+    def last_listen(self) -> npt.NDArray[np.int64] | None:
+        """When each interaction was last heard: int64 milliseconds since 1970, shape (nnz,), mapped; None without times."""
+        import numpy as np
+
+        path = self.path / layout.LAST_LISTEN
+        if layout.LAST_LISTEN not in self.manifest.files:
+            return None
+        times: npt.NDArray[np.int64] = np.load(path, mmap_mode="r")
+        return times

@@ -1,6 +1,6 @@
 """What a model is measured against: popularity, and item neighbours.
 
-Each is fitted on a training matrix and ranks artists for listeners whose lists it is given. Both are
+Each is fitted on a training matrix and ranks artists for users whose lists it receives. Both are
 deterministic. Item neighbours are worked out in blocks and kept in files, since their similarities outgrow a
 small pod.
 """
@@ -35,7 +35,7 @@ PRODUCT_NNZ = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Ranks artists by their listeners, the same for every user but for what a listener has already."""
+    """Ranks artists by their listeners, the same for every user but for what a user has already."""
 
     order: npt.NDArray[np.int64]
     """Columns, the most heard first; ties go by first appearance."""
@@ -66,7 +66,7 @@ def fit_popularity(train: csr_matrix) -> Popularity:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Ranks artists by their similarity to those a listener has, weighted by ln(1 + plays)."""
+    """Ranks artists by their similarity to those a user has, weighted by ln(1 + plays)."""
 
     similarities: csr_matrix
     """Row i holds the cosines of artist i's nearest others: shape (n_artists, n_artists), float32, mapped."""
@@ -137,7 +137,7 @@ def fit_neighbours(
     range_nnz : int
         Stored values that the transpose holds at once.
     progress : callable, optional
-        Told how many artists are done, and of how many.
+        Called with how many artists are done, and of how many.
     """
     n_artists = train.shape[1]
     unit, listeners = _unit_columns(train, folder)
@@ -161,14 +161,14 @@ def fit_neighbours(
 
     n_done = 0
 
-    def told(block: tuple[int, int]) -> None:
+    def on_done(block: tuple[int, int]) -> None:
         nonlocal n_done
         n_done += block[1] - block[0]
         progress(n_done, n_artists)
 
     # A block reads its artists' columns and holds its product: both are bounded.
     room_needed = np.maximum(reach, listeners)
-    for_each(work, row_blocks(_ends(room_needed), PRODUCT_NNZ), threads, told)
+    for_each(work, row_blocks(_ends(room_needed), PRODUCT_NNZ), threads, on_done)
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
     return Neighbours(result, n_neighbours)
@@ -195,7 +195,7 @@ def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDAr
 
 
 def _reach(item_users: csr_matrix, lengths: npt.NDArray[np.integer], n_artists: int) -> npt.NDArray[np.int64]:
-    """Return how many artists each artist can share a listener with, at most: its listeners' lists laid end to end."""
+    """Return an upper bound of the artists that share a listener with each artist: its listeners' lists laid end to end."""
     reach = np.zeros(item_users.shape[0], np.int64)
     for first, last in row_blocks(item_users.indptr):
         part = slice(item_users.indptr[first], item_users.indptr[last])

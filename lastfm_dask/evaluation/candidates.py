@@ -56,7 +56,7 @@ class FitRun:
     range_nnz: int
     """Stored values that a transpose holds at once."""
     progress: Callable[[int, int], None] = _silent
-    """Told how much is done, and of how much."""
+    """Called with how much is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def popularity() -> Candidate:
 
 
 def neighbours() -> Candidate:
-    """Return the candidate that ranks artists by the cosine of their log plays to a listener's artists."""
+    """Return the candidate that ranks artists by the cosine of their log plays to a user's artists."""
 
     def fit(split: Split, run: FitRun) -> Ranker:
         return fit_neighbours(
@@ -128,7 +128,7 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
 
 @dataclass(frozen=True, slots=True)
 class FoldIn:
-    """Gives listeners that the model never saw their vectors, from what they have played."""
+    """Gives new users their vectors, from what they have played."""
 
     item_factors: npt.NDArray[np.float32]
     gram: npt.NDArray[np.float64]
@@ -153,12 +153,12 @@ class FoldIn:
 
 @dataclass(frozen=True, slots=True)
 class AlsRanker:
-    """Ranks artists by the dot product of their factors with a listener's, as a model's answers are ranked."""
+    """Ranks artists by the dot product of their factors with a user's, as a model's answers are ranked."""
 
     user_factors: npt.NDArray[np.float32]
     ranking: Ranking
     fold_in: FoldIn | None
-    """Where listeners are answered from their history alone."""
+    """Where users are answered from their history alone."""
 
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""

@@ -1,6 +1,6 @@
-"""How good recommendations are: models trained on a part of a dataset, judged on what was held out.
+"""How good recommendations are: models trained on a part of a dataset, measured on what was held out.
 
-Plans before any work, splits, and puts the figures together. The split, the metrics, the candidates and the judging
+Plans before any work, splits, and puts the figures together. The split, the metrics, the candidates and the measuring
 are in modules of their own.
 """
 
@@ -15,8 +15,7 @@ import numpy as np
 
 from lastfm_dask.display import Shown, Table
 from lastfm_dask.evaluation.candidates import NEIGHBOURS
-from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
-from lastfm_dask.evaluation.run import (
+from lastfm_dask.evaluation.evaluator import (
     EvaluationRun,
     EvaluationSettings,
     Evaluator,
@@ -24,6 +23,7 @@ from lastfm_dask.evaluation.run import (
     choose_users,
     temporary_folder,
 )
+from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
 from lastfm_dask.evaluation.splits import largest_held_out, make_split
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.meter import Meter, stages_json
@@ -31,10 +31,11 @@ from lastfm_dask.memory.meter import Meter, stages_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
     from lastfm_dask.evaluation.candidates import Candidate
-    from lastfm_dask.evaluation.run import Users
+    from lastfm_dask.evaluation.evaluator import Users
     from lastfm_dask.evaluation.splits import Split
     from lastfm_dask.memory.budget import Plan
     from lastfm_dask.training.plan import FitSettings
@@ -71,10 +72,11 @@ def evaluate(
     candidates: Sequence[Candidate],
     settings: EvaluationSettings | None = None,
     run: EvaluationRun | None = None,
+    times: npt.NDArray[np.int64] | None = None,
 ) -> Evaluation:
-    """Train each candidate on the training part and judge its lists on the held-out part.
+    """Train each candidate on the training part and measure its lists on the held-out part.
 
-    Listeners are judged who have something held out and something left that a model knows them by.
+    Only users with held-out interactions and a history are evaluated.
 
     Parameters
     ----------
@@ -84,11 +86,13 @@ def evaluate(
         Their names are distinct.
     settings : EvaluationSettings, optional
     run : EvaluationRun, optional
+    times : int64, shape (nnz,), optional
+        When each interaction was last heard; the split `time` needs them, and `last` goes by them.
 
     Raises
     ------
     BadInputError
-        Where the matrix leaves nothing to hold out, or nobody to judge.
+        Where the matrix leaves nothing to hold out, or no user to evaluate.
     BudgetError
         Before any work, where more memory or disk is needed than there is.
     """
@@ -98,12 +102,12 @@ def evaluate(
     with Meter() as meter, temporary_folder(run) as place:
         with meter.stage("split", projected_bytes=plan.stages["split"], threads=1) as stage:
             run.progress("split", 0, 1)
-            split = make_split(user_items, settings.split, place)
+            split = make_split(user_items, settings.split, place, times)
             users, n_unknown = choose_users(split, settings)
             stage.rows = int(user_items.nnz)
             run.progress("split", 1, 1)
-        judge = Evaluator(split, users, settings, plan, run, meter)
-        reports = [judge.report(candidate) for candidate in candidates]
+        evaluator = Evaluator(split, users, settings, plan, run, meter)
+        reports = [evaluator.report(candidate) for candidate in candidates]
         described = describe(split, users, n_unknown)
     return Evaluation(described, tuple(reports), plan.budget.allowed, meter.receipts)
 

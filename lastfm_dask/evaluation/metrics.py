@@ -1,4 +1,4 @@
-"""Textbook ranking metrics of recommended lists, with bootstrap intervals over listeners.
+"""Textbook ranking metrics of recommended lists, with bootstrap intervals over users.
 
 Pure functions of arrays: nothing is trained or ranked here. A list is held-out artists against recommended ones,
 relevance is binary, and a rank beyond the end of a short list is a miss. Formulas: Manning, Raghavan, Schütze,
@@ -127,7 +127,7 @@ def measure(
     held_out : csr_matrix, shape (n_users, n_artists)
         Row i belongs to list i; no row is empty.
     ks : sequence of int
-        Lengths of the lists that are judged.
+        Lengths of the lists.
     seed, n_resamples : int
         Of the bootstrap.
     """

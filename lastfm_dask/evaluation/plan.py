@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.dataset import matrix
-from lastfm_dask.evaluation import baselines, metrics, run, splits
+from lastfm_dask.evaluation import baselines, evaluator, metrics, splits
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender import ranking
@@ -26,7 +26,7 @@ _THREAD_BYTES = 8 * MIB
 """What BLAS touches of its buffers and keeps, and a thread's stack and arena."""
 _PRODUCT_VALUE_BYTES = 32
 _SCORE_BYTES = 20
-"""By artist and listener: the score, its negative, and places."""
+"""By artist and user: the score, its negative, and places."""
 _N_METRICS = 7
 
 
@@ -38,12 +38,12 @@ class EvaluationShape:
     n_artists: int
     nnz: int
     longest: int
-    """Artists of the listener who has most."""
+    """Artists of the user who has most."""
     n_evaluated: int
     n_held_out: int
     """Interactions kept back, at most."""
     k: int
-    """The longest list that is judged."""
+    """The longest list."""
     n_ks: int
     factors: int
     """Of the largest model; 0 where none has factors."""
@@ -58,8 +58,9 @@ def stage_bytes(shape: EvaluationShape, settings: FitSettings) -> dict[str, int]
     block = max(min(splits.BLOCK_NNZ, shape.nnz), shape.longest)
     lists = 4 * shape.n_evaluated * shape.k
     return {
-        # Two arrays of a byte an interaction: the roles, and where they equal one; lengths and choices by user.
-        "split": base + 2 * shape.nnz + 56 * shape.n_users + _SPLIT_VALUE_BYTES * block,
+        # By interaction a byte of roles, a byte where they equal one, and a copy of its time (split `time`);
+        # lengths and choices by user.
+        "split": base + 10 * shape.nnz + 56 * shape.n_users + _SPLIT_VALUE_BYTES * block,
         "fit": base + _fit_bytes(shape, settings),
         "rank": base + settings.threads * _rank_thread_bytes(shape) + 16 * shape.n_artists + lists,
         "measure": base + _measure_bytes(shape),
@@ -84,17 +85,19 @@ def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
 
 def _rank_thread_bytes(shape: EvaluationShape) -> int:
     """Return what a batch holds: its history, what is scored at once (a block of artists, or a product), lists."""
-    history = 24 * min(run.BATCH_USERS * shape.longest, shape.nnz)
+    history = 24 * min(evaluator.BATCH_USERS * shape.longest, shape.nnz)
     scores = (
-        _SCORE_BYTES * run.BATCH_USERS * min(ranking.BLOCK_ARTISTS, shape.n_artists) if shape.factors else 0
+        _SCORE_BYTES * evaluator.BATCH_USERS * min(ranking.BLOCK_ARTISTS, shape.n_artists)
+        if shape.factors
+        else 0
     )
-    scores += 4 * shape.factors * (min(ranking.BLOCK_ARTISTS, shape.n_artists) + 4 * run.BATCH_USERS)
+    scores += 4 * shape.factors * (min(ranking.BLOCK_ARTISTS, shape.n_artists) + 4 * evaluator.BATCH_USERS)
     product = 0
     if shape.neighbours:
         product = _PRODUCT_VALUE_BYTES * (
-            min(baselines.PRODUCT_NNZ, run.BATCH_USERS * shape.n_artists) + shape.n_artists
+            min(baselines.PRODUCT_NNZ, evaluator.BATCH_USERS * shape.n_artists) + shape.n_artists
         )
-    lists = 64 * run.BATCH_USERS * (shape.k + shape.longest)
+    lists = 64 * evaluator.BATCH_USERS * (shape.k + shape.longest)
     equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest)
     return max(scores, product) + history + lists + equations
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.evaluation import candidates
-from lastfm_dask.evaluation import run as judging
+from lastfm_dask.evaluation import candidates, evaluator
 from lastfm_dask.evaluation.metrics import measure
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.training.settings import PRESETS, WEIGHTINGS, TrainSettings
 
 if TYPE_CHECKING:
-    from lastfm_dask.evaluation.run import EvaluationRun, Users
+    from lastfm_dask.evaluation.evaluator import EvaluationRun, Users
     from lastfm_dask.evaluation.splits import Split
     from lastfm_dask.memory.budget import Plan
     from lastfm_dask.training.plan import FitSettings
@@ -49,7 +48,7 @@ class TuneSettings:
     k: int = 10
     """The search is for the highest NDCG@k."""
     n_users: int | None = 10_000
-    """Listeners that are judged; None: all."""
+    """Users that are evaluated; None: all."""
     max_factors: int = 256
     weightings: tuple[str, ...] = WEIGHTINGS
     regularization: tuple[float, float] = (0.01, 1000.0)
@@ -73,9 +72,9 @@ class TuneSettings:
         return f"ndcg@{self.k}"
 
     @property
-    def measured(self) -> judging.EvaluationSettings:
+    def measured(self) -> evaluator.EvaluationSettings:
         """What is measured on what the search never saw."""
-        return judging.EvaluationSettings(self.split, (self.k,), self.n_users)
+        return evaluator.EvaluationSettings(self.split, (self.k,), self.n_users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class Search:
     n_unknown: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.users, self.n_unknown = judging.choose_users(self.split, self.settings.measured)
+        self.users, self.n_unknown = evaluator.choose_users(self.split, self.settings.measured)
 
     def trials(self, study: Any) -> tuple[Trial, ...]:
         """Return all trials in their order."""
@@ -155,13 +154,13 @@ class Search:
 
     def _value(self, settings: TrainSettings) -> float | None:
         """Return the figure of some settings, None where they can't be trained."""
-        with judging.temporary_folder(self.run) as place:
+        with evaluator.temporary_folder(self.run) as place:
             fit_run = candidates.FitRun(place, self.plan.settings.threads, self.plan.settings.range_nnz)
             try:
                 ranker = candidates.fit_als(self.split, settings, fit_run)
             except BadInputError:
                 return None
-            items = judging.rank_users(
+            items = evaluator.rank_users(
                 ranker, self.split.history, self.users, self.settings.k, threads=self.plan.settings.threads
             )
         held_out = self.split.held_out[self.users]

@@ -1,9 +1,9 @@
-"""Held-out interactions: three seeded splits of a matrix, exact, reproducible, in bounded memory.
+"""Held-out interactions: four seeded splits of a matrix, exact, reproducible, in bounded memory.
 
-Every interaction gets a role: the model learns from it (`TRAIN`), it is told to the model only when it answers
-(`HISTORY`, new listeners alone), or it is kept back to be found (`HELD_OUT`). Roles are pure functions of the
+Every interaction gets a role: the model learns from it (`TRAIN`), the model sees it only when it answers
+(`HISTORY`, new users alone), or it is held out (`HELD_OUT`). Roles are pure functions of the
 row lengths and a seed: neither threads nor the size of the blocks worked on change them. The parts are written
-as memory-mapped files. What is done with them is `evaluation`'s business.
+as memory-mapped files.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     Roles = npt.NDArray[np.uint8]
 
-Method = Literal["random", "leave-k-out", "new-listeners"]
+Method = Literal["random", "last", "time", "new-users"]
+ALIASES = {"leave-k-out": "last", "new-listeners": "new-users"}
+"""Earlier names of methods, which still work."""
 
 TRAIN, HELD_OUT, HISTORY = 0, 1, 2
 
 BLOCK_NNZ = 1 << 18
-"""Interactions worked on at once, unless one listener has more. The random split depends on it, so it is part
+"""Interactions worked on at once, unless one user has more. The random split depends on it, so it is part
 of what a seed means; the others do not."""
 
 
@@ -43,16 +45,18 @@ class SplitSettings:
     """
 
     method: Method = "random"
-    """`random`: a share of all interactions. `leave-k-out`: as many artists of every listener who has more.
-    `new-listeners`: half of the list of a share of the listeners, whose other half the model never learns
-    from and is told when it answers."""
+    """`random`: a share of all interactions. `last`: `n_held_out` artists of every user who has more, the most
+    recently heard where the dataset has times, else drawn at random. `time`: the most recent share of interactions.
+    `new-users`: half of the list of a share of the users, whose other half the model sees only
+    when it answers (strong generalization, cold start)."""
     fraction: float = 0.2
-    """The share of interactions (`random`) or of listeners (`new-listeners`), above 0 and below 1."""
+    """The share of interactions (`random`, `time`) or of users (`new-users`), above 0 and below 1."""
     n_held_out: int = 1
-    """Artists held out of each listener's list (`leave-k-out`)."""
+    """Artists held out of each user's list (`last`)."""
     seed: int = 42
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "method", ALIASES.get(self.method, self.method))
         if self.method not in get_args(Method):
             msg = f"no split is called {self.method!r}: choose one of {', '.join(get_args(Method))}"
             raise BadInputError(msg)
@@ -63,14 +67,12 @@ class SplitSettings:
             msg = f"{self.n_held_out} artists can't be held out of each list: at least 1"
             raise BadInputError(msg)
         if self.seed < 0:
-            msg = f"{self.seed} is no seed: it must be 0 or above"
+            msg = f"{self.seed} is not a seed: it must be 0 or above"
             raise BadInputError(msg)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what describes the split: the method, the figure that it uses, and the seed."""
-        figure = (
-            {"n_held_out": self.n_held_out} if self.method == "leave-k-out" else {"fraction": self.fraction}
-        )
+        figure = {"n_held_out": self.n_held_out} if self.method == "last" else {"fraction": self.fraction}
         return {"method": self.method, **figure, "seed": self.seed}
 
 
@@ -82,18 +84,23 @@ class Split:
     train: csr_matrix
     """What models learn from."""
     history: csr_matrix
-    """What a listener is known to have when the model answers; the same object as `train`, except for new
-    listeners."""
+    """What a user is known to have when the model answers; the same object as `train`, except for new
+    users."""
     held_out: csr_matrix
     """What is to be found."""
 
     @property
     def folds_in(self) -> bool:
-        """Whether listeners are answered from their history, because the model never learnt from them."""
+        """Whether users are answered from their history alone, because the model was not trained on them."""
         return self.history is not self.train
 
 
-def make_split(user_items: csr_matrix, settings: SplitSettings, folder: Path) -> Split:
+def make_split(
+    user_items: csr_matrix,
+    settings: SplitSettings,
+    folder: Path,
+    times: npt.NDArray[np.int64] | None = None,
+) -> Split:
     """Split a matrix into memory-mapped parts.
 
     Parameters
@@ -103,15 +110,17 @@ def make_split(user_items: csr_matrix, settings: SplitSettings, folder: Path) ->
     settings : SplitSettings
     folder : Path
         An empty folder where the parts are written; it must stand as long as the split is used.
+    times : int64, shape (nnz,), optional
+        When each interaction was last heard (a dataset's `last_listen.npy`).
 
     Raises
     ------
     BadInputError
-        Where there is nothing that could be held out.
+        Where there is nothing that could be held out, or the split needs times and there are none.
     """
     import numpy as np
 
-    roles = assign_roles(user_items.indptr, settings)
+    roles = assign_roles(user_items.indptr, settings, times)
     n_train, n_held_out = (int(np.count_nonzero(roles == role)) for role in (TRAIN, HELD_OUT))
     if not n_train or not n_held_out:
         msg = (
@@ -122,27 +131,32 @@ def make_split(user_items: csr_matrix, settings: SplitSettings, folder: Path) ->
     train = write_part(user_items, roles, TRAIN, folder / "train")
     held_out = write_part(user_items, roles, HELD_OUT, folder / "held_out")
     history = train
-    if settings.method == "new-listeners":
+    if settings.method == "new-users":
         history = write_part(user_items, roles, HISTORY, folder / "history")
     return Split(settings, train, history, held_out)
 
 
-def assign_roles(indptr: npt.NDArray[np.integer], settings: SplitSettings) -> Roles:
+def assign_roles(
+    indptr: npt.NDArray[np.integer], settings: SplitSettings, times: npt.NDArray[np.int64] | None = None
+) -> Roles:
     """Return each interaction's role, uint8, in the order of the matrix.
 
-    `random` holds out round(fraction * nnz) interactions, `leave-k-out` exactly `n_held_out` of every user who has
-    more than that, `new-listeners` the larger half of round(fraction * n) of the n users who have two artists
-    or more; each set of that size is equally likely.
+    `random` holds out round(fraction * nnz) interactions, `last` exactly `n_held_out` of every user who has
+    more than that, `new-users` the larger half of round(fraction * n) of the n users who have two artists
+    or more; each set of that size is equally likely. `time` holds out what was last heard after a moment, the latest
+    that leaves no more than round((1 - fraction) * nnz) interactions and those of that very moment to train on.
     """
     import numpy as np
 
     rng = np.random.default_rng(settings.seed)
+    if settings.method == "time":
+        return _roles_by_time(times, settings.fraction)
     if settings.method == "random":
         return _random_roles(int(indptr[-1]), settings.fraction, rng)
     lengths = np.diff(indptr)
-    if settings.method == "leave-k-out":
+    if settings.method == "last":
         n_held_out = np.where(lengths > settings.n_held_out, settings.n_held_out, 0)
-        return _hold_out_of_rows(indptr, n_held_out, rng)
+        return _hold_out_of_rows(indptr, n_held_out, rng, times)
     able = np.flatnonzero(lengths >= 2)
     chosen = np.zeros(len(lengths), dtype=bool)
     chosen[rng.choice(able, round(settings.fraction * len(able)), replace=False)] = True
@@ -168,10 +182,31 @@ def _random_roles(n_interactions: int, fraction: float, rng: np.random.Generator
     return roles
 
 
+def _roles_by_time(times: npt.NDArray[np.int64] | None, fraction: float) -> Roles:
+    """Hold out the most recent share: everything after one moment, so that training never sees the future."""
+    import numpy as np
+
+    if times is None:
+        msg = (
+            "the split time needs the times of listens, and this dataset has none: ingest a log with a time column"
+            " (--events), or evaluate with --split random, last or new-users"
+        )
+        raise BadInputError(msg)
+    if not len(times):
+        return np.zeros(0, dtype=np.uint8)
+    n_kept = len(times) - round(fraction * len(times))
+    place = max(n_kept - 1, 0)
+    moment = np.partition(times, place)[place]
+    return np.where(times > moment, np.uint8(HELD_OUT), np.uint8(TRAIN))
+
+
 def _hold_out_of_rows(
-    indptr: npt.NDArray[np.integer], n_held_out: npt.NDArray[np.integer], rng: np.random.Generator
+    indptr: npt.NDArray[np.integer],
+    n_held_out: npt.NDArray[np.integer],
+    rng: np.random.Generator,
+    times: npt.NDArray[np.int64] | None = None,
 ) -> Roles:
-    """Choose `n_held_out[i]` interactions of every row i: those with the smallest of its random keys."""
+    """Choose `n_held_out[i]` interactions of every row i: the latest, and the smallest of its random keys among equals."""
     import numpy as np
 
     roles = np.zeros(int(indptr[-1]), dtype=np.uint8)
@@ -180,7 +215,8 @@ def _hold_out_of_rows(
         lengths = np.diff(indptr[first : last + 1])
         rows = np.repeat(np.arange(last - first), lengths)
         # One key an interaction, in order: the stream is the same however the rows fall into blocks.
-        order = np.lexsort((rng.random(stop - start), rows))
+        keys = rng.random(stop - start)
+        order = np.lexsort((keys, rows) if times is None else (keys, ~times[start:stop], rows))
         rank = np.arange(stop - start) - np.repeat(indptr[first:last] - start, lengths)
         roles[start + order[rank < n_held_out[first:last][rows]]] = HELD_OUT
     return roles
@@ -228,12 +264,12 @@ def write_part(user_items: csr_matrix, roles: Roles, role: int, folder: Path) ->
 
 
 def largest_held_out(lengths: npt.NDArray[np.integer], settings: SplitSettings) -> int:
-    """Return how many interactions a split holds out at most, from each listener's number of artists."""
+    """Return how many interactions a split holds out at most, from each user's number of artists."""
     import numpy as np
 
-    if settings.method == "random":
+    if settings.method in ("random", "time"):
         return round(settings.fraction * int(lengths.sum(dtype=np.int64)))
-    if settings.method == "leave-k-out":
+    if settings.method == "last":
         return int(np.minimum(lengths, settings.n_held_out).sum(dtype=np.int64))
     chosen = round(settings.fraction * int(np.count_nonzero(lengths >= 2)))
     longest = np.sort(lengths)[len(lengths) - chosen :]

@@ -1,7 +1,7 @@
 """The search for the settings that recommend best on a dataset: Optuna's TPE, seeded, on this node.
 
-What is searched on is a split inside the training part of another split: the settings that are found can be judged
-on interactions that the search never saw, and `evaluate` with the same seed judges on these very interactions.
+The search uses a split inside the training part of another split: the settings that are found are measured
+on interactions that the search never saw, and `evaluate` with the same seed measures on these very interactions.
 Needs the extra `tune`.
 """
 
@@ -18,7 +18,13 @@ from lastfm_dask.dataset.writing import refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import describe, plan_for
-from lastfm_dask.evaluation.run import EvaluationRun, Evaluator, ModelReport, choose_users, temporary_folder
+from lastfm_dask.evaluation.evaluator import (
+    EvaluationRun,
+    Evaluator,
+    ModelReport,
+    choose_users,
+    temporary_folder,
+)
 from lastfm_dask.evaluation.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
 from lastfm_dask.evaluation.splits import Split, make_split
 from lastfm_dask.memory.meter import Meter, stages_json
@@ -39,7 +45,7 @@ class Tuning:
     trials: tuple[Trial, ...]
     search_split: dict[str, Any]
     split: dict[str, Any]
-    """What the models below were judged on, and the search never saw."""
+    """What the models below were measured on; the search never saw it."""
     models: tuple[ModelReport, ...]
     """The chosen settings, the presets, and popularity."""
     allowed_bytes: int
@@ -72,7 +78,7 @@ def tune(
     settings: TuneSettings | None = None,
     run: EvaluationRun | None = None,
 ) -> Tuning:
-    """Search for the settings with the highest NDCG@k, judge them on what was held out, and write their file.
+    """Search for the settings with the highest NDCG@k, measure them on what was held out, and write their file.
 
     Parameters
     ----------
@@ -108,7 +114,7 @@ def tune(
             trials = search.trials(study)
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
-        reports = _judged(best, Evaluator(outer, users, settings.measured, plan, run, meter))
+        reports = _reports(best, Evaluator(outer, users, settings.measured, plan, run, meter))
         found = Tuning(
             metric=settings.metric,
             best=best,
@@ -123,13 +129,13 @@ def tune(
     return found
 
 
-def _judged(best: TrainSettings, judge: Evaluator) -> tuple[ModelReport, ...]:
+def _reports(best: TrainSettings, evaluator: Evaluator) -> tuple[ModelReport, ...]:
     """Return the figures of what was chosen, of popularity, and of the presets."""
-    reports = [judge.report(one) for one in (candidates.als(TUNED, best), candidates.popularity())]
+    reports = [evaluator.report(one) for one in (candidates.als(TUNED, best), candidates.popularity())]
     for name, preset in PRESETS.items():
         # A preset that can't be trained on this data must not cost what the search has found.
         with suppress(BadInputError):
-            reports.append(judge.report(candidates.als(name, preset)))
+            reports.append(evaluator.report(candidates.als(name, preset)))
     return tuple(reports)
 
 

@@ -12,7 +12,7 @@ from making import random_plays
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import evaluate
-from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings
+from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.training.settings import PRESETS
 
@@ -49,11 +49,11 @@ def test_real_listeners_are_served_better_by_far(hetrec, tmp_path):
 
 def test_real_listeners_who_are_new_are_served_too(hetrec, tmp_path):
     models = [candidates.als("recommended", PRESETS["recommended"]), candidates.popularity()]
-    found = ndcg(hetrec, models, tmp_path, method="new-listeners", seed=1)
+    found = ndcg(hetrec, models, tmp_path, method="new-users", seed=1)
     assert found["recommended"].low > found["popularity"].high
 
 
-@pytest.mark.parametrize("method", ["random", "new-listeners"])
+@pytest.mark.parametrize("method", ["random", "new-users"])
 def test_taste_groups_are_found(tmp_path, method):
     plays = random_plays(n_users=800, n_artists=300, per_user=20, n_groups=6)
     found = ndcg(plays, [*PRESET_MODELS, candidates.popularity()], tmp_path, method=method, seed=1)

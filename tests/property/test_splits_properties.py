@@ -21,7 +21,7 @@ matrices = hnp.arrays(
 )
 settings = st.builds(
     SplitSettings,
-    st.sampled_from(["random", "leave-k-out", "new-listeners"]),
+    st.sampled_from(["random", "last", "new-users"]),
     st.floats(0.05, 0.95),
     st.integers(1, 3),
     st.integers(0, 2**63),

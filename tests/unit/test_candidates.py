@@ -43,7 +43,7 @@ def test_lists_are_those_of_plain_implicit(fitted):
 @pytest.mark.parametrize("weighting", ["log", "bm25"])
 def test_new_listeners_have_the_exact_solution_of_their_half(fitted, weighting):
     settings = SETTINGS.changed(weighting=weighting, bm25_k1=5.0, bm25_b=0.0)
-    split, ranker = fitted("new-listeners", settings)
+    split, ranker = fitted("new-users", settings)
     users = np.flatnonzero(np.diff(split.history.indptr))
     found = ranker.fold_in.vectors(split.history[users])
     factors = np.asarray(ranker.ranking.factors, np.float64)
@@ -63,7 +63,7 @@ def test_new_listeners_have_the_exact_solution_of_their_half(fitted, weighting):
 
 
 def test_no_list_holds_what_the_model_was_told(fitted):
-    split, ranker = fitted("new-listeners")
+    split, ranker = fitted("new-users")
     users = np.flatnonzero(np.diff(split.held_out.indptr))
     items = ranker.rank(users, split.history[users], 70)
     for row, user in zip(items, users, strict=True):

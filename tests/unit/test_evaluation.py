@@ -10,11 +10,10 @@ from making import random_plays
 
 from lastfm_dask.dataset.matrix import MIN_RANGE_NNZ, RANGE_NNZ
 from lastfm_dask.errors import BadInputError, BudgetError
-from lastfm_dask.evaluation import candidates
-from lastfm_dask.evaluation import run as judging
+from lastfm_dask.evaluation import candidates, evaluator
 from lastfm_dask.evaluation.evaluate import evaluate
+from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings, choose_users, rank_users
 from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation, temporary_bytes
-from lastfm_dask.evaluation.run import EvaluationRun, EvaluationSettings, choose_users, rank_users
 from lastfm_dask.evaluation.splits import SplitSettings, make_split
 from lastfm_dask.memory.budget import Budget, progress_of
 from lastfm_dask.training.settings import TrainSettings
@@ -37,9 +36,9 @@ SHAPE = EvaluationShape(
 GIB = 1 << 30
 
 
-@pytest.mark.parametrize("method", ["random", "leave-k-out", "new-listeners"])
+@pytest.mark.parametrize("method", ["random", "last", "new-users"])
 def test_figures_do_not_depend_on_threads(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(judging, "BATCH_USERS", 16)
+    monkeypatch.setattr(evaluator, "BATCH_USERS", 16)
     settings = EvaluationSettings(SplitSettings(method), ks=(5, 10), n_resamples=20)
     one, three = (evaluate(PLAYS, ALL, settings, EvaluationRun(threads=n, folder=tmp_path)) for n in (1, 3))
     assert one.split == three.split
@@ -93,7 +92,7 @@ def test_an_error_in_one_batch_ends_the_ranking():
 
 
 @pytest.mark.parametrize(
-    ("change", "word"), [({"ks": ()}, "k is missing"), ({"ks": (0,)}, "k is 0"), ({"n_users": 0}, "0 lis")]
+    ("change", "word"), [({"ks": ()}, "k is missing"), ({"ks": (0,)}, "k is 0"), ({"n_users": 0}, "0 users")]
 )
 def test_settings_that_can_not_be_are_refused(change, word):
     with pytest.raises(BadInputError, match=word):

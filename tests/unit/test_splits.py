@@ -20,7 +20,7 @@ from lastfm_dask.evaluation.splits import (
 )
 
 PLAYS = random_plays(n_users=120, n_artists=50, per_user=7, seed=3)
-METHODS = ("random", "leave-k-out", "new-listeners")
+METHODS = ("random", "last", "new-users")
 
 
 def by_row(roles, role):
@@ -54,14 +54,14 @@ def test_random_is_exact_over_several_blocks(monkeypatch):
 
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_leave_k_out_takes_k_of_each_who_has_more(k):
-    roles = assign_roles(PLAYS.indptr, SplitSettings("leave-k-out", n_held_out=k))
+    roles = assign_roles(PLAYS.indptr, SplitSettings("last", n_held_out=k))
     lengths = np.diff(PLAYS.indptr)
     assert np.array_equal(by_row(roles, HELD_OUT), np.where(lengths > k, k, 0))
     assert (by_row(roles, TRAIN) >= 1).all()
 
 
 def test_new_listeners_are_hidden_whole_and_half_told():
-    roles = assign_roles(PLAYS.indptr, SplitSettings("new-listeners", 0.25))
+    roles = assign_roles(PLAYS.indptr, SplitSettings("new-users", 0.25))
     lengths = np.diff(PLAYS.indptr)
     hidden = by_row(roles, TRAIN) == 0
     assert np.count_nonzero(hidden) == round(0.25 * np.count_nonzero(lengths >= 2))
@@ -70,7 +70,7 @@ def test_new_listeners_are_hidden_whole_and_half_told():
     assert np.array_equal(by_row(roles, TRAIN)[~hidden], lengths[~hidden])
 
 
-@pytest.mark.parametrize("method", ["leave-k-out", "new-listeners"])
+@pytest.mark.parametrize("method", ["last", "new-users"])
 def test_rows_do_not_depend_on_the_block(monkeypatch, method):
     whole = assign_roles(PLAYS.indptr, SplitSettings(method))
     monkeypatch.setattr(splits, "BLOCK_NNZ", 10)
@@ -95,13 +95,13 @@ def test_only_new_listeners_are_folded_in(tmp_path):
     for method in METHODS:
         (tmp_path / method).mkdir()
         split = make_split(PLAYS, SplitSettings(method), tmp_path / method)
-        assert split.folds_in == (method == "new-listeners")
+        assert split.folds_in == (method == "new-users")
 
 
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"method": "last"}, "new-listeners"),
+        ({"method": "often"}, "new-users"),
         ({"fraction": 1.0}, "above 0 and below 1"),
         ({"n_held_out": 0}, "at least 1"),
         ({"seed": -1}, "0 or above"),
@@ -115,4 +115,31 @@ def test_settings_that_can_not_be_are_refused(settings, word):
 def test_a_matrix_that_leaves_nothing_is_refused(tmp_path):
     single = csr_matrix(np.eye(3, dtype=np.float32))
     with pytest.raises(BadInputError, match="nothing to train on or to hold out"):
-        make_split(single, SplitSettings("leave-k-out"), tmp_path)
+        make_split(single, SplitSettings("last"), tmp_path)
+
+
+def test_last_takes_the_most_recent_of_each_user_and_unknown_times_come_first():
+    times = np.random.default_rng(0).integers(0, 1 << 40, PLAYS.nnz)
+    times[::11] = np.iinfo(np.int64).min
+    roles = assign_roles(PLAYS.indptr, SplitSettings("last", n_held_out=2), times)
+    for start, end in zip(PLAYS.indptr[:-1], PLAYS.indptr[1:], strict=True):
+        held_out = roles[start:end] == HELD_OUT
+        assert np.count_nonzero(held_out) == (2 if end - start > 2 else 0)
+        assert times[start:end][~held_out].max() <= times[start:end][held_out].min(initial=1 << 62)
+
+
+def test_time_cuts_at_one_moment():
+    times = np.random.default_rng(1).integers(0, 50, PLAYS.nnz)
+    roles = assign_roles(PLAYS.indptr, SplitSettings("time", 0.3), times)
+    assert times[roles == TRAIN].max() < times[roles == HELD_OUT].min()
+    assert 0.2 * PLAYS.nnz < np.count_nonzero(roles == HELD_OUT) <= round(0.3 * PLAYS.nnz)
+
+
+def test_time_needs_times():
+    with pytest.raises(BadInputError, match="--events"):
+        assign_roles(PLAYS.indptr, SplitSettings("time"))
+
+
+@pytest.mark.parametrize(("old", "new"), [("leave-k-out", "last"), ("new-listeners", "new-users")])
+def test_earlier_names_still_work(old, new):
+    assert SplitSettings(old) == SplitSettings(new)

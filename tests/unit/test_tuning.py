@@ -13,7 +13,7 @@ from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.evaluation import candidates, search
 from lastfm_dask.evaluation import tune as tuning
 from lastfm_dask.evaluation.evaluate import evaluate
-from lastfm_dask.evaluation.run import EvaluationRun
+from lastfm_dask.evaluation.evaluator import EvaluationRun
 from lastfm_dask.evaluation.search import Trial, TuneSettings, best_of
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.evaluation.tune import tune

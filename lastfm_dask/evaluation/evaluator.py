@@ -1,7 +1,6 @@
-"""One model after the other, fitted on a split's training part and judged on what was held out.
+"""Fit one model after the other on a split's training part, rank, and measure against what was held out.
 
-Settings, the run, and a model's figures stand here; planning and the whole of an evaluation are `evaluation`'s
-business.
+Holds the settings, the run, and a model's figures; `evaluate` plans, splits, and puts the figures together.
 """
 
 from __future__ import annotations
@@ -57,9 +56,9 @@ class EvaluationSettings:
 
     split: SplitSettings = field(default_factory=SplitSettings)
     ks: tuple[int, ...] = (10,)
-    """Lengths of the lists that are judged."""
+    """Lengths of the lists."""
     n_users: int | None = 10_000
-    """Listeners that are judged, drawn by the split's seed; None: all."""
+    """Users that are evaluated, drawn by the split's seed; None: all."""
     n_resamples: int = 1000
     """Of the bootstrap; 0: no intervals."""
 
@@ -68,7 +67,7 @@ class EvaluationSettings:
         if not self.ks or min(self.ks) < 1 or max(self.ks) > 1000:
             problems.append(f"k is {', '.join(map(str, self.ks)) or 'missing'}, allowed is 1 to 1000")
         if self.n_users is not None and self.n_users < 1:
-            problems.append(f"{self.n_users} listeners are to be judged, allowed is 1 or more")
+            problems.append(f"{self.n_users} users are to be evaluated, allowed is 1 or more")
         if self.n_resamples < 0:
             problems.append(f"{self.n_resamples} resamples are asked for, allowed is 0 or more")
         if problems:
@@ -120,17 +119,17 @@ def temporary_folder(run: EvaluationRun) -> Iterator[Path]:
 
 
 def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int]:
-    """Return the rows that are judged, in order, and how many have no history and so can't be."""
-    judged = np.diff(split.held_out.indptr) > 0
+    """Return the rows to evaluate, in order, and how many have held-out interactions but no history."""
+    has_held_out = np.diff(split.held_out.indptr) > 0
     known = np.diff(split.history.indptr) > 0
-    users = np.flatnonzero(judged & known)
+    users = np.flatnonzero(has_held_out & known)
     if not len(users):
-        msg = f"the split {split.settings.to_dict()} leaves nobody to judge: hold out a smaller share, or take more data"
+        msg = f"the split {split.settings.to_dict()} leaves no user to evaluate: hold out a smaller share, or take more data"
         raise BadInputError(msg)
     if settings.n_users is not None and settings.n_users < len(users):
         rng = np.random.default_rng(settings.split.seed)
         users = np.sort(rng.choice(users, settings.n_users, replace=False))
-    return users, int(np.count_nonzero(judged & ~known))
+    return users, int(np.count_nonzero(has_held_out & ~known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +199,13 @@ def rank_users(
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Items:
-    """Return the lists of many listeners, int32, shape (len(users), k), -1 where a list ends early.
+    """Return the lists of many users, int32, shape (len(users), k), -1 where a list ends early.
 
     Parameters
     ----------
     ranker : Ranker
     history : csr_matrix, shape (n_users, n_artists), float32
-        What each listener is known to have, and is not told again.
+        What each user is known to have; never listed.
     users : int, shape (n,)
         Rows of `history`.
     k : int
@@ -214,7 +213,7 @@ def rank_users(
     threads : int
         Batches that are ranked at once; the lists do not depend on it.
     progress : callable, optional
-        Told how many lists are done, and of how many.
+        Called with how many lists are done, and of how many.
     """
     items = np.full((len(users), k), -1, dtype=np.int32)
     n_done = 0
@@ -223,12 +222,12 @@ def rank_users(
         batch = users[start : start + BATCH_USERS]
         items[start : start + len(batch)] = ranker.rank(batch, history[batch], k)
 
-    def told(start: int) -> None:
+    def on_done(start: int) -> None:
         nonlocal n_done
         n_done += min(BATCH_USERS, len(users) - start)
         if progress:
             progress(n_done, len(users))
 
     with threadpool_limits(1, "blas"):
-        for_each(work, range(0, len(users), BATCH_USERS), threads, told)
+        for_each(work, range(0, len(users), BATCH_USERS), threads, on_done)
     return items
