@@ -26,6 +26,7 @@ from lastfm_dask.interactions import encoding, sources
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.memory import limits
 from lastfm_dask.memory.budget import Progress, Steps, progress_of
+from lastfm_dask.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def ingest(
     options: IngestOptions | None = None,
     *,
     resources: Resources | None = None,
-    progress: Progress | Steps | None = None,
+    progress: Progress | Steps | bool | None = None,
 ) -> Dataset:
     """Read a listening log and publish a dataset directory: mappings, statistics, one CSR matrix.
 
@@ -97,8 +98,9 @@ def ingest(
         What is read, and how strictly.
     resources : Resources, optional
         How much of the machine, or which cluster, is used.
-    progress : Progress or callable, optional
-        Hears the plan before any work, then of each step: the stage, how much of it is done, and how much there is.
+    progress : Progress, callable or bool, optional
+        True shows bars in a terminal or a notebook. A callable hears of each step: the stage, how much of it is done,
+        and how much there is; a Progress hears the plan before that, too.
 
     Returns
     -------
@@ -124,6 +126,9 @@ def ingest(
     >>> dataset.user_items.shape == (dataset.n_users, dataset.n_artists)
     True
     """
+    if progress is True:
+        with shown() as steps:
+            return ingest(source, output, options, resources=resources, progress=steps)
     output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
     refuse_published(output)
     patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)

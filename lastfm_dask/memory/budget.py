@@ -217,11 +217,11 @@ class Progress:
         return lambda done, total: self(stage, done, total)
 
 
-def progress_of(progress: Progress | Steps | None) -> Progress:
+def progress_of(progress: Progress | Steps | bool | None) -> Progress:
     """Return a `Progress` that reports to a plain function of stage, done and total, or to nobody."""
     if isinstance(progress, Progress):
         return progress
-    return Progress() if progress is None else _Function(progress)
+    return _Function(progress) if callable(progress) else Progress()
 
 
 class _Function(Progress):

@@ -22,6 +22,7 @@ from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.budget import Budget, Progress, Steps, progress_of
 from lastfm_dask.memory.sizes import format_size
+from lastfm_dask.progress import shown
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
 from lastfm_dask.training.plan import FitSettings, TrainingShape, plan_training
 from lastfm_dask.training.settings import TrainSettings
@@ -85,7 +86,7 @@ def train(
     *,
     memory_bytes: int | None = None,
     threads: int | None = None,
-    progress: Progress | Steps | None = None,
+    progress: Progress | Steps | bool | None = None,
     metrics: str | PathLike[str] | None = None,
 ) -> TrainResult:
     """Train implicit's ALS (CPU) on a dataset and publish a model directory.
@@ -102,8 +103,9 @@ def train(
         Keep to this many bytes of anonymous memory, and to what the process is allowed anyhow.
     threads : int, optional
         Compute with at most this many threads. The model does not depend on it.
-    progress : Progress or callable, optional
-        Hears the plan before any work, then of each step: the stage, how much of it is done, and how much there is.
+    progress : Progress, callable or bool, optional
+        True shows bars in a terminal or a notebook. A callable hears of each step: the stage, how much of it is done,
+        and how much there is; a Progress hears the plan before that, too.
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
 
@@ -124,6 +126,17 @@ def train(
     >>> len(Recommender(result.path).recommend(likes={"sigur rós": 30}).items)
     10
     """
+    if progress is True:
+        with shown() as steps:
+            return train(
+                dataset,
+                output,
+                settings,
+                memory_bytes=memory_bytes,
+                threads=threads,
+                progress=steps,
+                metrics=metrics,
+            )
     output = Path(output)
     refuse_published(output)
     settings = settings or TrainSettings()
