@@ -18,15 +18,28 @@ if TYPE_CHECKING:
 @click.argument("artist")
 @click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many artists.")
 @click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
+@click.option(
+    "--shrink",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Listeners with whom half of an artist's similarity counts; 0: the plain cosine.",
+)
 @json_option
-def command(model: Path, artist: str, n: int, min_listeners: int | None, as_json: bool) -> None:
-    """List the artists most like one artist.
+def command(
+    model: Path, artist: str, n: int, min_listeners: int | None, shrink: float, as_json: bool
+) -> None:
+    r"""List the artists most like one artist.
 
-    MODEL is what `train` made. Similarity is the cosine of the angle between both artists' vectors.
+    MODEL is what `train` made. Similarity is the cosine of the angle between both artists' vectors, multiplied by
+    listeners / (listeners + shrink): an artist with one or two listeners is like many by chance.
+
+    \b
+    Example: lastfm-dask similar lastfm.model radiohead --shrink 50
     """
     from lastfm_dask.recommender.answers import Recommender
 
-    found = Recommender(model).similar(artist, n, min_listeners)
+    found = Recommender(model).similar(artist, n, min_listeners, shrink=shrink)
     if as_json:
         echo_json(found.to_dict())
         return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.recommender.all_users import Batch
+
+
+SHRINK = 10.0
+"""Listeners with whom half of an artist's similarity counts, unless another number is asked for."""
 
 
 class Recommender(ModelFiles):
@@ -163,20 +168,39 @@ class Recommender(ModelFiles):
         plan = plan_all_users(all_users, memory_bytes=memory_bytes, threads=threads)
         yield from all_users.batches(plan.settings)
 
-    def similar(self, artist: str, n: int = 10, min_listeners: int | None = None) -> Similar:
-        """Return the artists most like one, by the cosine of their vectors.
+    def similar(
+        self, artist: str, n: int = 10, min_listeners: int | None = None, *, shrink: float = SHRINK
+    ) -> Similar:
+        """Return the artists most like one, by the cosine of their vectors, shrunk where few listeners support it.
 
-        Artists with a handful of listeners can be very like one by chance: `min_listeners` leaves them out.
+        Parameters
+        ----------
+        artist : str
+            The artist to compare with.
+        n : int
+            How many artists at most.
+        min_listeners : int, optional
+            Leave out artists with fewer listeners.
+        shrink : float
+            Each cosine is multiplied by listeners / (listeners + shrink) of the artist listed (Bell, Koren 2007,
+            section 4.1, with an artist's listeners for the users that both share, of which they are the most). An
+            artist with one listener has a vector that is its listener's, and is like many by chance. 0: the cosines.
 
         Raises
         ------
         UnknownNameError
             Where the artist is not known; carries near names.
+        BadInputError
+            Where `n` is below 1 or `shrink` below 0.
         """
+        if not 0 <= shrink < np.inf:
+            msg = f"a shrinkage of {shrink} can't be used: allowed are 0 and more"
+            raise BadInputError(msg)
         n = min(check_count(n), self.n_artists)
         index = self._names.artist(artist)
         allowed = None if min_listeners is None else self.listeners >= min_listeners
-        found, similarities = most_similar(self.item_factors, self.item_norms, index, n, allowed)
+        trust = self.listeners / np.maximum(self.listeners + shrink, 1) if shrink else None
+        found, similarities = most_similar(self.item_factors, self.item_norms, index, n, allowed, trust)
         names = self.artists.names(found)
         lines = zip(names, similarities.tolist(), self.listeners[found].tolist(), strict=True)
         return Similar(self.artists.name(index), tuple(SimilarArtist(*line) for line in lines))

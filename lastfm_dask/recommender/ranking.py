@@ -52,8 +52,9 @@ def most_similar(
     index: int,
     n: int,
     allowed: npt.NDArray[np.bool_] | None = None,
+    trust: npt.NDArray[np.float64] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the `n` rows most like one, that one left out, and the cosines of the angles between them.
+    """Return the `n` rows most like one, that one left out, and the cosines of the angles between them, shrunk.
 
     Parameters
     ----------
@@ -67,11 +68,15 @@ def most_similar(
         How many at most.
     allowed : bool, shape (n_artists,), optional
         Which rows may be listed; all unless given.
+    trust : float64, shape (n_artists,), optional
+        What each row's cosine is multiplied by, 0 to 1; 1 unless given.
     """
     target = factors[index]
     lengths = np.where(norms > 0, norms, np.float32(np.inf))
     cosines = _products(factors, target)
     cosines /= lengths
+    if trust is not None:
+        cosines *= trust
     if allowed is not None:
         cosines[~allowed] = -np.inf
     cosines[index] = -np.inf
@@ -80,6 +85,8 @@ def most_similar(
     found = found[cosines[found] > -np.inf]
     exact = exact_scores(target.astype(np.float64), factors[found])
     exact /= lengths[found].astype(np.float64) * float(lengths[index])
+    if trust is not None:
+        exact *= trust[found]
     order = np.lexsort((found, -exact))[:n]
     return found[order], np.clip(exact[order], -1.0, 1.0)
 

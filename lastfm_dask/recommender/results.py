@@ -108,7 +108,7 @@ class SimilarArtist:
 
     artist: str
     similarity: float
-    """The cosine of the angle between both artists' vectors, -1 to 1."""
+    """The cosine of the angle between both artists' vectors, -1 to 1, shrunk by its support."""
     listeners: int
 
 

@@ -165,17 +165,31 @@ def test_vectors_give_the_scores(model):
     assert "vectors" not in model.score(["nan"], "user00001").to_dict()
 
 
+def test_similar_trusts_an_artist_by_its_listeners(model):
+    plain = {item.artist: item for item in model.similar("radiohead", n=N_ARTISTS, shrink=0).items}
+    shrunk = model.similar("radiohead", n=N_ARTISTS, shrink=7).items
+    wanted = {name: one.similarity * one.listeners / (one.listeners + 7) for name, one in plain.items()}
+    np.testing.assert_allclose([one.similarity for one in shrunk], [wanted[one.artist] for one in shrunk])
+    assert [one.artist for one in shrunk] == sorted(wanted, key=wanted.__getitem__, reverse=True)
+
+
+@pytest.mark.parametrize("shrink", [-1, float("nan"), float("inf")])
+def test_similar_refuses_a_shrinkage_that_is_none(model, shrink):
+    with pytest.raises(BadInputError, match="shrinkage"):
+        model.similar("radiohead", shrink=shrink)
+
+
 def test_similar_is_the_cosine(model):
     factors = np.asarray(model.item_factors, np.float64)
     cosines = factors @ factors[2] / np.linalg.norm(factors, axis=1) / np.linalg.norm(factors[2])
     wanted = [j for j in np.argsort(-cosines, kind="stable") if j != 2][:9]
-    found = model.similar("RADIOHEAD", n=9)
+    found = model.similar("RADIOHEAD", n=9, shrink=0)
     assert found.artist == "radiohead"
     assert [item.artist for item in found.items] == model.artists.names(wanted)
     np.testing.assert_allclose([item.similarity for item in found.items], cosines[wanted], rtol=1e-6)
     assert len(model.similar("radiohead", n=10 * N_ARTISTS).items) == N_ARTISTS - 1
     heard = [j for j in np.argsort(-cosines, kind="stable") if j != 2 and model.listeners[j] >= 9]
-    found = model.similar("radiohead", n=N_ARTISTS, min_listeners=9)
+    found = model.similar("radiohead", n=N_ARTISTS, min_listeners=9, shrink=0)
     assert [item.artist for item in found.items] == model.artists.names(heard)
     assert model.similar("radiohead", min_listeners=1000).items == ()
 
