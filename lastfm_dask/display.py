@@ -1,10 +1,14 @@
-"""How results show themselves: as text, as an HTML table in a notebook, as a pandas data frame.
+"""How results show themselves: as text, as JSON, as an HTML table in a notebook, as a pandas data frame.
 
-Imports nothing until it is asked. Everything that comes from data is escaped.
+Imports nothing until it is asked. Everything that comes from data is escaped: what controls a terminal is shown and
+never sent.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -12,8 +16,59 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Bidirectional controls turn the order of what is shown around them; a lone surrogate is a byte that is not UTF-8.
+_UNSAFE = r"\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_IN_JSON = re.compile(f"[{_UNSAFE}]")
+_IN_TEXT = re.compile(f"[\x00-\x1f{_UNSAFE}]")
+_IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{_UNSAFE}]")
 _SHOWN_ROWS = 30
 """Rows of a table that are shown; a data frame has all."""
+
+
+def visible(text: str, *, keep_lines: bool = False) -> str:
+    r"""Return a text in which every control character is shown as an escape, so that no terminal obeys it.
+
+    Parameters
+    ----------
+    text : str
+        A name, or a message that holds one.
+    keep_lines : bool
+        Whether line feeds stay, as in a message of several lines.
+
+    >>> visible("a\\x1b]0;b")
+    'a\\\\x1b]0;b'
+    """
+    return (_IN_LINES if keep_lines else _IN_TEXT).sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def to_json(value: Any, *, ascii_only: bool = False, indent: int | None = None) -> str:
+    r"""Return JSON, always valid; a missing number (NaN, infinity) is null.
+
+    Of all characters only controls (C0, DEL, C1, bidirectional) and lone surrogates become `\\uXXXX`, or with
+    `ascii_only` all that are not ASCII; what reads it finds the very same text.
+    """
+    text = json.dumps(_without_nan(value), ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    return text if ascii_only else _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return value
+
+
+def is_utf8(encoding: str | None) -> bool:
+    """Say whether a stream of this encoding takes every character; one of texts has none."""
+    return encoding is None or encoding.lower().replace("-", "").replace("_", "") in ("utf8", "utf8sig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +160,4 @@ def _text(cell: Any) -> str:
         return "–"
     if isinstance(cell, float):
         return f"{cell:,.4f}"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else visible(str(cell))

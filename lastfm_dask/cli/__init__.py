@@ -5,21 +5,16 @@ Results go to stdout; progress goes to stderr when that is a terminal. `main` is
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import traceback
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
+from lastfm_dask.cli import signals, streams
+from lastfm_dask.cli.ending import exit_code
 from lastfm_dask.cli.examples import epilog
-from lastfm_dask.errors import LastfmDaskError
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 COMMANDS = {
     "run": "Do it all: ingest a log, train, and answer the notebook's questions.",
@@ -43,10 +38,7 @@ COMMANDS = {
 }
 PROGRAM = "lastfm-dask"
 _VERBOSE = ("-v", "-vv", "-vvv", "--verbose")
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: unwinds like KeyboardInterrupt, so that whatever is open is closed."""
+_TRACEBACKS = ("-vv", "-vvv")
 
 
 class LazyGroup(click.Group):
@@ -76,15 +68,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; that the reader of our output goes away, as `head` does, is no error."""
+        """Run the command; an unexpected end of a file is an error like others."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Caught here, since click would end with 1; what is left in the buffer must go somewhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        return result
+            return super().invoke(ctx)
+        except EOFError as error:
+            # Click would take it for the end of what a person types.
+            msg = f"EOFError: {error}"
+            raise RuntimeError(msg) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
@@ -109,24 +99,15 @@ def cli(ctx: click.Context, verbose: int) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that errors.py documents."""
-    signal.signal(signal.SIGTERM, _terminate)
-    code = 0
-    try:
-        code = cli.main(_verbose_first(sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False) or 0
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except LastfmDaskError as error:
-        code = _report(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        code = _report("interrupted; nothing was left half-written", 130)
-    except Terminated:
-        code = _report("terminated; nothing was left half-written", 143)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
-        code = _report(f"unforeseen {type(error).__name__}: {error} (-vv shows the traceback)", 1)
-    sys.exit(code)
+    streams.prepare()
+    signals.listen()
+    arguments = sys.argv[1:]
+
+    def command() -> int | None:
+        code: int | None = cli.main(_verbose_first(arguments), prog_name=PROGRAM, standalone_mode=False)
+        return code
+
+    sys.exit(exit_code(command, verbose=any(flag in arguments for flag in _TRACEBACKS)))
 
 
 def _verbose_first(arguments: list[str]) -> list[str]:
@@ -138,14 +119,3 @@ def _verbose_first(arguments: list[str]) -> list[str]:
         *(argument for argument in arguments[:end] if argument not in _VERBOSE),
         *arguments[end:],
     ]
-
-
-def _report(message: str, code: int) -> int:
-    if code == 1 and any(flag in sys.argv for flag in ("-vv", "-vvv")):
-        traceback.print_exc()
-    click.echo(f"lastfm-dask: {message}", err=True)
-    return code
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    raise Terminated

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo
 from lastfm_dask.interactions.download import DATA_SETS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def command(
 
     wanted = DATA_SETS[name]
     if not accept_terms:
-        click.echo(f"{wanted.file.name}: {wanted.terms}\nTerms and description: {wanted.page}", err=True)
+        echo(f"{wanted.file.name}: {wanted.terms}\nTerms and description: {wanted.page}", err=True)
         if not click.confirm("Do you agree to these terms?", err=True):
             msg = "nothing was fetched: agree to the terms (--accept-terms) to fetch it"
             raise click.UsageError(msg)
@@ -50,5 +51,5 @@ def command(
         echo_json({"name": name, "files": [str(file) for file in files], "md5": wanted.file.md5})
         return
     for file in files:
-        click.echo(str(file))
-    click.echo(f"MD5 {wanted.file.md5}, as published. Next: {_NEXT[name].format(*files)}")
+        echo(str(file))
+    echo(f"MD5 {wanted.file.md5}, as published. Next: {_NEXT[name].format(*files)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
-from lastfm_dask.cli.output import echo_json
+from lastfm_dask.cli.output import echo, echo_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,4 +37,4 @@ def command(model: Path, npz: Path | None, parquet: Path | None, as_json: bool) 
         echo_json({"written": [{"path": str(path), "bytes": path.stat().st_size} for path in written]})
     else:
         for path in written:
-            click.echo(f"{path}: {path.stat().st_size:,} bytes")
+            echo(f"{path}: {path.stat().st_size:,} bytes")

@@ -8,6 +8,7 @@ import click
 
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option
+from lastfm_dask.cli.output import echo
 from lastfm_dask.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
         echo_json(dataset_json(dataset))
     else:
         show_dataset(dataset)
-        click.echo(f"Wrote {output}. Next: lastfm-dask train {output} -o MODEL")
+        echo(f"Wrote {output}. Next: lastfm-dask train {output} -o MODEL")
 
 
 def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:

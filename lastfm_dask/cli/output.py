@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from lastfm_dask.display import is_utf8, to_json, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,36 +22,27 @@ _LEAST_TEXT = 12
 """Texts get no less than this."""
 
 
-def to_json(value: Any) -> str:
-    """Return one line of JSON, UTF-8 not escaped; a missing number (NaN, infinity) is null.
-
-    Bytes in a file's name that are no UTF-8 become JSON's escapes.
-    """
-    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
-    return text.encode(errors="backslashreplace").decode()
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print lines for people; control characters in names are shown, never sent."""
+    click.echo(visible(text, keep_lines=True), err=err)
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return value
-
-
-def echo_json(value: Any) -> None:
-    """Print one line of JSON to stdout."""
-    click.echo(to_json(value))
+def echo_json(value: Any, *, err: bool = False) -> None:
+    """Print one line of JSON: UTF-8, or ASCII where the stream is neither."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(to_json(value, ascii_only=not is_utf8(stream.encoding)), err=err)
 
 
 def console() -> Console:
     """Return a rich console on stdout that colours nothing inside names; what is piped is never wrapped or cut."""
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return Screen(highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -79,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     screen = console()
     if title:
         # Not the table's own title, which is wrapped to the table's width.
-        screen.print(Text(title, style="bold"), soft_wrap=True)
+        screen.print(Text(visible(title), style="bold"), soft_wrap=True)
     widths = _fitted(columns, texts, numeric, screen.width)
     if widths is None:
         _print_stacked(screen, columns, texts)
@@ -171,4 +163,4 @@ def format_cell(cell: object) -> str:
         return f"{cell:,}"
     if isinstance(cell, float):
         return f"{cell:,.4f}".rstrip("0").rstrip(".") if math.isfinite(cell) else "–"
-    return str(cell)
+    return visible(str(cell))

@@ -9,6 +9,7 @@ import click
 
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option
+from lastfm_dask.cli.output import echo
 
 
 @click.command("plan")
@@ -35,4 +36,4 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     if as_json:
         echo_json(plan.to_dict())
     else:
-        click.echo("\n".join(plan.lines()))
+        echo("\n".join(plan.lines()))

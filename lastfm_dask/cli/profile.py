@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.output import echo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +60,9 @@ def _show(profile: Profile, file: Path | None) -> None:
         ]
         print_table("workers of the scan", ("worker", "blocks", "held at most, MiB"), rows)
     for line in receipts.exceeded(profile):
-        click.echo(line)
+        echo(line)
     if file is not None:
-        click.echo(f"{file} written")
+        echo(f"{file} written")
 
 
 def _pace(stage: dict[str, object]) -> tuple[object, ...]:

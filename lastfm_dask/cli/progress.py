@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from lastfm_dask import progress
+from lastfm_dask.cli.output import echo
 from lastfm_dask.memory.budget import Plan, Progress
 
 if TYPE_CHECKING:
@@ -24,9 +23,9 @@ class _Shown(Progress):
 
     def planned(self, plan: Plan[Any], resumed_blocks: int = 0) -> None:
         for line in plan.lines():
-            click.echo(line, err=True)
+            echo(line, err=True)
         if resumed_blocks:
-            click.echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
+            echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         self._show(stage, done, total)

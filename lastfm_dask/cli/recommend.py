@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
-from lastfm_dask.cli.output import echo_json, print_table, to_json
+from lastfm_dask.cli.output import echo, echo_json, print_table
 from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 from lastfm_dask.memory.sizes import format_size
 
@@ -116,18 +115,15 @@ def _answer_all_users(all_users: AllUsers, plan: Plan[BatchSettings], output: _O
     from lastfm_dask.recommender.all_users_files import write_all_users
 
     to_stdout = output.parquet is None and output.output is None
-    lines: IO[str] | Path | None = _utf8_stdout() if to_stdout else output.output
+    lines: IO[str] | Path | None = sys.stdout if to_stdout else output.output
     with shown_progress() as progress:
         progress.planned(plan)
         result = write_all_users(all_users, plan, parquet=output.parquet, json_lines=lines, progress=progress)
     # Lines on stdout are the result: what is said of them goes beside them.
-    click.echo(to_json(result.to_dict()) if as_json else _summary(result), err=to_stdout)
-
-
-def _utf8_stdout() -> IO[str]:
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    return sys.stdout
+    if as_json:
+        echo_json(result.to_dict(), err=to_stdout)
+    else:
+        echo(_summary(result), err=to_stdout)
 
 
 def _summary(result: WriteResult) -> str:

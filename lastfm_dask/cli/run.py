@@ -10,6 +10,7 @@ import click
 
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option, settings_of, settings_options
+from lastfm_dask.cli.output import echo
 
 if TYPE_CHECKING:
     from lastfm_dask.dataset.dataset import Dataset
@@ -100,7 +101,7 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
     dataset = Dataset(path)
     if not is_made_of(dataset, source, ingesting.ingest_options_of(options)):
         refuse_existing(path)
-    click.echo(f"resuming  {path} is there from an earlier run, of the same source and options", err=True)
+    echo(f"resuming  {path} is there from an earlier run, of the same source and options", err=True)
     return dataset
 
 
@@ -120,7 +121,7 @@ def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResu
     result = trained(path, dataset, settings)
     if result is None:
         refuse_existing(path)
-    click.echo(f"resuming  {path} is there from an earlier run, of the same dataset and settings", err=True)
+    echo(f"resuming  {path} is there from an earlier run, of the same dataset and settings", err=True)
     return result
 
 
@@ -191,9 +192,7 @@ def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
 def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
     """Print what was written, what it took, and commands to go on with."""
     path, model = _short(dataset.path), _short(result.path)
-    click.echo(
-        f"Wrote {path} and {model} ({len(result.iteration_s)} iterations in {result.fit_s:.1f} s).\nNext:"
-    )
+    echo(f"Wrote {path} and {model} ({len(result.iteration_s)} iterations in {result.fit_s:.1f} s).\nNext:")
     for line in (
         f"stats {path}",
         f"profile {path}",
@@ -201,7 +200,7 @@ def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
         f'explain {model} --user "{user}" --artist NAME',
         f"serve {model}",
     ):
-        click.echo(f"  lastfm-dask {line}")
+        echo(f"  lastfm-dask {line}")
 
 
 def _short(path: Path) -> Path:

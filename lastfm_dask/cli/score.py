@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
-from lastfm_dask.cli.output import echo_json, print_table
+from lastfm_dask.cli.output import echo, echo_json, print_table
 from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 
 if TYPE_CHECKING:
@@ -50,4 +50,4 @@ def command(
     if vectors:
         by_name = {"listener": found.user_vector, **found.artist_vectors}
         for name, vector in by_name.items():
-            click.echo(f"{name}: {' '.join(f'{value:.6g}' for value in vector)}")
+            echo(f"{name}: {' '.join(f'{value:.6g}' for value in vector)}")

@@ -8,7 +8,7 @@ import click
 
 from lastfm_dask.cli.evaluate import scratch_folder, show, split_options
 from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
-from lastfm_dask.cli.output import echo_json, print_table
+from lastfm_dask.cli.output import echo, echo_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,4 +93,4 @@ def _show(found: Tuning, output: Path, k: int) -> None:
         [list(row.values()) for row in rows],
     )
     show(found, k)
-    click.echo(f"Settings written to {output}: lastfm-dask train DATASET -o MODEL --settings {output}")
+    echo(f"Settings written to {output}: lastfm-dask train DATASET -o MODEL --settings {output}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lastfm_dask.cli.options import PATH, like_option
+from lastfm_dask.cli.output import echo
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -77,4 +78,4 @@ def echo_unknown(user: User) -> None:
     from lastfm_dask.dataset.vocabulary import did_you_mean
 
     for name in user.unknown:
-        click.echo(f"not known: {name.name!r}{did_you_mean(name.near)}", err=True)
+        echo(f"not known: {name.name!r}{did_you_mean(name.near)}", err=True)

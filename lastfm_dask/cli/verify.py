@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
-from lastfm_dask.cli.output import echo_json, format_cell
+from lastfm_dask.cli.output import echo, echo_json, format_cell
 from lastfm_dask.cli.progress import shown_progress
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
@@ -127,25 +127,25 @@ def _show(result: dict[str, Any]) -> None:
     if "path" in result:
         n_bytes = sum(file["size_bytes"] for file in result["files"])
         kind = result["kind"].removeprefix("lastfm_dask.")
-        click.echo(
+        echo(
             f"{result['path']}: a {kind} of {result['created']}, {len(result['files'])} files,"
             f" {format_cell(n_bytes)} bytes: every checksum is right"
         )
-        click.echo(f"fingerprint {result['fingerprint']}")
+        echo(f"fingerprint {result['fingerprint']}")
     if "source" in result:
         _show_source(result["source"])
 
 
 def _show_source(source: dict[str, Any]) -> None:
-    click.echo(f"{source['path']}: {format_cell(source['size_bytes'])} bytes")
-    click.echo(f"MD5 {source['md5']}\nSHA-256 {source['sha256']}")
+    echo(f"{source['path']}: {format_cell(source['size_bytes'])} bytes")
+    echo(f"MD5 {source['md5']}\nSHA-256 {source['sha256']}")
     if source["published"] is None:
         names = " nor ".join(known.name for known in published.FILES)
-        click.echo(f"This is not a published file: its MD5 is neither that of {names}.")
+        echo(f"This is not a published file: its MD5 is neither that of {names}.")
     elif source["log_md5"] is None:
-        click.echo(f"This is the published {source['published']}.")
+        echo(f"This is the published {source['published']}.")
     else:
-        click.echo(f"The log inside is the published {source['published']}.")
+        echo(f"The log inside is the published {source['published']}.")
     if source.get("recorded"):
         same = "and" if source["recorded"]["same_version"] else "but not"
-        click.echo(f"It has the size {same} the modification time that the dataset records of its source.")
+        echo(f"It has the size {same} the modification time that the dataset records of its source.")

@@ -189,8 +189,7 @@ def publish(
         content=content,
     )
     path = work.output / MANIFEST
-    # A source's name may be any bytes: what is no Unicode becomes JSON's own escape, and reads back as it was.
-    path.write_text(manifest.to_json(), encoding="utf-8", errors="backslashreplace")
+    path.write_text(manifest.to_json(), encoding="utf-8")
     flush(path)
     for folder in {(work.output / name).parent for name in names} | {work.output}:
         flush(folder)

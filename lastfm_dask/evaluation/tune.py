@@ -7,7 +7,6 @@ Needs the extra `tune`.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.files import complete_or_absent
 from lastfm_dask.dataset.writing import refuse_existing
+from lastfm_dask.display import to_json
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import describe, plan_for
@@ -142,7 +142,7 @@ def _reports(best: TrainSettings, evaluator: Evaluator) -> tuple[ModelReport, ..
 def write_settings(found: Tuning, output: Path) -> None:
     """Write a settings file, whole or not at all: the settings, and how they were found."""
     with complete_or_absent(output) as part:
-        part.write_text(json.dumps(found.document(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.write_text(to_json(found.document(), indent=1) + "\n", encoding="utf-8")
 
 
 def _refuse_output(output: Path) -> None:

@@ -5,22 +5,20 @@ A file takes its name when all is in it; what stops on the way leaves none.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.display import is_utf8, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
-    import numpy.typing as npt
-
-    from lastfm_dask.dataset.vocabulary import Vocabulary
     from lastfm_dask.memory.budget import Plan, Progress
     from lastfm_dask.recommender.all_users import AllUsers, Batch, BatchSettings
     from lastfm_dask.recommender.answers import Recommender
@@ -126,8 +124,10 @@ def write_json_lines(
     model: Recommender, batches: Iterable[Batch], file: IO[str], on_batch: Callable[[Batch], None]
 ) -> None:
     """Write a line `{"user", "items": [{"artist", "score"}]}` for each user, in the order of their rows."""
+    quote = partial(to_json, ascii_only=not is_utf8(getattr(file, "encoding", None)))
     for batch in batches:
-        names = _quoted_names(model.artists, batch.items)
+        distinct = np.unique(batch.items[batch.items >= 0])
+        names = dict(zip(distinct.tolist(), map(quote, model.artists.names(distinct)), strict=True))
         users = model.users.names(batch.rows)
         lines = []
         for user, items, scores in zip(users, batch.items.tolist(), batch.scores.tolist(), strict=True):
@@ -136,18 +136,9 @@ def write_json_lines(
                 for item, score in zip(items, scores, strict=True)
                 if item >= 0
             )
-            lines.append(
-                f'{{"user": {json.dumps(user, ensure_ascii=False)}, "items": [{", ".join(listed)}]}}\n'
-            )
+            lines.append(f'{{"user": {quote(user)}, "items": [{", ".join(listed)}]}}\n')
         file.write("".join(lines))
         on_batch(batch)
-
-
-def _quoted_names(artists: Vocabulary, items: npt.NDArray[np.int32]) -> dict[int, str]:
-    """Return the names of a batch's artists as JSON texts."""
-    distinct = np.unique(items[items >= 0])
-    quoted = (json.dumps(name, ensure_ascii=False) for name in artists.names(distinct))
-    return dict(zip(distinct.tolist(), quoted, strict=True))
 
 
 def write_parquet(

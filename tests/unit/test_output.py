@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastfm_dask.cli.output import echo_json, format_cell, format_column, print_table, to_json
+from lastfm_dask.cli.output import echo_json, format_cell, format_column, print_table
+from lastfm_dask.display import to_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

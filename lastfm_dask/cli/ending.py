@@ -1,0 +1,106 @@
+"""How a command ends: every error as one message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli import signals, streams
+from lastfm_dask.display import visible
+from lastfm_dask.errors import BudgetError, LastfmDaskError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REFUSED = {
+    errno.EACCES: "choose a place that this user may read and write",
+    errno.EPERM: "choose a place that this user may read and write",
+    errno.EROFS: "choose a place that is writable",
+    errno.ENOSPC: "make room and run again",
+    errno.EDQUOT: "make room and run again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the machine's limit on open files",
+    errno.EIO: "check the disk",
+    errno.ENOENT: "it was there a moment ago, or the current folder is gone: change to one that exists",
+    errno.ENOTDIR: "name a path whose folders exist",
+    errno.EISDIR: "name a file",
+    errno.ELOOP: "name a path without a circle of links",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ESTALE: "mount the file system again",
+    errno.EBADF: "open it before the command starts",
+}
+"""What to do where the operating system refuses a file."""
+UNFORESEEN = 1
+
+
+def exit_code(command: Callable[[], int | None], *, verbose: bool) -> int:
+    """Run a command to its end, say on stderr why it failed if it did, and return its exit code.
+
+    Parameters
+    ----------
+    command : callable
+        Returns an exit code, or None for 0.
+    verbose : bool
+        Whether the traceback of what is unforeseen is shown.
+    """
+    message = ""
+    try:
+        code = command() or 0
+        streams.finish()
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        code = error.exit_code
+        with suppress(OSError):
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(error.ctx.get_usage(), err=True)
+            click.echo(f"Error: {visible(error.format_message(), keep_lines=True)}", err=True)
+    except BrokenPipeError:
+        # That the reader of our output goes away, as `head` does, is no error.
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else UNFORESEEN
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
+        message, code = _told(error)
+        if code == UNFORESEEN and verbose:
+            with suppress(OSError):
+                traceback.print_exception(error)
+    if found := signals.stopped():
+        message, code = found
+    signals.unwound()
+    if message:
+        with suppress(OSError):
+            click.echo(f"lastfm-dask: {visible(message, keep_lines=True)}", err=True)
+    streams.discard()
+    if found is not None:
+        # At once: threads that other libraries started may never end.
+        os._exit(code)
+    return code
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error, and its exit code."""
+    if isinstance(error, LastfmDaskError):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return (
+            (
+                f"the system gave no more memory ({error or 'MemoryError'}): allow more (ulimit -v), or keep to less"
+                " (--memory, --block-size, --threads)"
+            ),
+            BudgetError.exit_code,
+        )
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        place = error.filename if error.filename is not None else "the output"
+        place = os.fsdecode(place) if isinstance(place, (str, bytes)) else str(place)
+        return f"{place}: {error.strerror}: {_REFUSED[error.errno]}", StoreError.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return f"the system gave no more memory: {error}", BudgetError.exit_code
+    kind = type(error).__name__
+    return f"unforeseen {kind}: {error} (-vv shows the traceback)", UNFORESEEN

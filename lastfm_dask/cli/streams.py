@@ -1,0 +1,76 @@
+"""Standard streams that are closed, full, or can't show every character: made safe before a command runs.
+
+A closed descriptor is taken, so that no file that is opened later gets its number and what is printed with it. Characters that
+stdout's encoding lacks are replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+
+from lastfm_dask.errors import StoreError
+
+
+def prepare() -> None:
+    """Make stdin, stdout and stderr usable, whatever the caller made of them."""
+    # What is written to a closed stdout must fail, as anywhere; what is said on a closed stderr nobody reads.
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        if not _is_open(number):
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+
+
+def finish() -> None:
+    """Write out what was printed.
+
+    Raises
+    ------
+    BrokenPipeError
+        Where the reader went away, as `head` does.
+    StoreError
+        Where stdout takes no more.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"the result can't be written to stdout: {error.strerror}; send it to a place that takes it"
+        raise StoreError(msg) from error
+
+
+def discard() -> None:
+    """Let what is still to be written go nowhere: Python writes it at the very end, and would complain."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            with suppress(OSError, ValueError):
+                stream.flush()
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True

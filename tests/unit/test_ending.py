@@ -1,0 +1,131 @@
+"""How commands end: signals are honoured wherever they arrive, and what the system refuses has its exit code."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+
+from lastfm_dask import errors
+from lastfm_dask.cli.ending import exit_code
+
+PROGRAM = """
+import gc, os, signal, sys, time
+from lastfm_dask.cli import ending, signals
+
+def send():
+    os.kill(os.getpid(), signal.{signal})
+
+def in_a_callback():
+    def callback(phase, info):
+        gc.callbacks.remove(callback)
+        send()
+        for _ in range(1000):
+            pass
+    gc.callbacks.append(callback)
+    gc.collect()
+
+def in_a_finalizer():
+    class Dying:
+        def __del__(self):
+            send()
+            for _ in range(1000):
+                pass
+    Dying()
+
+def swallowed():
+    try:
+        send()
+        time.sleep(0.1)
+    except:
+        pass
+
+def turned():
+    try:
+        send()
+        time.sleep(0.1)
+    except BaseException as error:
+        raise ImportError("core failed to import") from error
+
+def plainly():
+    send()
+
+def command():
+    {place}()
+    time.sleep(60)
+
+def cleaning():
+    try:
+        send()
+        time.sleep(60)
+    finally:
+        # As long as it cleans up the signal is not sent again.
+        try:
+            os.remove("nowhere")
+        except OSError:
+            time.sleep(1)
+        print("cleaned", flush=True)
+
+signals.listen()
+if {place!r} == "turned":
+    command = turned
+sys.exit(ending.exit_code(command, verbose=False))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    "place", ["plainly", "in_a_callback", "in_a_finalizer", "swallowed", "turned", "cleaning"]
+)
+def test_a_signal_ends_the_command_wherever_it_arrives(place, name, code):
+    program = PROGRAM.format(place=place, signal=name)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == code, done.stderr
+    said = "terminated" if name == "SIGTERM" else "interrupted"
+    assert done.stderr == f"lastfm-dask: {said}; nothing was left half-written\n"
+    assert done.stdout == ("cleaned\n" if place == "cleaning" else "")
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    program = PROGRAM.format(place="plainly", signal="SIGINT").replace("time.sleep(60)", "pass")
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + program
+    assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
+
+
+def raises(error: BaseException):
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (errors.BadInputError("bad"), 3, "bad"),
+        (errors.ClusterError("gone"), 7, "gone"),
+        (click.UsageError("wrong \x1b"), 2, r"wrong \\x1b"),
+        (click.exceptions.Exit(4), 4, "^$"),
+        (BrokenPipeError(errno.EPIPE, "gone"), 0, "^$"),
+        (MemoryError("40 MiB"), 4, "40 MiB"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x\x9b"), 5, r"/x\\x9b: Permission denied"),
+        (OSError(errno.EMFILE, "Too many open files", b"/y"), 5, "ulimit -n"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 4, "no more memory"),
+        (RuntimeError("odd"), 1, "unforeseen RuntimeError: odd"),
+        (OSError(errno.EPROTO, "odd"), 1, "unforeseen OSError"),
+    ],
+)
+def test_every_error_has_its_code(error, code, said, capsys):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    assert exit_code(raises(error), verbose=False) == code
+    message = capsys.readouterr().err
+    assert re.search(said, message), message
+    assert "\x9b" not in message
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
