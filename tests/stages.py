@@ -15,14 +15,16 @@ from lastfm_dask.ingestion.index import Index, index
 from lastfm_dask.ingestion.rejects import RejectsWriter
 from lastfm_dask.ingestion.spool import Spool
 from lastfm_dask.ingestion.summarize import write_tables
-from lastfm_dask.interactions.blocks import cut
+from lastfm_dask.interactions.blocks import Block, cut
 from lastfm_dask.interactions.encoding import EncodeBlock
+from lastfm_dask.interactions.row_groups import cut_columnar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.interactions.source_file import SourceFile
 
 SAME_BYTES = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS, layout.REJECTS)
 
@@ -69,7 +71,14 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
     for name, data in zip(names_of(len(files)), files, strict=True):
         (folder / name).write_bytes(data)
         paths.append(str(folder / name))
-    task, blocks = EncodeBlock(tuple(paths), schema), cut(list(map(len, files)), work.block_bytes)
+    blocks = cut(list(map(len, files)), work.block_bytes)
+    return _indexed(folder, paths, blocks, schema, work)
+
+
+def _indexed(
+    folder: Path, paths: list[str], blocks: list[Block], schema: Schema, work: Work
+) -> tuple[Index, Spool, Path]:
+    task = EncodeBlock(tuple(paths), schema)
     for name in ("spool", "maps", "output"):
         (folder / name).mkdir()
     spool = Spool(folder / "spool", {"block_bytes": work.block_bytes})
@@ -78,7 +87,8 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
         random.Random(work.seed).shuffle(order)
     for block in order:
         spool.put(block.number, task(block))
-    with RejectsWriter(folder / "output" / layout.REJECTS, names_of(len(files))) as rejects:
+    shown = names_of(len(paths)) if not schema.is_columnar else paths
+    with RejectsWriter(folder / "output" / layout.REJECTS, shown) as rejects:
         found = index(
             spool,
             len(blocks),
@@ -92,7 +102,16 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
 
 def build(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) -> Built:
     """Run all stages that write files; the last two only where a row was kept."""
-    found, spool, output = indexed(folder, files, schema, work)
+    return _built(*indexed(folder, files, schema, work), work)
+
+
+def build_columnar(folder: Path, files: Sequence[SourceFile], schema: Schema, work: Work) -> Built:
+    """Run all stages over columnar files (see `build`)."""
+    blocks = cut_columnar(files, schema.kind, work.block_bytes)
+    return _built(*_indexed(folder, [file.path for file in files], blocks, schema, work), work)
+
+
+def _built(found: Index, spool: Spool, output: Path, work: Work) -> Built:
     assembled = None
     if found.rows_kept:
         assembled = assemble(found, spool, output, chunk_rows=work.chunk_rows, threads=work.threads)

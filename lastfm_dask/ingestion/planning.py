@@ -42,9 +42,11 @@ def plan_source(
         Where more memory or disk is needed than there is.
     """
     from lastfm_dask.ingestion.survey import survey
+    from lastfm_dask.memory import allocator
 
     _import_libraries()
     shape = survey(files, schema)
+    allocator.release()
     budget = Budget.measured(folder, memory_bytes=resources.memory_bytes, threads=resources.threads)
     return plan_ingest(shape, budget, block_bytes=resources.block_bytes, on_cluster=resources.on_cluster)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.encoding import EncodeBlock
 from lastfm_dask.interactions.reading import is_cut_by_records
@@ -54,7 +55,7 @@ def scan(
     spool : Spool
         Where they are kept.
     progress : callable, optional
-        Called with the bytes of each block that is done, from any thread.
+        Called with the size of each block that is done, from any thread.
 
     Raises
     ------
@@ -63,7 +64,11 @@ def scan(
     """
     paths = tuple(file.path for file in files)
     task = EncodeBlock(seen_anywhere(paths), schema)
+    unit = "rows" if schema.is_columnar else "bytes"
     n_blocks = 0
+
+    def size_bytes(block: Block) -> int:
+        return (block.end - block.start) * (ROW_BYTES if schema.is_columnar else 1)
 
     def counted(blocks: Iterable[Block]) -> Iterator[Block]:
         nonlocal n_blocks
@@ -72,12 +77,12 @@ def scan(
             if block.number not in spool:
                 yield block
             elif progress is not None:
-                progress(block.end - block.start)
+                progress(size_bytes(block))
 
     def sink(block: Block, batch: pa.RecordBatch) -> None:
         spool.put(block.number, batch)
         if progress is not None:
-            progress(block.end - block.start)
+            progress(size_bytes(block))
 
     blocks: Iterable[Block] = counted(blocks_of(files, schema, block_bytes))
     if not any(file.compression for file in files) and not is_cut_by_records(schema, as_stream=False):
@@ -88,7 +93,7 @@ def scan(
         sink,
         key=lambda block: f"{spool.fingerprint}-{block.number}",
         label=lambda block: (
-            f"block {block.number} (bytes {block.start} to {block.end} of {paths[block.file]})"
+            f"block {block.number} ({unit} {block.start} to {block.end} of {paths[block.file]})"
         ),
     )
     refuse_changed(files)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from lastfm_dask.ingestion.plan import SourceShape
+from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.reading import read_rows, sample_lines, whole_lines
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
 
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lastfm_dask.interactions.reader import Rows
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.source_file import SourceFile
 
 _PIECES = 64
 _PIECE_BYTES = 128 << 10
+_SAMPLE_ROWS = 1 << 17
+"""Of a columnar source."""
 _COME_AGAIN = 1.01
 """Up to so many runs of rows by user seen, a user's rows are taken for one run."""
 _THINNED = (64, 8, 1)
@@ -48,10 +53,13 @@ class _Sample:
 
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
         """Count the lines of a piece."""
+        self.add_rows(read_rows(lines, schema, file_start=at_start), len(lines))
+
+    def add_rows(self, rows: Rows, n_bytes: int) -> None:
+        """Count rows that take so many bytes of the source."""
         import numpy as np
 
-        rows = read_rows(lines, schema, file_start=at_start)
-        self.n_bytes += len(lines)
+        self.n_bytes += n_bytes
         self.n_lines += rows.n_lines
         self.n_rows += len(rows.plays)
         codes, users = rows.user.indices.to_numpy(), rows.user.dictionary.to_pylist()
@@ -61,7 +69,7 @@ class _Sample:
         self.user_rows.update(
             dict(zip(users, np.bincount(codes, minlength=len(users)).tolist(), strict=True))
         )
-        self.artists.append(rows.artist)
+        self.artists.append(rows.artist.cast(rows.user.dictionary.type))
 
     def whole_users(self, scale: float) -> float:
         """Estimate the users of a source that is `scale` times as large."""
@@ -83,6 +91,8 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
         Where a compressed file that is looked into is damaged, or an archive lacks the log.
     """
     sample = _Sample()
+    if schema.is_columnar:
+        return _shape(sample, _look_at_groups(files, schema, sample), schema)
     places = _places([file.size_bytes for file in files])
     n_packed = sum(bool(files[number].compression) for number in places)
     for number, offsets in places.items():
@@ -93,6 +103,10 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     plain_bytes = sum(file.size_bytes for file in files if not file.compression)
     packed_bytes = sum(file.size_bytes for file in files if file.compression)
     source_bytes = plain_bytes + round(packed_bytes * sample.unpacked_bytes / max(sample.packed_bytes, 1))
+    return _shape(sample, source_bytes, schema)
+
+
+def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
     scale = source_bytes / max(sample.n_bytes, 1)
     curve, artist_bytes = _artists(sample)
     return SourceShape(
@@ -166,6 +180,26 @@ def _look_at(file: SourceFile, offsets: Sequence[int], schema: Schema, sample: _
         for start in offsets:
             end = min(start + _PIECE_BYTES, file.size_bytes)
             sample.add(sample_lines(read, start, end, schema), schema, at_start=start == 0)
+
+
+def _look_at_groups(files: Sequence[SourceFile], schema: Schema, sample: _Sample) -> int:
+    """Add the first rows of groups spread over a columnar source; return what all rows count for."""
+    from lastfm_dask.interactions.columnar_reader import read_columns
+    from lastfm_dask.interactions.row_groups import close_file, group_rows
+
+    by_file = group_rows(files, schema.kind)
+    groups = [
+        (file.path, start, rows)
+        for file, rows_of in zip(files, by_file, strict=True)
+        for start, rows in zip(accumulate(rows_of, initial=0), rows_of, strict=False)
+        if rows
+    ]
+    chosen = groups[:: -(-len(groups) // _PIECES) or 1]
+    for path, start, rows in chosen:
+        n_rows = min(rows, max(1, _SAMPLE_ROWS // len(chosen)))
+        sample.add_rows(read_columns(path, start, start + n_rows, schema), n_rows * ROW_BYTES)
+    close_file()
+    return sum(map(sum, by_file)) * ROW_BYTES
 
 
 def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) -> None:

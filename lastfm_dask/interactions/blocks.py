@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_BYTES = 1 << 30
 """Arrow counts a block's bytes in 32 bits."""
+ROW_BYTES = 16
+"""What a row of a columnar source counts for in the size of a block: its codes and plays, as they are decoded."""
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5
@@ -35,7 +37,7 @@ class Block:
     file : int
         Which of the source's files.
     start, end : int
-        The byte range; lines that start in [start, end) belong to the block.
+        The byte range; lines that start in [start, end) belong to the block. Of a columnar file, the rows.
     lines : bytes-like or None
         The whole lines, where the driver cut them from a stream; the range is then of the stream.
     """

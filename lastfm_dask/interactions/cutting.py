@@ -23,6 +23,11 @@ def blocks_of(files: Sequence[SourceFile], schema: Schema, block_bytes: int) -> 
     Compressed files are unpacked as a stream, whose blocks carry their bytes. Records with quoted fields are looked for
     in one pass; the blocks of a plain file are then read again, by whoever reads them.
     """
+    if schema.is_columnar:
+        from lastfm_dask.interactions.row_groups import cut_columnar
+
+        yield from cut_columnar(files, schema.kind, block_bytes)
+        return
     number = 0
     for file, source in enumerate(files):
         for block in _blocks_of(source, file, schema, block_bytes, number):

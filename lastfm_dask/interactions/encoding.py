@@ -80,6 +80,11 @@ class EncodeBlock:
     def __call__(self, block: Block) -> pa.RecordBatch:
         """Return the encoded block; raises BadInputError where its file can't be read any more."""
         path = self.paths[block.file]
+        if self.schema.is_columnar:
+            from lastfm_dask.interactions.columnar_reader import read_columns
+
+            rows = read_columns(path, block.start, block.end, self.schema)
+            return encode(rows, self.schema, file=block.file)
         lines: bytes | bytearray
         if block.lines is not None:
             lines = block.lines
@@ -163,9 +168,11 @@ def real_plays(batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
 
 
 def _sums(codes: npt.NDArray[np.int32], plays: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:
-    """Return the plays summed by code, exactly: `bincount` sums in float64, where each half stays below 2^53."""
+    """Return the plays summed by code, exactly: `bincount` sums in float64, which is exact below 2^53."""
     import numpy as np
 
+    if int(plays.max(initial=0)) * len(plays) < 1 << 53:
+        return np.bincount(codes, weights=plays, minlength=n).astype(np.int64)
     high, low = (np.bincount(codes, weights=half, minlength=n) for half in (plays >> 16, plays & 0xFFFF))
     return (high.astype(np.int64) << 16) + low.astype(np.int64)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from lastfm_dask.interactions.blocks import Block
+    from lastfm_dask.interactions.reader import Rows
 
 BLOCK_BYTES = 16 << 20
 
@@ -86,22 +87,32 @@ class _ReadBlock:
     schema: Schema
 
     def __call__(self, block: Block) -> Any:
+        if self.schema.is_columnar:
+            from lastfm_dask.interactions.columnar_reader import read_columns
+
+            return _as_frame(
+                read_columns(self.paths[block.file], block.start, block.end, self.schema), self.schema
+            )
         with open_ranges(self.paths[block.file]) as read:
             lines = read_block(read, block, self.schema)
         return _frame(lines, self.schema, file_start=block.start == 0)
 
 
 def _frame(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Any:
+    return _as_frame(read_rows(lines, schema, file_start=file_start), schema)
+
+
+def _as_frame(rows: Rows, schema: Schema) -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    rows = read_rows(lines, schema, file_start=file_start)
+    artist = rows.artist.cast(pa.string())
     columns = {
         USER: rows.user.dictionary_decode(),
-        ARTIST: rows.artist if schema.keep_case else lower_all(rows.artist),
+        ARTIST: artist if schema.keep_case else lower_all(artist),
         # Sums by artist outgrow int32.
-        PLAYS: pa.array(rows.plays, pa.int64()),
+        PLAYS: pa.array(rows.plays, pa.float64() if schema.is_real else pa.int64()),
     }
     if rows.mbid is not None:
-        columns[MBID] = rows.mbid
+        columns[MBID] = rows.mbid.cast(pa.string())
     return pa.table(columns).to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow")}.get)

@@ -83,7 +83,11 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
     BadInputError
         Where the options make no schema, the files differ in encoding or header, or a header contradicts the columns.
     """
+    from lastfm_dask.interactions.columnar import kind_of, resolve_columnar
+
     shapes = options.shapes
+    if kind := kind_of(files):
+        return resolve_columnar(files, options, kind)
     if not options.by_name:
         # What is wrong with the options themselves comes before what is wrong with a file.
         for shape in shapes:

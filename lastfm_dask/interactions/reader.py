@@ -49,11 +49,11 @@ class Rows:
     ----------
     user : DictionaryArray of string, int32 indices
         The user of each row kept; the dictionary holds no name twice and is in order of first appearance.
-    artist : StringArray
+    artist : StringArray, or DictionaryArray as of the user
         The artist of each row kept, as written in the source.
     plays : ndarray of int32, or of float32 where the schema's values are real
         The plays of each row kept; 1 for an event.
-    mbid : StringArray or None
+    mbid : StringArray, DictionaryArray, or None
         The MBID of each row kept, where the schema asks for it.
     time : ndarray of int64 or None
         Milliseconds since 1970 of each row kept, where the schema has a column for it.

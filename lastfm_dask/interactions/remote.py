@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.source_file import SourceFile, compression_of
+from lastfm_dask.interactions.source_file import SourceFile, columnar_within, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,10 @@ def find(pattern: str) -> list[SourceFile]:
         msg = f"{pattern}: a web server does not list its files: name each file"
         raise BadInputError(msg, path=pattern)
     with _said_plainly(pattern):
-        if not glob.has_magic(pattern) or _is_web(pattern):
+        if not _is_web(pattern) and fs.isdir(pattern):
+            found = [str(fs.unstrip_protocol(path)) for path in fs.find(pattern)]
+            paths = columnar_within(found, str(fs.unstrip_protocol(pattern)))
+        elif not glob.has_magic(pattern) or _is_web(pattern):
             # A web address may hold `?` and `[`.
             paths = [pattern]
         elif fs.exists(pattern):
@@ -58,9 +61,6 @@ def _describe(fs: Any, path: str) -> SourceFile:
         size_bytes, version = web.describe(fs, path)
         return SourceFile(path, size_bytes, version, compression_of(path.partition("?")[0]))
     found = _info(fs, path)
-    if found["type"] == "directory":
-        msg = f"{path} is a folder: name its files, as in {path.rstrip('/')}/*.tsv"
-        raise BadInputError(msg, path=path)
     version = next(
         (str(found[key]) for key in ("ETag", "etag", "mtime", "LastModified") if found.get(key)), ""
     )

@@ -35,7 +35,7 @@ DIGITS, WHOLE, FLOAT = "digits", "whole", "float"
 VALUES = (DIGITS, WHOLE, FLOAT)
 """How plays are written: decimal digits alone; whole numbers, `49.0` too; or any positive finite number."""
 
-DELIMITED, JSON_LINES = "delimited", "json-lines"
+DELIMITED, JSON_LINES, PARQUET, ARROW = "delimited", "json-lines", "parquet", "arrow"
 UTF8 = "utf-8"
 
 
@@ -64,9 +64,10 @@ class Schema:
     events : bool
         Whether a row is one listen, without a column of plays.
     kind : str
-        `delimited` text, or `json-lines`: one JSON object a line.
+        `delimited` text, `json-lines` (one JSON object a line), or the columnar `parquet` and `arrow`.
     fields : tuple of str
-        The key of each column in a JSON object, dots between nested keys; empty for delimited text.
+        The key of each column in a JSON object, dots between nested keys, or its name in a columnar file; empty for
+        delimited text.
     """
 
     columns: tuple[str, ...]
@@ -88,6 +89,11 @@ class Schema:
         if self.values not in VALUES:
             msg = f"values are {self.values!r}: {WHOLE} or {FLOAT} is allowed"
             raise BadInputError(msg)
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether the source is read by columns, and its rows are no lines of text."""
+        return self.kind in (PARQUET, ARROW)
 
     @property
     def with_time(self) -> bool:

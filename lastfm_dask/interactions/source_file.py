@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.schema import ARROW, PARQUET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
 _NOT_READ = (".tar.zst", ".tzst", ".xz", ".txz", ".lzma", ".lz4", ".zip", ".7z", ".rar")
 """Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
+COLUMNAR_ENDINGS = {
+    ".parquet": PARQUET,
+    ".parq": PARQUET,
+    ".pq": PARQUET,
+    ".arrow": ARROW,
+    ".feather": ARROW,
+    ".ipc": ARROW,
+}
+"""What the names of columnar files end in, and the kind that they are then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +68,27 @@ def compression_of(path: str) -> str:
     if name.endswith(_ARCHIVES):
         return "tar"
     return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
+
+
+def columnar_within(paths: Iterable[str], folder: str) -> list[str]:
+    """Return the columnar files among those of a folder, sorted; what begins with a dot or underscore is no data.
+
+    Raises
+    ------
+    BadInputError
+        Where there is none.
+    """
+    depth = len(folder.rstrip("/").split("/"))
+    found = sorted(
+        path
+        for path in paths
+        if path.lower().endswith(tuple(COLUMNAR_ENDINGS))
+        and not any(part.startswith((".", "_")) and "=" not in part for part in path.split("/")[depth:])
+    )
+    if not found:
+        msg = (
+            f"{folder} is a folder without a file that ends in {', '.join(COLUMNAR_ENDINGS)}: name the log's files,"
+            f" as in {folder.rstrip('/')}/*.tsv"
+        )
+        raise BadInputError(msg, path=folder)
+    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.source_file import SourceFile, compression_of, is_remote
+from lastfm_dask.interactions.source_file import SourceFile, columnar_within, compression_of, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,13 +49,20 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
 
 
 def _expand(pattern: str) -> list[str]:
+    if os.path.isdir(pattern):  # noqa: PTH112 - paths stay as they were given
+        return _within(pattern)
     if os.path.lexists(pattern) or not glob.has_magic(pattern):
         return [pattern]
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not found:
         msg = f"{pattern}: no file matches this pattern"
         raise BadInputError(msg, path=pattern)
-    return found
+    return [path for name in found for path in ([name] if not os.path.isdir(name) else _within(name))]  # noqa: PTH112
+
+
+def _within(folder: str) -> list[str]:
+    paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+    return columnar_within(paths, folder)
 
 
 def _local(path: str) -> SourceFile:

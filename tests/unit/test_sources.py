@@ -85,9 +85,9 @@ def test_what_is_missing_empty_or_no_file_is_named(folder):
     for pattern, words in (
         ("none.tsv", "No such file"),
         ("none*.tsv", "no file matches"),
-        ("sub", "Is a directory"),
+        ("sub", "is a folder without a file that ends in .parquet"),
         ("empty", "empty"),
-        ("su*", "Is a directory"),
+        ("su*", "is a folder without"),
     ):
         with pytest.raises(BadInputError, match=words) as caught:
             find([folder / pattern])

@@ -1,0 +1,320 @@
+"""A block of a columnar file read into columns and rejects: dictionaries are passed on, never decoded.
+
+What a row is does not depend on where it is stored: an empty name and a missing one, plays of no number or out of
+range are rejected as in text. A reject keeps the row group, the row and its values as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lastfm_dask.interactions.columnar import partition_values
+from lastfm_dask.interactions.reader import Rows
+from lastfm_dask.interactions.row_groups import batches
+from lastfm_dask.interactions.schema import (
+    ARTIST,
+    FLOAT,
+    MAX_LINE_BYTES,
+    MAX_PLAYS,
+    MAX_REJECT_BYTES,
+    MBID,
+    PARQUET,
+    PLAYS,
+    REASONS,
+    TIME,
+    USER,
+    Schema,
+)
+from lastfm_dask.interactions.values import judge_plays, judge_times, milliseconds
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from lastfm_dask.interactions.row_groups import Batch
+    from lastfm_dask.interactions.values import Judged
+
+
+def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
+    """Return the rows from `start` up to `end` of a columnar file.
+
+    Raises
+    ------
+    BadInputError
+        Where the file can't be read.
+    """
+    partitions = partition_values(path)
+    stored = tuple(name for name in schema.fields if name not in partitions)
+    pieces = [_judge(batch, schema, partitions) for batch in batches(path, schema.kind, stored, start, end)]
+    return _joined(pieces, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Names by code, a code a row; -1 stands for a missing one."""
+
+    codes: npt.NDArray[np.int32]
+    distinct: pa.StringArray
+    invalid: npt.NDArray[np.bool_]
+    """Which distinct names are not UTF-8; these are empty."""
+
+    def flagged(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return by row what was found of its name; False for a missing one."""
+        import numpy as np
+
+        if not flags.any():
+            return np.zeros(len(self.codes), np.bool_)
+        return np.append(flags, False)[self.codes]
+
+    def kept(self, rows: npt.NDArray[np.bool_] | None) -> pa.DictionaryArray:
+        """Return these rows' names, distinct ones in order of first appearance."""
+        import pyarrow as pa
+
+        codes = self.codes if rows is None else self.codes[rows]
+        if _in_order(codes, len(self.distinct)):
+            return pa.DictionaryArray.from_arrays(pa.array(codes), self.distinct)
+        encoded = pa.array(codes).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(encoded.indices, self.distinct.take(encoded.dictionary))
+
+
+def _in_order(codes: npt.NDArray[np.int32], n_distinct: int) -> bool:
+    """Whether codes are those of first appearance already, as in a dictionary that was built with its rows."""
+    import numpy as np
+
+    if not len(codes) or codes[0] or not n_distinct:
+        return False
+    highest = np.maximum.accumulate(codes)
+    return int(highest[-1]) == n_distinct - 1 and int(np.diff(highest).max(initial=0)) <= 1
+
+
+def _names(column: pa.Array) -> _Names:
+    """Return a column of texts or whole numbers as names."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.string())
+        column = column.dictionary_encode()
+    codes = column.indices.cast(pa.int32()).fill_null(-1).to_numpy()
+    values = column.dictionary
+    if values.null_count:
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        codes = np.where(np.append(missing, True)[codes], -1, codes).astype(np.int32)
+        values = values.fill_null(0 if pa.types.is_integer(values.type) else "")
+    invalid = np.zeros(len(values), np.bool_)
+    if pa.types.is_integer(values.type):
+        distinct = values.cast(pa.string())
+    else:
+        distinct, invalid = _valid(values)
+    again = distinct.dictionary_encode()
+    if len(again.dictionary) < len(distinct) and not invalid.any():
+        codes = np.append(again.indices.to_numpy(), np.int32(-1))[codes]
+        distinct, invalid = again.dictionary, np.zeros(len(again.dictionary), np.bool_)
+    return _Names(codes, distinct, invalid)
+
+
+def _valid(values: pa.Array) -> tuple[pa.StringArray, npt.NDArray[np.bool_]]:
+    """Return names as strings, and which are not UTF-8; those become empty."""
+    import numpy as np
+    import pyarrow as pa
+
+    raw = values.cast(pa.binary())
+    try:
+        return raw.cast(pa.string()), np.zeros(len(values), np.bool_)
+    except pa.ArrowInvalid:
+        texts = [_decoded(name) for name in raw.to_pylist()]
+        return pa.array([text or "" for text in texts], pa.string()), np.array(
+            [text is None for text in texts]
+        )
+
+
+def _decoded(name: bytes) -> str | None:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _plays(column: pa.Array, values: str) -> Judged:
+    """Return plays with what is wrong about each (see `values.judge_plays`)."""
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        # Decimals as they are written, binary text as text.
+        texts = column.cast(pa.string())
+        return judge_plays(texts.fill_null(""), values)
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+    if values == FLOAT:
+        with np.errstate(over="ignore", under="ignore"):
+            real = numbers.astype(np.float32)
+        return real, present & ~np.isnan(numbers), np.isfinite(real) & (real > 0)
+    is_number = present
+    if numbers.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            is_number = present & np.isfinite(numbers) & (np.floor(numbers) == numbers)
+    in_range = is_number & (numbers >= 1) & (numbers <= MAX_PLAYS)
+    if in_range.all():
+        return numbers.astype(np.int32, copy=False), is_number, in_range
+    return np.where(in_range, numbers, 0).astype(np.int32), is_number, in_range
+
+
+def _times(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return times in milliseconds since 1970 (UTC), and which are times."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(column.type):
+        numbers = column.cast(pa.int64(), safe=False).fill_null(0).to_numpy()
+        return milliseconds(numbers), present
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = pc.cast(column, pa.timestamp("ms"), safe=False)
+        return column.cast(pa.int64()).fill_null(0).to_numpy(), present
+    return judge_times(column.cast(pa.string()).fill_null(""))
+
+
+def _judge(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> Rows:
+    """Keep the rows of a batch that are rows of a log, and say of the others why they are not."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    n_rows = len(batch.columns)
+    columns = {
+        role: _constant(partitions[name], n_rows) if name in partitions else batch.columns.column(name)
+        for role, name in zip(schema.columns, schema.fields, strict=True)
+    }
+    names = {role: _names(columns[role]) for role in (USER, ARTIST, *([MBID] * schema.with_mbid))}
+    reason = np.full(n_rows, -1, np.int8)
+
+    def reject(rows: npt.NDArray[np.bool_], name: str) -> None:
+        if rows.any():
+            reason[rows & (reason < 0)] = REASONS.index(name)
+
+    lengths = {role: pc.binary_length(found.distinct).to_numpy() for role, found in names.items()}
+    for role, found in names.items():
+        reject(found.flagged(lengths[role] > MAX_LINE_BYTES), "line_too_long")
+    for found in names.values():
+        reject(found.flagged(found.invalid), "invalid_utf8")
+    for role in (USER, ARTIST):
+        found = names[role]
+        reject((found.codes < 0) | found.flagged(lengths[role] == 0), f"empty_{role}")
+    plays: npt.NDArray[Any] = np.ones(n_rows, np.int32)
+    if not schema.events:
+        plays, is_number, in_range = _plays(columns[PLAYS], schema.values)
+        reject(~is_number, "plays_not_a_number")
+        reject(~in_range, "plays_out_of_range")
+    times = None
+    if schema.with_time:
+        times, is_time = _times(columns[TIME])
+        reject(~is_time, "invalid_time")
+    rejected = np.flatnonzero(reason >= 0)
+    kept = None if not len(rejected) else reason < 0
+    if schema.with_mbid:
+        names[MBID] = _filled(names[MBID])
+    return Rows(
+        user=names[USER].kept(kept),
+        artist=names[ARTIST].kept(kept),
+        plays=plays if kept is None else plays[kept],
+        mbid=names[MBID].kept(kept) if schema.with_mbid else None,
+        time=times if kept is None or times is None else times[kept],
+        n_lines=n_rows,
+        reject_lines=rejected,
+        reject_reasons=reason[rejected],
+        reject_bytes=pa.array(_shown(batch, columns, rejected, schema.kind), pa.binary()),
+    )
+
+
+def _constant(value: str | None, n_rows: int) -> pa.DictionaryArray:
+    import numpy as np
+    import pyarrow as pa
+
+    codes = pa.array(np.zeros(n_rows, np.int32), mask=np.full(n_rows, value is None))
+    return pa.DictionaryArray.from_arrays(codes, pa.array([value or ""], pa.string()))
+
+
+def _filled(names: _Names) -> _Names:
+    """Return names with an empty one in place of what is missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not (names.codes < 0).any():
+        return names
+    distinct = pa.concat_arrays([names.distinct, pa.array([""], pa.string())]).dictionary_encode()
+    codes = distinct.indices.to_numpy()[names.codes]
+    return _Names(codes, distinct.dictionary, np.zeros(len(distinct.dictionary), np.bool_))
+
+
+def _shown(batch: Batch, columns: dict[str, pa.Array], rows: npt.NDArray[np.intp], kind: str) -> list[bytes]:
+    """Return what is kept of rejected rows: the place in the file, and the values."""
+    import pyarrow as pa
+
+    if not len(rows):
+        return []
+    values = {
+        role: [_json(value) for value in _plain(column.take(pa.array(rows)))]
+        for role, column in columns.items()
+    }
+    group = "row group" if kind == PARQUET else "record batch"
+    return [
+        f"{group} {batch.group}, row {batch.first + row}: "
+        f"{json.dumps({role: values[role][i] for role in values}, ensure_ascii=False)}".encode(
+            "utf-8", "backslashreplace"
+        )[:MAX_REJECT_BYTES]
+        for i, row in enumerate(rows.tolist())
+    ]
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if is_text or pa.types.is_string_view(column.type):
+        column = column.cast(pa.binary())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value if value is None or isinstance(value, int | float | str) else str(value)
+
+
+def _joined(pieces: list[Rows], schema: Schema) -> Rows:
+    """Return pieces as one block."""
+    import numpy as np
+    import pyarrow as pa
+
+    if len(pieces) == 1:
+        return pieces[0]
+    before = np.cumsum([0, *(piece.n_lines for piece in pieces)])
+
+    def names(columns: list[Any]) -> pa.DictionaryArray:
+        return pa.chunked_array(columns).unify_dictionaries().combine_chunks()
+
+    return Rows(
+        user=names([piece.user for piece in pieces]),
+        artist=names([piece.artist for piece in pieces]),
+        plays=np.concatenate([piece.plays for piece in pieces]),
+        mbid=names([piece.mbid for piece in pieces]) if schema.with_mbid else None,
+        time=np.concatenate([piece.time for piece in pieces]) if schema.with_time else None,
+        n_lines=int(before[-1]),
+        reject_lines=np.concatenate(
+            [piece.reject_lines + first for piece, first in zip(pieces, before[:-1], strict=True)]
+        ),
+        reject_reasons=np.concatenate([piece.reject_reasons for piece in pieces]),
+        reject_bytes=pa.concat_arrays([piece.reject_bytes for piece in pieces]),
+    )
