@@ -39,6 +39,7 @@ class Work:
     batch_names: int = 1 << 20
     chunk_rows: int = 1 << 20
     threads: int = 1
+    piece_lines: int = 1 << 18
 
 
 @dataclass
@@ -78,7 +79,7 @@ def indexed(folder: Path, files: Sequence[bytes], schema: Schema, work: Work) ->
 def _indexed(
     folder: Path, paths: list[str], blocks: list[Block], schema: Schema, work: Work
 ) -> tuple[Index, Spool, Path]:
-    task = EncodeBlock(tuple(paths), schema)
+    task = EncodeBlock(tuple(paths), schema, work.piece_lines)
     for name in ("spool", "maps", "output"):
         (folder / name).mkdir()
     spool = Spool(folder / "spool", {"block_bytes": work.block_bytes})
@@ -86,7 +87,7 @@ def _indexed(
     if work.seed is not None:
         random.Random(work.seed).shuffle(order)
     for block in order:
-        spool.put(block.number, task(block))
+        spool.put(block.number, task.pieces(block))
     shown = names_of(len(paths)) if not schema.is_columnar else paths
     with RejectsWriter(folder / "output" / layout.REJECTS, shown) as rejects:
         found = index(

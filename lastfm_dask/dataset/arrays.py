@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -76,3 +77,20 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
     return array
+
+
+def set_header(path: Path, dtype: np.dtype[Any], n: int) -> None:
+    """Give an `.npy` file of one dimension another type of the same size, or fewer elements."""
+    with path.open("r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        header_bytes = file.tell()
+        header = io.BytesIO()
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n,)}
+        np.lib.format.write_array_header_1_0(header, described)
+        if header.tell() != header_bytes:
+            msg = f"the header of {path} has {header_bytes} bytes and would need {header.tell()}"
+            raise RuntimeError(msg)
+        file.seek(0)
+        file.write(header.getvalue())
+        file.truncate(header_bytes + n * dtype.itemsize)

@@ -7,12 +7,14 @@ until a chunk is done, float32 from then on.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.arrays import set_header
 from lastfm_dask.engine.threads import for_each
+from lastfm_dask.ingestion import long_rows
 from lastfm_dask.ingestion.listens import Listens
 from lastfm_dask.interactions.encoding import column
 from lastfm_dask.interactions.schema import MAX_PLAYS
@@ -71,6 +73,11 @@ class _Csr:
     events: bool = False
     listens: Listens | None = None
 
+    @property
+    def sums_exactly(self) -> bool:
+        """Whether sums do not depend on their order, and nothing else is joined with them."""
+        return not self.is_real and self.listens is None
+
 
 def assemble(
     found: Index,
@@ -120,10 +127,10 @@ def assemble(
     if found.events:
         assembled = _over_pairs(csr, nnz, medians, lengths, chunk_rows)
     del csr, indices, data, listens
-    _set_header(output / layout.INDICES, np.dtype(kind), nnz)
-    _set_header(output / layout.DATA, np.dtype(np.float32), nnz)
+    set_header(output / layout.INDICES, np.dtype(kind), nnz)
+    set_header(output / layout.DATA, np.dtype(np.float32), nnz)
     for name in layout.LISTENS if found.with_time else ():
-        _set_header(output / name, np.dtype(np.int64), nnz)
+        set_header(output / name, np.dtype(np.int64), nnz)
     final = np.zeros(n_users + 1, kind)
     np.cumsum(lengths, out=final[1:])
     np.save(output / layout.INDPTR, final)
@@ -220,10 +227,16 @@ def _sort_rows(
     column_bits = max(csr.n_artists - 1, 1).bit_length()
     most_users = 1 << (64 - column_bits - _PLAYS_BITS)
 
+    longest, one_at_a_time = longest_sorted(chunk_rows, csr.n_artists), Lock()
+
     def work(chunk: tuple[int, int]) -> None:
         first, end = chunk
         bounds = csr.indptr[first : end + 1]
-        _sort_chunk(csr, bounds, column_bits, lengths[first:end], medians[first:end])
+        if bounds[-1] - bounds[0] > longest and csr.sums_exactly:
+            with one_at_a_time:
+                lengths[first], medians[first] = _sum_long_row(csr, int(bounds[0]), int(bounds[-1]))
+        else:
+            _sort_chunk(csr, bounds, column_bits, lengths[first:end], medians[first:end])
 
     def done(chunk: tuple[int, int]) -> None:
         first, end = chunk
@@ -231,6 +244,25 @@ def _sort_rows(
 
     for_each(work, row_chunks(csr.indptr, chunk_rows, most_users), threads, done)
     return lengths, medians
+
+
+def longest_sorted(chunk_rows: int, n_artists: int) -> int:
+    """Return how many rows of one user are sorted in memory; a longer row is summed by artist."""
+    return max(chunk_rows, n_artists // 8)
+
+
+def _sum_long_row(csr: _Csr, start: int, stop: int) -> tuple[int, float]:
+    """Sum one user's rows in place by artist; return how many artists there are, and the median."""
+    import numpy as np
+
+    plays = csr.data[start:stop]
+    median = 0.0 if csr.events else long_rows.median(plays)
+    columns, sums = long_rows.sum_by_artist(csr.indices[start:stop], plays, csr.n_artists)
+    if csr.events:
+        median = float(np.median(sums))
+    csr.indices[start : start + len(columns)] = columns
+    csr.data.view(np.float32)[start : start + len(sums)] = sums
+    return len(columns), median
 
 
 def _sort_chunk(
@@ -332,26 +364,10 @@ def _close_gaps(csr: _Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> N
     ends = np.concatenate([[0], np.cumsum(lengths)])
     for first, end in row_chunks(csr.indptr, chunk_rows, 1 << (64 - column_bits - _PLAYS_BITS)):
         source, target, n = int(csr.indptr[first]), int(ends[first]), int(ends[end] - ends[first])
-        if source != target:
-            listens = () if csr.listens is None else (csr.listens.first, csr.listens.last)
+        listens = () if csr.listens is None else (csr.listens.first, csr.listens.last)
+        # In order from the left, so that nothing is overwritten before it is moved.
+        for done in range(0, n if source != target else 0, chunk_rows):
+            step = min(chunk_rows, n - done)
             for array in (csr.indices, csr.data, *listens):
-                array[target : target + n] = array[source : source + n].copy()
-
-
-def _set_header(path: Path, dtype: np.dtype[Any], n: int) -> None:
-    """Give an `.npy` file of one dimension another type of the same size, or fewer elements."""
-    import numpy as np
-
-    with path.open("r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        header_bytes = file.tell()
-        header = io.BytesIO()
-        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n,)}
-        np.lib.format.write_array_header_1_0(header, described)
-        if header.tell() != header_bytes:
-            msg = f"the header of {path} has {header_bytes} bytes and would need {header.tell()}"
-            raise RuntimeError(msg)
-        file.seek(0)
-        file.write(header.getvalue())
-        file.truncate(header_bytes + n * dtype.itemsize)
+                moved = array[source + done : source + done + step].copy()
+                array[target + done : target + done + step] = moved

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BATCH_NAMES = 1 << 21
 """Names of blocks that are merged at once where memory allows it."""
 MIN_BATCH_NAMES = 1 << 17
+BATCH_NAME_BYTES = 40
+"""By name of a batch: longer names make a batch of fewer."""
 
 
 @dataclass(slots=True)
@@ -59,14 +61,15 @@ class Index:
     def blocks(
         self, spool: Spool
     ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-        """Return each encoded block with its users' and its artists' global ids, in file order."""
+        """Return each encoded piece of a block with its users' and its artists' global ids, in file order."""
         import numpy as np
 
         with self.maps("user").open("rb") as users, self.maps("artist").open("rb") as artists:
             for number in range(self.n_blocks + (self.added is not None)):
-                batch = self.added if number == self.n_blocks else spool.get(number)
-                n_users, n_artists = len(column(batch, "users")), len(column(batch, "artists"))
-                yield batch, np.fromfile(users, np.int32, n_users), np.fromfile(artists, np.int32, n_artists)
+                for batch in [self.added] if number == self.n_blocks else spool.get(number):
+                    n_users, n_artists = len(column(batch, "users")), len(column(batch, "artists"))
+                    ids = np.fromfile(users, np.int32, n_users), np.fromfile(artists, np.int32, n_artists)
+                    yield batch, *ids
 
     def maps(self, role: str) -> Path:
         """Return the file that holds the global ids of a role's names, block after block, as int32."""
@@ -115,28 +118,32 @@ def index(
         events=schema.events,
         with_time=schema.with_time,
     )
-    for batches in _batches(spool, n_blocks, batch_names):
+    for batches, n_done in _batches(spool, n_blocks, batch_names):
         _merge(result, batches)
         for batch in batches:
             _count_rows(result, batch, rejects)
         if progress is not None:
-            progress(len(batches))
+            progress(n_done)
     result.rejects = dict(rejects.counts)
     return result
 
 
-def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[list[pa.RecordBatch]]:
-    """Return consecutive blocks whose names together are about `batch_names`."""
-    batches, n_names = [], 0
+def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:
+    """Return consecutive pieces whose names together are about `batch_names`, and how many blocks end with them."""
+    batches: list[pa.RecordBatch] = []
+    n_names = n_bytes = n_done = 0
     for number in range(n_blocks):
-        batch = spool.get(number)
-        batches.append(batch)
-        n_names += len(column(batch, "users")) + len(column(batch, "artists"))
-        if n_names >= batch_names:
-            yield batches
-            batches, n_names = [], 0
-    if batches:
-        yield batches
+        for batch in spool.get(number):
+            batches.append(batch)
+            for role in ("users", "artists"):
+                names = column(batch, role)
+                n_names += len(names)
+                n_bytes += names.nbytes
+            if n_names >= batch_names or n_bytes >= BATCH_NAME_BYTES * batch_names:
+                yield batches, n_done
+                batches, n_names, n_bytes, n_done = [], 0, 0, 0
+        n_done += 1
+    yield batches, n_done
 
 
 def _merge(result: Index, batches: list[pa.RecordBatch]) -> None:

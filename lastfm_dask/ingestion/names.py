@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -69,6 +69,18 @@ class Names:
         import pyarrow as pa
 
         return pa.chunked_array(self._chunks, pa.string())
+
+    def pick(self, ids: Iterable[int]) -> list[str]:
+        """Return the names with these ids, in their order; `take` would bring all names into memory."""
+        import numpy as np
+
+        ends = np.cumsum([len(chunk) for chunk in self._chunks])
+        found = []
+        for i in ids:
+            chunk = int(np.searchsorted(ends, i, side="right"))
+            names = self._chunks[chunk]
+            found.append(names[int(i) - int(ends[chunk]) + len(names)].as_py())
+        return found
 
     def replace(self, names: pa.StringArray) -> None:
         """Show other names for the same ids."""

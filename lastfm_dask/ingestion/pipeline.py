@@ -271,7 +271,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
         _stage(run, meter, "scan", settings.threads) as stage,
     ):
         count = run.count("scan", run.plan.source.source_bytes)
-        n_blocks = scan(run.files, run.schema, spool.block_bytes, engine, spool, count)
+        n_blocks = scan(run.files, run.schema, spool.block_bytes, settings.piece_lines, engine, spool, count)
         stage.written_bytes = spool.written_bytes()
         stage.details = {"n_blocks": n_blocks, "resumed_blocks": spool.resumed}
         workers = {use.address: asdict(use) for use in engine.workers.values()} if engine.on_cluster else None

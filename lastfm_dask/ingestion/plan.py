@@ -14,6 +14,7 @@ from lastfm_dask.engine import run as cluster_run
 from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion import assemble, index, scan, summarize
+from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
@@ -79,6 +80,8 @@ class IngestSettings:
     """Names of encoded blocks that are merged at once."""
     chunk_rows: int = assemble.CHUNK_ROWS
     """Rows that a thread sorts at once."""
+    piece_lines: int = encoding.PIECE_LINES
+    """Lines of a block that are encoded at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def scan(
     files: Sequence[SourceFile],
     schema: Schema,
     block_bytes: int,
+    piece_lines: int,
     engine: Engine,
     spool: Spool,
     progress: Callable[[int], None] | None = None,
@@ -50,6 +51,8 @@ def scan(
         What its fields are.
     block_bytes : int
         The size of a block, in bytes.
+    piece_lines : int
+        Lines of a block that are encoded at once.
     engine : Engine
         Where the blocks are encoded.
     spool : Spool
@@ -63,7 +66,7 @@ def scan(
         Where a file can't be read any more, or changed meanwhile.
     """
     paths = tuple(file.path for file in files)
-    task = EncodeBlock(seen_anywhere(paths), schema)
+    task = EncodeBlock(seen_anywhere(paths), schema, piece_lines)
     unit = "rows" if schema.is_columnar else "bytes"
     n_blocks = 0
 
@@ -79,8 +82,8 @@ def scan(
             elif progress is not None:
                 progress(size_bytes(block))
 
-    def sink(block: Block, batch: pa.RecordBatch) -> None:
-        spool.put(block.number, batch)
+    def sink(block: Block, pieces: Iterable[pa.RecordBatch]) -> None:
+        spool.put(block.number, pieces)
         if progress is not None:
             progress(size_bytes(block))
 
@@ -88,7 +91,8 @@ def scan(
     if not any(file.compression for file in files) and not is_cut_by_records(schema, as_stream=False):
         blocks = list(blocks)
     engine.for_each(
-        task,
+        # Here pieces are encoded while they are written; on a cluster they travel together.
+        task if engine.on_cluster else task.pieces,
         blocks,
         sink,
         key=lambda block: f"{spool.fingerprint}-{block.number}",

@@ -12,7 +12,10 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.interactions.encoding import encoded_schema
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pyarrow as pa
@@ -61,22 +64,24 @@ class Spool:
     def __contains__(self, number: int) -> bool:
         return self._path(number).exists()
 
-    def put(self, number: int, batch: pa.RecordBatch) -> None:
-        """Keep an encoded block."""
+    def put(self, number: int, pieces: Iterable[pa.RecordBatch]) -> None:
+        """Keep the encoded pieces of a block, one at a time."""
         import pyarrow as pa
 
         path = self._path(number)
         part = path.with_suffix(".part")
-        with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-            writer.write_batch(batch)
+        with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, encoded_schema()) as writer:
+            for batch in pieces:
+                writer.write_batch(batch)
         part.rename(path)
 
-    def get(self, number: int) -> pa.RecordBatch:
-        """Return an encoded block, its lists mapped from disk and not yet in memory."""
+    def get(self, number: int) -> list[pa.RecordBatch]:
+        """Return the encoded pieces of a block, their lists mapped from disk and not yet in memory."""
         import pyarrow as pa
 
         with pa.memory_map(str(self._path(number))) as file:
-            return pa.ipc.open_file(file).get_batch(0)
+            reader = pa.ipc.open_file(file)
+            return [reader.get_batch(i) for i in range(reader.num_record_batches)]
 
     def written_bytes(self) -> int:
         """Return how many bytes the blocks take on disk."""

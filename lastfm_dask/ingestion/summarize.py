@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
@@ -9,7 +10,7 @@ from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
 from lastfm_dask.interactions import published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 TABLE_ROWS = 1 << 16
 """Rows of a table that are written at once."""
+TABLE_BYTES = 16 << 20
+"""Bytes of names that are written at once, unless one name alone has more."""
 _SHA1 = "^[0-9a-f]{40}$"
 _SHOWN = 20
 
@@ -62,15 +65,20 @@ def _write_table(path: Path, role: str, names: Names, columns: dict[str, Any]) -
 
 
 def _pieces(names: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
-    # Cut by rows, not by the chunks in memory, so that the bytes do not depend on how names were gathered.
+    # Cut by rows and bytes, not by the chunks in memory, so that the file does not depend on how names were gathered.
+    import numpy as np
+    import pyarrow.compute as pc
+
     for first in range(0, len(names), TABLE_ROWS):
-        yield names.slice(first, TABLE_ROWS).combine_chunks()
+        rows = names.slice(first, TABLE_ROWS)
+        starts = np.cumsum(pc.binary_length(rows).to_numpy(), dtype=np.int64) // TABLE_BYTES
+        cuts = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(rows)]
+        for start, end in pairwise(cuts):
+            yield rows.slice(start, end - start).combine_chunks()
 
 
 def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:
     """Return the statistics of the dataset under work (see `dataset.statistics`)."""
-    import pyarrow as pa
-
     artists = found.artists
     index_bytes = 4 if int(found.users.rows.sum()) < 1 << 31 else 8
     csr_bytes = (index_bytes + 4) * assembled.nnz + index_bytes * (len(found.users) + 1)
@@ -82,8 +90,7 @@ def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:
         nnz=assembled.nnz,
         csr_bytes=csr_bytes,
     )
-    names: Callable[[Any], list[str]] = lambda columns: artists.array.take(pa.array(columns)).to_pylist()  # noqa: E731
-    top = top_artists(assembled.artist_rows, artists.plays, names)
+    top = top_artists(assembled.artist_rows, artists.plays, artists.pick)
     return statistics(counts, assembled.user_rows, assembled.median_plays, artists.plays, top)
 
 
@@ -135,12 +142,11 @@ def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
 def _several_mbids(found: Index, mbids: Mbids) -> dict[str, Any]:
     """Return how many artists have several MBIDs, and those with the most."""
     import numpy as np
-    import pyarrow as pa
 
     _, n_mbids = mbids.most_frequent(len(found.artists))
     most = np.argsort(-n_mbids, kind="stable")[:_SHOWN]
     most = most[n_mbids[most] > 1]
-    names = found.artists.array.take(pa.array(most)).to_pylist()
+    names = found.artists.pick(most)
     return {
         "n_artists_with_several_mbids": int(np.count_nonzero(n_mbids > 1)),
         "artists_with_several_mbids": [

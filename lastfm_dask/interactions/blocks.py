@@ -59,6 +59,25 @@ def cut(file_bytes: Sequence[int], block_bytes: int) -> list[Block]:
     return [Block(number, *place) for number, place in enumerate(ranges)]
 
 
+def cut_lines(lines: bytes | bytearray, most: int) -> Iterator[bytes | bytearray]:
+    """Cut a block behind line ends into pieces of at most `most` lines; one that has no more is given as it is."""
+    import numpy as np
+
+    if lines.count(b"\n") <= most:
+        yield lines
+        return
+    begin, room = 0, most
+    for start in range(0, len(lines), _PIECE_BYTES):
+        ends = np.flatnonzero(np.frombuffer(lines[start : start + _PIECE_BYTES], np.uint8) == ord("\n"))
+        while len(ends) >= room:
+            stop = start + int(ends[room - 1]) + 1
+            yield lines[begin:stop]
+            begin, ends, room = stop, ends[room:], most
+        room -= len(ends)
+    if begin < len(lines):
+        yield lines[begin:]
+
+
 def read_lines(read: Callable[[int, int], bytearray], start: int, end: int) -> bytearray:
     """Return the whole lines that start in [start, end).
 

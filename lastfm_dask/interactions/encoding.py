@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.names import lower_all
-from lastfm_dask.interactions.reading import read_block, read_rows
+from lastfm_dask.interactions.reading import pieces_of, read_block, read_rows
 from lastfm_dask.interactions.sources import open_ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 """Of the lists below; a spool of another version is not resumed."""
+
+PIECE_LINES = 1 << 18
+"""Lines that are encoded at once where memory allows it."""
+MIN_PIECE_LINES = 1 << 13
 
 LISTS = {
     "users": "string",
@@ -72,19 +78,27 @@ class EncodeBlock:
         The source's files, by their number.
     schema : Schema
         What their fields are.
+    piece_lines : int
+        A block of more lines is encoded in pieces of so many: lines take memory, however short they are.
     """
 
     paths: tuple[str, ...]
     schema: Schema
+    piece_lines: int = PIECE_LINES
 
-    def __call__(self, block: Block) -> pa.RecordBatch:
-        """Return the encoded block; raises BadInputError where its file can't be read any more."""
+    def __call__(self, block: Block) -> list[pa.RecordBatch]:
+        """Return the encoded pieces of a block; raises BadInputError where its file can't be read any more."""
+        return list(self.pieces(block))
+
+    def pieces(self, block: Block) -> Iterator[pa.RecordBatch]:
+        """Encode a block piece by piece, so that no more than one is held; raises as `__call__` does."""
         path = self.paths[block.file]
         if self.schema.is_columnar:
             from lastfm_dask.interactions.columnar_reader import read_columns
 
             rows = read_columns(path, block.start, block.end, self.schema)
-            return encode(rows, self.schema, file=block.file)
+            yield encode(rows, self.schema, file=block.file)
+            return
         lines: bytes | bytearray
         if block.lines is not None:
             lines = block.lines
@@ -95,8 +109,11 @@ class EncodeBlock:
             except OSError as error:
                 msg = f"{path}: bytes {block.start} to {block.end} (block {block.number}) can't be read: {error}"
                 raise BadInputError(msg, path=path) from error
-        rows = read_rows(lines, self.schema, file_start=block.start == 0)
-        return encode(rows, self.schema, file=block.file)
+        file_start = block.start == 0
+        for piece in pieces_of(lines, self.schema, self.piece_lines):
+            rows = read_rows(piece, self.schema, file_start=file_start)
+            yield encode(rows, self.schema, file=block.file)
+            file_start = False
 
 
 def encode(rows: Rows, schema: Schema, *, file: int) -> pa.RecordBatch:
@@ -127,6 +144,13 @@ def encode(rows: Rows, schema: Schema, *, file: int) -> pa.RecordBatch:
     if rows.mbid is not None:
         lists |= _mbid_lists(artist_codes, rows.mbid)
     return record_batch(lists)
+
+
+def encoded_schema() -> pa.Schema:
+    """Return the Arrow schema of an encoded block."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.list_(pa.type_for_alias(type_name))) for name, type_name in LISTS.items()])
 
 
 def record_batch(lists: dict[str, Any]) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ from lastfm_dask.interactions import blocks, decoding, json_lines, quoted, reade
 from lastfm_dask.interactions.schema import JSON_LINES, UTF8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lastfm_dask.interactions.blocks import Block
     from lastfm_dask.interactions.reader import Rows
@@ -38,6 +38,13 @@ def sample_lines(read: Callable[[int, int], bytearray], start: int, end: int, sc
     if line_end != b"\n":
         return decoding.read_lines(read, start, end, line_end)
     return blocks.read_lines(read, start, end)
+
+
+def pieces_of(lines: bytes | bytearray, schema: Schema, most: int) -> Iterator[bytes | bytearray]:
+    """Cut a block into pieces of at most `most` lines; one whose records may hold line ends stays whole."""
+    if schema.quote or decoding.line_end_of(schema.encoding) != b"\n":
+        return iter((lines,))
+    return blocks.cut_lines(lines, most)
 
 
 def whole_lines(lines: bytes, schema: Schema) -> bytes:

@@ -28,6 +28,7 @@ works = st.builds(
     batch_names=st.integers(1, 8),
     chunk_rows=st.integers(1, 12),
     threads=st.integers(1, 3),
+    piece_lines=st.integers(1, 9) | st.just(1 << 18),
 )
 
 

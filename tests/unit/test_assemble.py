@@ -29,7 +29,14 @@ def log_of(
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
-    "work", [Work(), Work(90, 1, 3, 1, 2), Work(700, 2, 50, 40, 3), Work(2000, 3, 9, 299, 1)]
+    "work",
+    [
+        Work(),
+        Work(90, 1, 3, 1, 2),
+        Work(700, 2, 50, 40, 3),
+        Work(2000, 3, 9, 299, 1),
+        Work(piece_lines=7, chunk_rows=5),
+    ],
 )
 def test_any_order_of_rows_gives_the_sums_that_scipy_gives(tmp_path, seed, work):
     data = log_of(seed)

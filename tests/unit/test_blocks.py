@@ -6,7 +6,10 @@ import io
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lastfm_dask.interactions import blocks
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream, read_lines
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES
 
@@ -77,3 +80,17 @@ def test_a_stream_may_give_less_than_asked_for():
     assert b"".join(block.lines for block in blocks) == data
     assert blocks[0].start == 0
     assert all(before.end == after.start for before, after in itertools.pairwise(blocks))
+
+
+@given(
+    lines=st.lists(st.sampled_from([b"a", b"\n"]), max_size=60).map(b"".join),
+    most=st.integers(1, 9),
+    window=st.integers(1, 9),
+)
+def test_a_block_of_many_lines_is_cut_behind_line_ends(lines, most, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_PIECE_BYTES", window)
+        pieces = list(blocks.cut_lines(lines, most))
+    assert b"".join(pieces) == lines
+    assert all(piece.count(b"\n") == most and piece.endswith(b"\n") for piece in pieces[:-1])
+    assert pieces[-1].count(b"\n") <= most
