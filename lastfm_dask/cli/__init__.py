@@ -19,6 +19,7 @@ from lastfm_dask.cli.examples import epilog
 COMMANDS = {
     "run": "Do it all: ingest a log, train, and answer the notebook's questions.",
     "ingest": "Read a listening log into a dataset: mappings, statistics, one CSR matrix.",
+    "inspect": "Look at a file, and propose the ingest line that reads it.",
     "stats": "Show what a dataset holds: users, artists, the most heard, the distributions.",
     "train": "Train implicit's ALS on a dataset and keep the model.",
     "recommend": "Recommend artists to a user, to a list of favourites, or to all users.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EXAMPLES = {
     "synth": ["lastfm-dask synth log.tsv --users 2000"],
+    "inspect": ["lastfm-dask inspect log.tsv"],
     "plan": ["lastfm-dask plan log.tsv --memory 512MiB"],
     "ingest": [
         "lastfm-dask ingest log.tsv -o lastfm.dataset",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.headers import marked_encoding
 from lastfm_dask.interactions.names import lower
+from lastfm_dask.interactions.schema import UTF8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,25 +16,31 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.names import Names
 
 
-def read_names(path: Path, delimiter: str, *, keep_case: bool) -> dict[str, str]:
+def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = UTF8) -> dict[str, str]:
     """Return the names by id that a file's lines give in their first two fields; a header does no harm.
+
+    A file with tabs in most of its lines is cut at tabs, whatever the log's delimiter is; fields between commas may be
+    quoted.
 
     Raises
     ------
     BadInputError
-        Where the file can't be read, is no UTF-8, or no line has an id and a name.
+        Where the file can't be read, is of another encoding, or no line has an id and a name.
     """
     names = {}
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        text = data.decode(marked_encoding(data) or encoding).removeprefix("\ufeff")
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror}; --artist-names wants a file of artist ids and names"
         raise BadInputError(msg, path=str(path)) from error
     except UnicodeDecodeError as error:
-        msg = f"{path} is no UTF-8 (byte {error.start}): --artist-names wants a UTF-8 file of artist ids and names"
+        msg = f"{path} is not {encoding} (byte {error.start}): say with --encoding how the log and its names are written"
         raise BadInputError(msg, path=str(path)) from error
-    for line in text.split("\n"):
-        fields = line.removesuffix("\r").split(delimiter)
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if 2 * sum("\t" in line for line in lines) > sum(map(bool, lines)):
+        delimiter = "\t"
+    for fields in csv.reader(lines) if delimiter == "," else (line.split(delimiter) for line in lines):
         if len(fields) >= 2 and fields[0] and fields[1]:
             artist, name = fields[:2] if keep_case else map(lower, fields[:2])
             names[artist] = name

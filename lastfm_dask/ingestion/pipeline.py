@@ -297,7 +297,9 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
         )
         _refuse_rejects(found, rejects, options.max_rejects, run.paths)
         if options.artist_names is not None:
-            names = read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
+            names = read_names(
+                options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
+            )
             show_names(found.artists, names)
         if options.add_user is not None:
             batch = added_rows(options.add_user, options.likes, found.users, found.artists, schema)

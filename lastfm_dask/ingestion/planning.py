@@ -26,7 +26,9 @@ def refuse_early(
 
     refuse_incomplete(options.add_user, options.likes)
     if options.artist_names is not None:
-        read_names(options.artist_names, schema.delimiter, keep_case=schema.keep_case)
+        read_names(
+            options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
+        )
     if resources.on_cluster:
         refuse_compressed(files)
 

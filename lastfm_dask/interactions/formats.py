@@ -44,6 +44,7 @@ SHAPES: dict[str, tuple[Schema, ...]] = {
             fields=("user_name|user_id", "track_metadata.artist_name", "listened_at|timestamp"),
         ),
     ),
+    "json-lines": (Schema((USER, ARTIST, PLAYS), kind=JSON_LINES, fields=(USER, ARTIST, PLAYS)),),
     "audioscrobbler": (Schema((USER, ARTIST, PLAYS), delimiter=" "),),
     "msd": (Schema((USER, ARTIST, PLAYS)),),
     "movielens": (
@@ -61,6 +62,7 @@ SOURCES = {
     "lfm-1b": "Schedl 2016: LFM-1b_LEs.txt with user, artist, album, track, timestamp in seconds",
     "lfm-2b": "Schedl et al. 2022: listening-events.tsv with user_id, track_id, album_id, timestamp",
     "listenbrainz": "ListenBrainz, Data Dumps: .listens files, one JSON document a line",
+    "json-lines": "one JSON object a line; --columns names the keys, nested ones with dots",
     "audioscrobbler": "README of profiledata_06-May-2005: user_artist_data.txt with userid artistid playcount",
     "msd": "Echo Nest Taste Profile: train_triplets.txt with user, song, play count",
     "movielens": "READMEs of ml-100k (u.data), ml-1m (ratings.dat) and ml-latest (ratings.csv)",

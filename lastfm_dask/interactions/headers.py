@@ -24,7 +24,7 @@ from lastfm_dask.interactions.schema import (
 from lastfm_dask.interactions.sources import open_ranges, open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lastfm_dask.interactions.formats import SchemaOptions
     from lastfm_dask.interactions.source_file import SourceFile
@@ -65,14 +65,20 @@ def decode_head(head: bytes, encoding: str) -> str:
 
 def first_record(text: str, schema: Schema) -> list[str]:
     """Return the fields of the first record; none where there is no text."""
+    return next(records_of(text, schema), [])
+
+
+def records_of(text: str, schema: Schema) -> Iterator[list[str]]:
+    """Return the fields of each record, without empty lines."""
     if schema.quote:
-        lines = io.StringIO(text, newline="")
         # Python's csv takes one character; no field holds the one that stands in for several.
         delimiter = schema.delimiter if len(schema.delimiter) == 1 else "\x1f"
-        replaced = (line.replace(schema.delimiter, delimiter) for line in lines)
-        return next(csv.reader(replaced, delimiter=delimiter, quotechar=schema.quote), [])
-    line = text.split("\n", 1)[0].removesuffix("\r")
-    return line.split(schema.delimiter) if line else []
+        replaced = (line.replace(schema.delimiter, delimiter) for line in io.StringIO(text, newline=""))
+        yield from filter(None, csv.reader(replaced, delimiter=delimiter, quotechar=schema.quote))
+        return
+    for line in text.split("\n"):
+        if line := line.removesuffix("\r"):
+            yield line.split(schema.delimiter)
 
 
 def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:

@@ -11,9 +11,10 @@ from lastfm_dask.interactions.schema import ARROW, PARQUET
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
-_NOT_READ = (".tar.zst", ".tzst", ".xz", ".txz", ".lzma", ".lz4", ".zip", ".7z", ".rar")
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
+_ZSTD_ARCHIVES = (".tar.zst", ".tzst")
+_NOT_READ = (".lzma", ".lz4", ".zip", ".7z", ".rar")
 """Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
 COLUMNAR_ENDINGS = {
     ".parquet": PARQUET,
@@ -39,7 +40,7 @@ class SourceFile:
     version : str
         What changes when the file does: its modification time in nanoseconds, or its etag.
     compression : str
-        Empty, or one of gzip, bzip2, zstd, tar.
+        Empty, or one of gzip, bzip2, xz, zstd, tar, tar-zstd.
     """
 
     path: str
@@ -63,10 +64,13 @@ def compression_of(path: str) -> str:
     """
     name = path.lower()
     if name.endswith(_NOT_READ):
-        msg = f"{path}: packed so, a log is not read; {', '.join((*_COMPRESSIONS, *_ARCHIVES))} are: unpack it first"
+        read = ", ".join((*_COMPRESSIONS, *_ARCHIVES, *_ZSTD_ARCHIVES))
+        msg = f"{path}: unsupported compression; {read} are read: unpack it first"
         raise BadInputError(msg, path=path)
     if name.endswith(_ARCHIVES):
         return "tar"
+    if name.endswith(_ZSTD_ARCHIVES):
+        return "tar-zstd"
     return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.archives import open_member
 from lastfm_dask.interactions.source_file import SourceFile, columnar_within, compression_of, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
-
-ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
 
 
 def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
@@ -142,21 +141,25 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
     """
     import bz2
     import gzip
+    import lzma
     import zlib
 
-    damaged = (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile, OSError)
+    damaged = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, gzip.BadGzipFile, OSError)
     try:
         if file.compression == "tar":
-            yield from _open_member(packed, file.path)
-        elif file.compression == "zstd":
+            yield from open_member(packed, file.path)
+        elif file.compression in ("zstd", "tar-zstd"):
             import pyarrow as pa
 
             # Not zstandard's reader: that takes a file cut short for a whole one.
             with pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd") as stream:
-                yield stream
+                if file.compression == "zstd":
+                    yield stream
+                else:
+                    yield from open_member(stream, file.path)
         else:
-            opener = gzip.open if file.compression == "gzip" else bz2.BZ2File
-            with opener(packed) as stream:
+            openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
+            with openers[file.compression](packed) as stream:
                 yield stream
     except damaged as error:
         if isinstance(error, BadInputError) or getattr(error, "errno", None):
@@ -176,18 +179,3 @@ def open_packed(path: str) -> Iterator[BinaryIO]:
     else:
         with Path(path).open("rb") as stream:
             yield stream
-
-
-def _open_member(packed: BinaryIO, path: str) -> Iterator[Any]:
-    """Yield the log's stream within an archive, found by its name whatever folder it lies in."""
-    members = []
-    with tarfile.open(fileobj=packed, mode="r|*") as archive:
-        for member in archive:
-            members.append(member.name)
-            if member.isfile() and member.name.rsplit("/", 1)[-1] == ARCHIVE_MEMBER:
-                stream = archive.extractfile(member)
-                assert stream is not None, "a regular file has a stream"
-                yield stream
-                return
-    msg = f"{path} holds no {ARCHIVE_MEMBER}, only {', '.join(members) or 'nothing'}: unpack the log that you want"
-    raise BadInputError(msg, path=path)

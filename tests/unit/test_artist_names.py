@@ -28,7 +28,7 @@ def test_ids_and_names_are_the_first_two_fields(tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"\xff\t1", "no UTF-8"), (b"", "no line"), (b"1,2", "no line"), (None, "can't be read")],
+    [(b"\xff\t1", "is not utf-8"), (b"", "no line"), (b"1,2", "no line"), (None, "can't be read")],
 )
 def test_a_file_without_names_is_refused(tmp_path, data, words):
     path = tmp_path / "artists.dat"
@@ -36,6 +36,16 @@ def test_a_file_without_names_is_refused(tmp_path, data, words):
         path.write_bytes(data)
     with pytest.raises(BadInputError, match=words):
         read_names(path, "\t", keep_case=False)
+
+
+def test_names_may_be_cut_otherwise_than_the_log(tmp_path):
+    path = tmp_path / "names"
+    path.write_bytes(b"1\tThe Band\n\n2\tA B C\nbad\n")
+    assert read_names(path, " ", keep_case=True) == {"1": "The Band", "2": "A B C"}
+    path.write_bytes(b'movieId,title\n1,"Fish, The",x\n2,Plain\n')
+    assert read_names(path, ",", keep_case=True) == {"movieId": "title", "1": "Fish, The", "2": "Plain"}
+    path.write_bytes("1::Amélie::x\n".encode("latin-1"))
+    assert read_names(path, "::", keep_case=True, encoding="latin-1") == {"1": "Amélie"}
 
 
 def shown(ids: list[str], names: dict[str, str]) -> tuple[list[str], int]:

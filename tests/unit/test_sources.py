@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import os
 import tarfile
 from collections import deque
@@ -15,8 +16,8 @@ import pytest
 import zstandard
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
 from lastfm_dask.interactions.sources import (
-    ARCHIVE_MEMBER,
     SourceFile,
     compression_of,
     find,
@@ -73,10 +74,10 @@ def test_packing_is_known_by_the_name(name, kind):
     assert compression_of(name) == kind
 
 
-@pytest.mark.parametrize("name", ["x.xz", "x.tar.xz", "x.tar.zst", "x.zip", "x.7z"])
+@pytest.mark.parametrize("name", ["x.lzma", "x.lz4", "x.zip", "x.7z"])
 def test_packing_that_is_not_read_is_refused_by_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"data")
-    with pytest.raises(BadInputError, match=r"\.gz, \.bz2, \.zst"):
+    with pytest.raises(BadInputError, match=r"\.gz, \.bz2, \.xz, \.zst"):
         find([tmp_path / name])
 
 
@@ -117,20 +118,23 @@ def packed(name: str, members=((f"folder/{ARCHIVE_MEMBER}", DATA),)) -> bytes:
         how = {
             ".gz": gzip.compress,
             ".bz2": bz2.compress,
+            ".xz": lzma.compress,
             ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
         }
         return how[Path(name).suffix](DATA)
     buffer = io.BytesIO()
-    mode = {".gz": "w:gz", ".bz2": "w:bz2"}.get(Path(name).suffix, "w")
+    mode = {".gz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}.get(Path(name).suffix, "w")
     with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for member, data in members:
             entry = tarfile.TarInfo(member)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
+    if name.endswith(".zst"):
+        return zstandard.ZstdCompressor(write_checksum=True).compress(buffer.getvalue())
     return buffer.getvalue()
 
 
-NAMES = ["x.gz", "x.bz2", "x.zst", "x.tar", "x.tar.gz", "x.tar.bz2"]
+NAMES = ["x.gz", "x.bz2", "x.xz", "x.zst", "x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,6 +161,20 @@ def test_damage_is_said_with_the_file(tmp_path, name):
             continue
         with pytest.raises(BadInputError, match=name), open_stream(file) as stream:
             deque(iter(partial(stream.read, 1000), b""))
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.zst", "x.tar.xz"])
+def test_the_many_files_of_one_log_are_one_stream(tmp_path, name):
+    members = (
+        ("d/README", b"no"),
+        ("d/2005/1.listens", b"a\nb"),
+        ("d/2005/2.listens", b""),
+        ("d/2006/1.listens", DATA),
+    )
+    (tmp_path / name).write_bytes(packed(name, members))
+    (file,) = find([tmp_path / name])
+    with open_stream(file) as stream:
+        assert stream.read() == b"a\nb\n" + DATA + b"\n" * (not DATA.endswith(b"\n"))
 
 
 def test_an_archive_without_the_log_lists_what_it_holds(tmp_path):

@@ -1,0 +1,76 @@
+"""`lastfm-dask inspect`: what a file seems to be, and the ingest line that reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.options import json_option
+
+if TYPE_CHECKING:
+    from lastfm_dask.interactions.inspection import Inspection
+
+
+@click.command("inspect")
+@click.argument("file")
+@json_option
+def command(file: str, as_json: bool) -> None:
+    """Look at the start of FILE: format, encoding, delimiter, quotes, header, and what its columns seem to hold.
+
+    Shows ten rows as they would be read, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst, archives,
+    JSON lines, and Parquet (by its schema). Nothing is written.
+    """
+    from lastfm_dask.cli.output import echo_json
+    from lastfm_dask.errors import BadInputError
+    from lastfm_dask.interactions.inspection import inspect
+    from lastfm_dask.interactions.sources import find
+
+    files = find([file])
+    if not files[0].size_bytes:
+        msg = f"{files[0].path} is empty: name a file with at least one line"
+        raise BadInputError(msg, path=files[0].path)
+    found = inspect(files[0])
+    if as_json:
+        echo_json(to_dict(found))
+    else:
+        _show(found)
+
+
+def to_dict(found: Inspection) -> dict[str, object]:
+    """Return what `inspect --json` prints."""
+    return {
+        "path": found.path,
+        "format": found.format,
+        "encoding": found.encoding or None,
+        "delimiter": found.delimiter,
+        "quote": found.quote,
+        "header": found.header,
+        "columns": [{"name": name, "role": role} for name, role in found.columns],
+        "command": found.command,
+        "rows": list(found.rows),
+        "rejects": found.rejects,
+    }
+
+
+def _show(found: Inspection) -> None:
+    from lastfm_dask.cli.output import print_table
+
+    facts = [
+        ("format", found.format),
+        ("encoding", found.encoding or None),
+        ("delimiter", None if found.delimiter is None else repr(found.delimiter)),
+        ("quote", found.quote),
+        ("header", "yes" if found.header else "no"),
+        ("columns", ", ".join(f"{name}: {role}" for name, role in found.columns)),
+    ]
+    print_table(found.path, ("what", "seems to be"), facts)
+    if found.rows:
+        heads = tuple(found.rows[0])
+        print_table(
+            "the first rows as they would be read", heads, [tuple(row.values()) for row in found.rows]
+        )
+    if found.rejects:
+        rejects = ", ".join(f"{reason} {n}" for reason, n in found.rejects.items())
+        click.echo(f"rejected in the first 64 KiB: {rejects}")
+    click.echo(found.command)

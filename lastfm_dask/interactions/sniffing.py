@@ -1,0 +1,148 @@
+"""Guesses about text: its encoding, what separates its fields, whether they are quoted, and what its columns hold. Pure.
+
+Guesses are for `inspect` and for error messages alone; an ingest does what it was told.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lastfm_dask.interactions.formats import role_of
+from lastfm_dask.interactions.headers import marked_encoding
+from lastfm_dask.interactions.schema import ARTIST, IGNORED, MBID, PLAYS, TIME, USER, UTF8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_DELIMITERS = ("\t", ",", ";", "|", "::", "\x01", " ")
+_LINES = 200
+_STEADY = 0.8
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_EPOCH = re.compile(r"\d{9,10}|\d{12,13}")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_QUOTED = re.compile(r'(?:(?<=[\n,;|\t:\x01])|\A)"(?:[^"]|"")*"(?=[,;|\t:\x01\r\n]|\Z)')
+_BEGUN = re.compile(r'(?:(?<=[\n,;|\t:\x01])|\A)"')
+_FEW = 0.01
+_MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def guess_encoding(head: bytes) -> str:
+    """Return a byte order mark's encoding, or UTF-8 where the bytes are that, or the likeliest other one."""
+    if encoding := marked_encoding(head):
+        return encoding
+    try:
+        codecs.getincrementaldecoder(UTF8)().decode(head)
+    except UnicodeDecodeError:
+        pass
+    else:
+        # UTF-16 of ASCII is valid UTF-8 with a NUL in every other place.
+        zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
+        return {0: "utf-16-be", 1: "utf-16-le"}[zeros.index(max(zeros))] if max(zeros) > _STEADY / 2 else UTF8
+    zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
+    if max(zeros) > _STEADY / 4:
+        return {0: "utf-16-be", 1: "utf-16-le"}[zeros.index(max(zeros))]
+    try:
+        head.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | None:
+    """Return what separates the fields of lines; None where nothing cuts most of them into equally many.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        Some lines.
+    n_fields : int, optional
+        How many fields there must be; two or more unless given.
+    """
+    best: tuple[float, int] | None = None
+    found = None
+    for order, delimiter in enumerate(_DELIMITERS):
+        counts = Counter(line.count(delimiter) + 1 for line in lines)
+        n, times = max(
+            ((n, times) for n, times in counts.items() if n > 1 and n_fields in (None, n)),
+            key=lambda pair: pair[1],
+            default=(0, 0),
+        )
+        share = times / max(1, len(lines))
+        if n and share >= _STEADY and (best is None or (round(share, 1), -order) > best):
+            best, found = (round(share, 1), -order), delimiter
+    return found
+
+
+def without_quoted(text: str) -> tuple[str, str]:
+    """Return a text with `Q` for each quoted field, and `"` where its fields are quoted, else an empty text.
+
+    A quoted field stands between delimiters. A few are names that someone put in quotes, unless one holds what quotes
+    are for.
+    """
+    found = _QUOTED.findall(text)
+    bare = _QUOTED.sub("Q", text)
+    begun = len(_BEGUN.findall(bare))
+    needed = any(set(field[1:-1]) & {*'"\n,;|\t'} for field in found)
+    is_quoted = len(found) > begun and (needed or len(found) >= _FEW * (1 + sum(map(text.count, "\n,;|\t"))))
+    return (bare, '"') if is_quoted else (text, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the columns of delimited text seem to hold: a header's names, if there is one, and a role for each."""
+
+    header: tuple[str, ...] | None
+    roles: tuple[str, ...]
+    is_real: bool
+
+
+def guess_layout(records: Sequence[Sequence[str]]) -> Layout:
+    """Return the layout of records, which have equally many fields and the first of which may be a header."""
+    first, rest = records[0], records[1:]
+    named = [role_of(name) for name in first]
+    numeric = [i for i in range(len(first)) if _all(rest, i, _NUMBER)]
+    looks_named = bool(rest) and any(first[i] and not _NUMBER.fullmatch(first[i]) for i in numeric)
+    has_header = len({role for role in named if role}) >= 2 or looks_named
+    rows = rest if has_header else records
+    roles: dict[int, str] = {}
+    if has_header:
+        for i, role in enumerate(named):
+            if role and role not in roles.values():
+                roles[i] = role
+    _add_by_content(roles, rows, len(first))
+    plays = next((i for i, role in roles.items() if role == PLAYS), None)
+    is_real = plays is not None and any(
+        "." in row[plays] and not row[plays].rstrip("0").endswith(".") for row in rows
+    )
+    return Layout(
+        tuple(first) if has_header else None, tuple(roles.get(i, IGNORED) for i in range(len(first))), is_real
+    )
+
+
+def _add_by_content(roles: dict[int, str], rows: Sequence[Sequence[str]], n_columns: int) -> None:
+    """Give the roles that are not taken to columns that look like them."""
+
+    def take(role: str, looks: Callable[[int], bool], *, last: bool = False) -> None:
+        free = [i for i in range(n_columns) if i not in roles and looks(i)]
+        if role not in roles.values() and free:
+            roles[free[-1 if last else 0]] = role
+
+    take(TIME, lambda i: _all(rows, i, _TIME) or _all(rows, i, _EPOCH))
+    take(MBID, lambda i: _all(rows, i, _MBID))
+    known = len(roles)
+    # Ids may be numbers too: what is left for user and artist comes first.
+    if n_columns - known > 2 or PLAYS in roles.values():
+        take(PLAYS, lambda i: _all(rows, i, _NUMBER), last=True)
+    take(USER, lambda _: True)
+    take(ARTIST, lambda i: not _all(rows, i, _NUMBER))
+    take(ARTIST, lambda _: True)
+
+
+def _all(rows: Sequence[Sequence[str]], i: int, pattern: re.Pattern[str]) -> bool:
+    """Whether most fields of a column are of a kind; empty ones do not count."""
+    filled = [row[i] for row in rows if row[i]]
+    return bool(filled) and sum(bool(pattern.fullmatch(field)) for field in filled) >= 0.95 * len(filled)
