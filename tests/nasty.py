@@ -8,7 +8,7 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from lastfm_dask.interactions import blocks, exact, reader
+from lastfm_dask.interactions import blocks, exact, fast, places, reader
 from lastfm_dask.interactions.schema import MBID, PLAYS, Schema
 
 if TYPE_CHECKING:
@@ -137,7 +137,12 @@ def short_lines(limit: int = MAX_LINE, probe: int = 7) -> Iterator[None]:
             (exact, "MAX_LINE_BYTES", limit),
             (exact, "MAX_REJECT_BYTES", MAX_REJECT),
             (reader, "_PIECE_BYTES", probe),
-            (reader, "_WINDOW_BYTES", limit // 2),
+            (fast, "MAX_REJECT_BYTES", MAX_REJECT),
+            (fast, "_WINDOW_BYTES", limit // 2),
+            (fast, "_UTF8_PIECE_BYTES", probe),
+            (fast, "_COVERED_SHARE", 1),
+            (fast, "_FEW", 1),
+            (places, "_CHUNK_BYTES", probe),
             (blocks, "_TRUNCATED_BYTES", limit + shift),
             (blocks, "_PROBE_BYTES", probe),
         ):

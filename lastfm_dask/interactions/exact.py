@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lastfm_dask.interactions.places import slices
 from lastfm_dask.interactions.schema import (
     ARTIST,
     MAX_LINE_BYTES,
@@ -19,6 +20,7 @@ from lastfm_dask.interactions.schema import (
     USER,
     Schema,
 )
+from lastfm_dask.interactions.utf8 import invalid_places, is_utf8
 from lastfm_dask.interactions.values import judge_plays, judge_times
 
 if TYPE_CHECKING:
@@ -40,20 +42,6 @@ class Piece:
     reject_lines: npt.NDArray[np.int64]
     reject_reasons: npt.NDArray[np.int8]
     reject_bytes: pa.BinaryArray
-
-
-def is_utf8(lines: bytes | bytearray | memoryview) -> bool:
-    """Whether all of the bytes are valid UTF-8, judged without a copy."""
-    import numpy as np
-    import pyarrow as pa
-
-    offsets = np.array([0, len(lines)], np.int64)
-    whole = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(lines)])
-    try:
-        whole.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.intp]:
@@ -186,11 +174,10 @@ class Cells:
         import numpy as np
 
         found = np.zeros(len(self.starts), np.bool_)
-        for i, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
-            try:
-                bytes(self.lines[start:end]).decode()
-            except UnicodeDecodeError:
-                found[i] = True
+        found[
+            np.searchsorted(self.starts, invalid_places(np.frombuffer(self.lines, np.uint8)), side="right")
+            - 1
+        ] = True
         return found
 
     def _bounds(
@@ -206,7 +193,7 @@ class Cells:
         """Return a field in these lines, which are valid UTF-8."""
         import pyarrow as pa
 
-        return self._slices(*self._bounds(role, lines), pa.string())
+        return slices(self.lines, *self._bounds(role, lines), pa.string())
 
     def raw(self, lines: npt.NDArray[np.intp]) -> pa.BinaryArray:
         """Return the bytes of these lines up to their ends, as many as are kept of a reject."""
@@ -214,16 +201,6 @@ class Cells:
         import pyarrow as pa
 
         starts = self.starts[lines]
-        return self._slices(starts, np.minimum(self.ends[lines], starts + MAX_REJECT_BYTES), pa.binary())
-
-    def _slices(
-        self, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp], kind: pa.DataType
-    ) -> pa.Array:
-        """Return the bytes between places that follow each other: every other one of the slices that they cut."""
-        import numpy as np
-        import pyarrow as pa
-
-        offsets = np.append(np.stack((starts, ends), axis=1).ravel(), len(self.lines)).astype(np.int32)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.lines)]
-        slices = pa.Array.from_buffers(kind, 2 * len(starts), buffers)
-        return slices.take(pa.array(np.arange(0, 2 * len(starts), 2)))
+        return slices(
+            self.lines, starts, np.minimum(self.ends[lines], starts + MAX_REJECT_BYTES), pa.binary()
+        )

@@ -9,9 +9,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.interactions import reader
-from lastfm_dask.interactions.exact import is_utf8, judge
+from lastfm_dask.interactions import fast, reader
+from lastfm_dask.interactions.exact import judge
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
+from lastfm_dask.interactions.utf8 import is_utf8
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
 def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Rows:
     """Read a block's whole lines (see `reader.read_rows`)."""
-    begin = len(reader.BOM) if file_start and lines.startswith(reader.BOM) else 0
+    begin = len(fast.BOM) if file_start and lines.startswith(fast.BOM) else 0
     fields = _fast(lines, begin, schema) or JsonFields(bytes(lines[begin:]), schema)
     return reader.joined([judge(fields, schema)], schema)
 
@@ -171,7 +172,7 @@ def _is_plain(lines: bytes | bytearray, begin: int, n_lines: int) -> bool:
     """
     starts = lines.count(b"\n{", begin) + lines.startswith(b"{", begin)
     ends = lines.count(b"}\n", begin) + lines.endswith(b"}")
-    return starts == ends == n_lines and not reader.may_be_too_long(lines, begin) and is_utf8(lines)
+    return starts == ends == n_lines and not fast.may_be_too_long(lines, begin) and is_utf8(lines)
 
 
 def _types(

@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lastfm_dask.interactions import reader
-from lastfm_dask.interactions.exact import Cells, Piece, find_all, is_utf8, judge
+from lastfm_dask.interactions import fast, reader
+from lastfm_dask.interactions.exact import Cells, Piece, find_all, judge
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
+from lastfm_dask.interactions.utf8 import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,7 +264,7 @@ class QuotedCells(Cells):
 
 def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Rows:
     """Read a block's whole records (see `reader.read_rows`), a piece after the other."""
-    begin = len(reader.BOM) if file_start and lines.startswith(reader.BOM) else 0
+    begin = len(fast.BOM) if file_start and lines.startswith(fast.BOM) else 0
     n_header_lines = 0
     if file_start and schema.header:
         stop = _end_of_first(lines, begin, schema)
@@ -303,7 +304,7 @@ def _read_piece(piece: bytes, records: Records, schema: Schema) -> Piece:
     if not records.unclosed.any() and (
         not len(records.starts) or int((records.stops - records.starts).max()) <= MAX_LINE_BYTES
     ):
-        rows = reader.read_fast(piece, 0, schema)
+        rows = fast.read_fast(piece, 0, schema)
     if rows is None or len(rows.plays) != len(records.starts):
         with memoryview(piece) as view:
             return judge(QuotedCells(view, schema, records), schema)

@@ -47,6 +47,41 @@ def judge_plays(written: pa.StringArray, values: str) -> Judged:
 
 
 def _judge_whole(written: pa.StringArray, values: str) -> Judged:
+    """Judge whole numbers: short texts of digits at once, the others one by one where they are few."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    odd = ~_are_short_digits(written)
+    if not odd.any():
+        plays = pc.cast(written, pa.int32()).to_numpy()
+        return plays, np.ones(len(plays), np.bool_), plays >= 1
+    plays, in_range = np.zeros(len(written), np.int32), np.ones(len(written), np.bool_)
+    is_number = np.ones(len(written), np.bool_)
+    plays[~odd] = pc.cast(written.filter(pa.array(~odd)), pa.int32()).to_numpy()
+    in_range[~odd] = plays[~odd] >= 1
+    plays[odd], is_number[odd], in_range[odd] = _judge_odd(written.filter(pa.array(odd)), values)
+    return plays, is_number, in_range
+
+
+def _are_short_digits(written: pa.StringArray) -> npt.NDArray[np.bool_]:
+    """Whether each text is of digits alone, at least one, and fits into an int32 whatever they are."""
+    import numpy as np
+
+    _, offsets, data = written.buffers()
+    if not len(written):
+        return np.ones(0, np.bool_)
+    bounds = np.frombuffer(offsets, np.int32)[written.offset : written.offset + len(written) + 1]
+    lengths = np.diff(bounds)
+    found: npt.NDArray[np.bool_] = (lengths > 0) & (lengths < _MAX_DIGITS)
+    signs = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
+    # As unsigned bytes, signs before "0" are far behind "9".
+    others = np.flatnonzero(signs - np.uint8(ord("0")) > 9)
+    found[np.searchsorted(bounds, others + bounds[0], side="right") - 1] = False
+    return found
+
+
+def _judge_odd(written: pa.StringArray, values: str) -> Judged:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import Log, read_line
 
-from lastfm_dask.interactions import blocks, decoding, exact, json_lines, quoted, reader, records
+from lastfm_dask.interactions import blocks, decoding, exact, fast, json_lines, quoted, reader, records
 from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.reading import read_block, read_rows
 from lastfm_dask.interactions.schema import REASONS, Schema
@@ -44,7 +44,7 @@ def small(limit: int = MAX_LINE, piece: int = 7):
         (quoted, "MAX_LINE_BYTES"): limit,
         (json_lines, "MAX_LINE_BYTES"): limit,
         (decoding, "MAX_LINE_BYTES"): limit,
-        **{(module, "MAX_REJECT_BYTES"): 20 for module in (exact, quoted, json_lines, decoding)},
+        **{(module, "MAX_REJECT_BYTES"): 20 for module in (exact, fast, quoted, json_lines, decoding)},
         (decoding, "TRUNCATED_BYTES"): limit + 16,
         (decoding, "_PROBE_BYTES"): piece,
         (blocks, "_TRUNCATED_BYTES"): limit + 5,
@@ -52,7 +52,7 @@ def small(limit: int = MAX_LINE, piece: int = 7):
         (quoted, "_PIECE_BYTES"): piece,
         (records, "_PIECE_BYTES"): piece,
         (reader, "_PIECE_BYTES"): piece,
-        (reader, "_WINDOW_BYTES"): limit // 2,
+        (fast, "_WINDOW_BYTES"): limit // 2,
     }
     with tempfile.TemporaryDirectory() as folder:
         patches = [mock.patch.object(module, name, value) for (module, name), value in names.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from unittest import mock
 
 import numpy as np
 from hypothesis import example, given
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 from nasty import BOM, MAX_LINE, MAX_REJECT, lines_of, short_lines
 from reference import Log, read_log
 
-from lastfm_dask.interactions import reader
+from lastfm_dask.interactions import places
 from lastfm_dask.interactions.blocks import cut, cut_stream, read_lines
+from lastfm_dask.interactions.fast import read_fast
+from lastfm_dask.interactions.places import LinePlaces
 from lastfm_dask.interactions.reader import Rows, read_exactly, read_rows
 from lastfm_dask.interactions.schema import REASONS, Schema
+from lastfm_dask.interactions.utf8 import invalid_places
 
 SCHEMAS = [
     Schema(("user", "mbid", "artist", "plays")),
@@ -25,6 +29,10 @@ SCHEMAS = [
     Schema(("user", "artist", "plays"), delimiter=" "),
     Schema(("user", "-", "artist", "plays"), delimiter="::"),
     Schema(("user", "artist", "plays"), delimiter="é", values="digits"),
+]
+UTF8_PIECES = [
+    *(b"a", b"\n", b"\x7f", b"\x80", b"\xbf", b"\xc1", b"\xc2", b"\xdf", b"\xe0", b"\xe1", b"\xed", b"\xee"),
+    *(b"\x9f", b"\xa0", b"\x8f", b"\x90", b"\xf0", b"\xf1", b"\xf4", b"\xf5", b"\xff", "é€🎵".encode()),
 ]
 schemas = st.sampled_from(SCHEMAS)
 cases = schemas.flatmap(lambda schema: st.tuples(st.just(schema), lines_of(schema)))
@@ -83,19 +91,70 @@ def test_a_file_is_read_as_the_slow_reader_reads_it(case):
 def test_fast_and_exact_path_agree_wherever_the_fast_one_answers(case):
     schema, data = case
     with short_lines():
-        fast = reader.read_fast(data, 0, schema)
+        lines = bytearray(data)
+        fast, fast_on_copy = read_fast(lines, 0, schema), read_fast(data, 0, schema)
         exact = read_exactly(data, 0, schema)
     check_dictionary(exact)
+    assert lines == data
+    assert (fast is None) == (fast_on_copy is None)
     if fast is not None:
         check_dictionary(fast)
-        assert as_log(fast) == as_log(exact)
-        assert not len(fast.reject_lines)
+        assert as_log(fast) == as_log(fast_on_copy) == as_log(exact)
+    # Whatever lines hold, they are read fast, but for what the path declines.
+    long = any(len(line) > MAX_LINE // 2 for line in data.split(b"\n"))
+    assert (
+        fast is not None or not data or long or data.startswith(BOM) or has_other_fields_alone(data, schema)
+    )
+
+
+def has_other_fields_alone(data: bytes, schema: Schema) -> bool:
+    """Whether no line has as many fields as there are columns; Arrow then finds no first row."""
+    delimiter = schema.delimiter.encode()
+    return all(line.count(delimiter) != len(schema.columns) - 1 for line in data.split(b"\n"))
+
+
+@given(case=cases, chunk=st.integers(1, 40))
+def test_lines_are_found_by_number_and_by_place(case, chunk):
+    _, data = case
+    lines = data.split(b"\n")
+    lines = lines if lines[-1] else lines[:-1]
+    with mock.patch.object(places, "_CHUNK_BYTES", chunk):
+        found = LinePlaces(np.frombuffer(data, np.uint8))
+        numbers = np.arange(0, len(lines), 2)
+        starts, ends = found.bounds(numbers)
+        assert [data[start:end] for start, end in zip(starts, ends, strict=True)] == lines[::2]
+        everywhere = [data[:place].count(b"\n") for place in range(len(data))]
+        assert found.numbers(np.arange(len(data))).tolist() == everywhere
+        assert found.raw(numbers, 5).to_pylist() == [
+            (
+                line[:-1]
+                if line.endswith(b"\r") and 2 * i + 1 < data.count(b"\n") + 1 and ends[i] < len(data)
+                else line
+            )[:5]
+            for i, line in enumerate(lines[::2])
+        ]
+
+
+@given(data=st.binary(max_size=12) | st.lists(st.sampled_from(UTF8_PIECES), max_size=8).map(b"".join))
+def test_bytes_that_are_not_utf8_are_found_as_python_finds_them(data):
+    wrong = invalid_places(np.frombuffer(data, np.uint8))
+    assert sorted({data[:place].count(b"\n") for place in wrong}) == [
+        number for number, line in enumerate(data.split(b"\n")) if not is_valid(line)
+    ]
+
+
+def is_valid(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @given(case=good_cases)
 def test_good_lines_take_the_fast_path(case):
     schema, data = case
-    fast = reader.read_fast(data, 0, schema)
+    fast = read_fast(data, 0, schema)
     if data:
         assert fast is not None
         assert as_log(fast) == as_log(read_exactly(bytearray(data), 0, schema))

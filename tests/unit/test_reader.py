@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from reference import read_log
 
-from lastfm_dask.interactions import reader
+from lastfm_dask.interactions.fast import read_fast
 from lastfm_dask.interactions.reader import read_exactly, read_rows
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
 
@@ -55,7 +55,7 @@ def test_a_line_of_just_the_limit_is_read(end):
 def test_a_line_that_is_too_long_does_not_pass_wherever_it_lies():
     for before in (0, 1, MAX_LINE_BYTES // 2 - 8, MAX_LINE_BYTES // 2, MAX_LINE_BYTES):
         data = b"u\t\t" + b"b" * before + b"\t5\nu\t\t" + b"a" * MAX_LINE_BYTES + b"\t5\nv\t\tb\t6\n"
-        assert reader.read_fast(data, 0, SCHEMA) is None
+        assert read_fast(data, 0, SCHEMA) is None
 
 
 def test_little_of_a_rejected_line_is_kept():
