@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "Measure recommendations on held-out interactions.",
     "tune": "Search for the settings that recommend best on a dataset.",
     "plan": "Project memory, disk and blocks for a source, before any work.",
+    "serve": "Serve a web page and a JSON API that recommend.",
     "profile": "Show how much time and memory each stage took, as a table or an HTML page.",
     "verify": "Check a dataset or model against its checksums, or a source against its own.",
     "export": "Write a model as implicit's .npz or as Parquet.",

@@ -25,6 +25,7 @@ EXAMPLES = {
     "explain": ['lastfm-dask explain mine.model --user me --artist "coldplay"'],
     "evaluate": ["lastfm-dask evaluate lastfm.dataset --compare notebook --compare neighbours"],
     "tune": ["lastfm-dask tune lastfm.dataset -o settings.json --trials 3 --max-factors 32"],
+    "serve": ["lastfm-dask serve lastfm.model --open"],
     "profile": ["lastfm-dask profile lastfm.dataset --html profile.html"],
     "verify": ["lastfm-dask verify lastfm.dataset --source log.tsv"],
     "export": ["lastfm-dask export lastfm.model --parquet factors"],

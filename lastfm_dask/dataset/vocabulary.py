@@ -77,6 +77,11 @@ class Vocabulary:
 
         return FoldedNames(self.array)
 
+    def prepare(self) -> None:
+        """Build the indices now that searches build when they are worth their while: threads then only read."""
+        self._n_searches = _SCANS
+        _ = self._index, self._folded
+
     @property
     def array(self) -> pa.StringArray:
         """All names, by index, as one Arrow array."""

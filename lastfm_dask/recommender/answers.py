@@ -32,7 +32,7 @@ from lastfm_dask.recommender.users import Filters, Lookup, ModelUser, check_coun
 from lastfm_dask.training.weighting import Totals, Weigher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -277,6 +277,22 @@ class Recommender(ModelFiles):
     def knows_artist(self, name: str) -> bool:
         """Say whether an artist has this name, in whatever case where names are kept in lower case."""
         return self._names.is_artist(name)
+
+    def known_artists(self, names: Sequence[str]) -> list[str | None]:
+        """Return each name as the model has it; None for names that it does not know."""
+        found = self._names.find(names)
+        stored = iter(self.artists.names([index for index in found if index is not None]))
+        return [None if index is None else next(stored) for index in found]
+
+    def vectors(self, artists: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Return artists' vectors, shape (n, factors); raises UnknownNameError."""
+        return self.item_factors[np.array(self._names.artists_of(artists), np.int64)]
+
+    def prepare(self) -> None:
+        """Read and build now all that questions share, so that threads may ask at once and only read it."""
+        self.artists.prepare()
+        _ = self.item_gram, self._ranking.position
+        self._weigher.confidence(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))
 
     def filters(
         self, exclude: Iterable[str] = (), min_listeners: int | None = None, max_listeners: int | None = None

@@ -84,7 +84,7 @@ class Lookup:
 
     def is_artist(self, name: str) -> bool:
         """Say whether an artist has this name, in whatever case where names are stored in lower case."""
-        return self._find([name])[0] is not None
+        return self.find([name])[0] is not None
 
     def artist(self, name: str) -> int:
         """Return an artist's column; raises UnknownNameError."""
@@ -93,7 +93,7 @@ class Lookup:
     def artists_of(self, names: Iterable[str]) -> list[int]:
         """Return the columns of artists; raises UnknownNameError that names all that are not known."""
         names = list(names)
-        found = self._find(names)
+        found = self.find(names)
         unknown = [name for name, index in zip(names, found, strict=True) if index is None]
         if unknown:
             raise self._unknown([UnknownName(name, self.artists.near(name)) for name in unknown])
@@ -127,7 +127,7 @@ class Lookup:
         return found
 
     def _new_user(self, likes: list[tuple[str, int]]) -> ModelUser:
-        found = self._find([name for name, _ in likes])
+        found = self.find([name for name, _ in likes])
         known = [(index, plays) for index, (_, plays) in zip(found, likes, strict=True) if index is not None]
         missing = (name for index, (name, _) in zip(found, likes, strict=True) if index is None)
         unknown = tuple(UnknownName(name, self.artists.near(name)) for name in dict.fromkeys(missing))
@@ -137,7 +137,8 @@ class Lookup:
         user = User(None, tuple(map(Like, names, plays.values())), unknown)
         return ModelUser(user, None, items, np.array(list(plays.values()), np.float32))
 
-    def _find(self, names: Sequence[str]) -> list[int | None]:
+    def find(self, names: Sequence[str]) -> list[int | None]:
+        """Return the columns of artists, None for names that are not known."""
         found = self.artists.find_all(names)
         if self.keep_case or None not in found:
             return found

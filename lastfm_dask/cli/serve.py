@@ -1,0 +1,100 @@
+"""`serve`: a web page and a JSON API on one model."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import TYPE_CHECKING
+
+import click
+
+from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
+from lastfm_dask.cli.output import echo_json
+from lastfm_dask.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Listen at this address; 0.0.0.0 or :: is all of them.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free port."
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--watch", is_flag=True, help="Take up a new model as soon as it stands at MODEL; SIGHUP does it once."
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Answer under this name too, beside localhost and addresses. Repeatable.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Let pages of this site read answers (CORS), such as https://example.org. Repeatable.",
+)
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1, 4096),
+    default=64,
+    show_default=True,
+    help="Answer this many requests at once; more get 503.",
+)
+@memory_option
+@threads_option
+@json_option
+def command(
+    model: Path,
+    host: str,
+    port: int,
+    open_browser: bool,
+    watch: bool,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    max_requests: int,
+    memory_bytes: int | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Serve a web page and a JSON API that recommend artists.
+
+    MODEL is what `train` made. Only this machine is answered unless --host says otherwise. Ctrl-C ends it.
+    """
+    try:
+        import jinja2  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        msg = f"serving needs {error.name}, which is not installed: pip install 'lastfm_dask[serve]'"
+        raise BadInputError(msg) from error
+    from lastfm_dask.memory import allocator
+    from lastfm_dask.serve.guard import Access
+    from lastfm_dask.serve.run import Settings, plan_for, serve
+
+    allocator.begin()
+    access = Access(frozenset(name.lower() for name in hosts), frozenset(origins))
+    settings = Settings(host, port, max_requests, memory_bytes, threads, watch, access)
+    plan = plan_for(model, settings)
+    if not as_json:
+        click.echo(plan.line(), err=True)
+
+    def ready(url: str) -> None:
+        if as_json:
+            echo_json({"url": url, "model": str(model), "plan": plan.to_dict()})
+        else:
+            click.echo(f"serving {model} at {url} (Ctrl-C ends it)")
+        if open_browser:
+            webbrowser.open(url)
+
+    serve(model, settings, plan, ready)

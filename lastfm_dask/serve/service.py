@@ -1,0 +1,108 @@
+"""Which model answers now, and the threads that compute: a new model takes the old one's place between two questions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lastfm_dask.dataset.layout import MANIFEST
+from lastfm_dask.errors import LastfmDaskError
+from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.serve.metrics import Metrics
+from lastfm_dask.serve.opened import Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lastfm_dask.serve.plan import ServingPlan
+
+T = TypeVar("T")
+WATCH_S = 2.0
+_LOOK_S = 0.5
+
+log = logging.getLogger("lastfm_dask.serve")
+
+
+class Service:
+    """The model that answers, its threads, and what is counted.
+
+    Parameters
+    ----------
+    path : Path
+        The model directory, or a symbolic link to it that is turned to a new one.
+    plan : ServingPlan
+        How many threads, and what was projected.
+
+    Raises
+    ------
+    StoreError
+        The model can't be opened.
+    """
+
+    def __init__(self, path: Path, plan: ServingPlan) -> None:
+        self.path = path
+        self.metrics = Metrics(plan)
+        self._version = self._version_on_disk()
+        self.opened = Opened(path)
+        self._pool = ThreadPoolExecutor(plan.threads, thread_name_prefix="question")
+        self._stack = ExitStack()
+        # Held for good: setting and giving back BLAS's threads around each question costs more than many a question.
+        self._stack.enter_context(one_blas_thread())
+        self._reloading = asyncio.Lock()
+
+    async def ask(self, function: Callable[..., T], *values: Any) -> T:
+        """Run a function of the opened model on a thread of the pool and return what it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *values)
+
+    async def reload(self) -> bool:
+        """Open the model anew and let it answer from now on; keep the old one where that fails.
+
+        Returns
+        -------
+        bool
+            Whether another model answers now.
+        """
+        async with self._reloading:
+            version = self._version_on_disk()
+            try:
+                opened = await asyncio.to_thread(Opened, self.path)
+            except (LastfmDaskError, OSError, ValueError, KeyError) as error:
+                self.metrics.reloads["failed"] += 1
+                log.warning("the new model is not taken up, the old one goes on answering: %s", error)
+                # Not tried again until it changes.
+                self._version = version
+                return False
+            self.opened, self._version = opened, version
+            self.metrics.reloads["taken_up"] += 1
+            log.warning("took up %s, fingerprint %s", opened.name, opened.model.manifest.fingerprint)
+            return True
+
+    async def watch(self) -> None:
+        """Take up a new model whenever the directory's manifest is another file; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            version = self._version_on_disk()
+            if version is not None and version != self._version:
+                await self.reload()
+
+    async def measure(self) -> None:
+        """Look at the memory now and then; runs until it is cancelled."""
+        while True:
+            self.metrics.look()
+            await asyncio.sleep(_LOOK_S)
+
+    def close(self) -> None:
+        """Wait for the questions under way and end the threads."""
+        self._pool.shutdown()
+        self._stack.close()
+
+    def _version_on_disk(self) -> tuple[int, ...] | None:
+        try:
+            found = (self.path / MANIFEST).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
