@@ -7,7 +7,6 @@ the module of its name.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_published, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
+from lastfm_dask.ingestion.frames import found_source, patterns_of
 from lastfm_dask.ingestion.options import IngestOptions, Resources
 from lastfm_dask.ingestion.plan import task_bytes
 from lastfm_dask.ingestion.planning import plan_source, refuse_early
@@ -75,11 +75,12 @@ class _Run:
 
     @property
     def paths(self) -> list[str]:
-        return [file.path for file in self.files]
+        """What people call the files."""
+        return [file.name for file in self.files]
 
 
 def ingest(
-    source: str | PathLike[str] | Sequence[str | PathLike[str]],
+    source: Any,
     output: str | PathLike[str],
     options: IngestOptions | None = None,
     *,
@@ -90,8 +91,10 @@ def ingest(
 
     Parameters
     ----------
-    source : path or sequence of path
-        A file, several in the order given, or a glob; local or an address such as `s3://bucket/key`.
+    source : path, sequence of path, or data frame
+        A file, several in the order given, a folder of Parquet files, or a glob; local or an address such as
+        `s3://bucket/key`. Or a pandas, Polars or Dask data frame, an Arrow table or record batch reader: anything with
+        `__arrow_c_stream__`.
     output : path
         The dataset directory to make; it must not exist.
     options : IngestOptions, optional
@@ -131,18 +134,16 @@ def ingest(
             return ingest(source, output, options, resources=resources, progress=steps)
     output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
     refuse_published(output)
-    patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    files = sources.find(patterns)
-    schema = resolve(files, options.schema)
-    refuse_early(options, schema, files, resources)
-    plan = plan_source(files, schema, resources, output.parent)
-    run = _Run(files, schema, options, resources, plan, progress_of(progress))
-    with work_directory(output, plan.disk_bytes) as work:
-        try:
-            _ingest_in(work, run)
-        except (BadInputError, UnknownNameError):
-            work.remove()
-            raise
+    with found_source(source, output.parent, options.schema) as (files, schema):
+        refuse_early(options, schema, files, resources)
+        plan = plan_source(files, schema, resources, output.parent)
+        run = _Run(files, schema, options, resources, plan, progress_of(progress))
+        with work_directory(output, plan.disk_bytes) as work:
+            try:
+                _ingest_in(work, run)
+            except (BadInputError, UnknownNameError):
+                work.remove()
+                raise
     return Dataset(output)
 
 
@@ -156,8 +157,7 @@ def is_made_of(
     BadInputError
         The source can't be read, or the options can't be used.
     """
-    patterns = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    files = sources.find(patterns)
+    files = sources.find(patterns_of(source))
     origin = _origin(files, resolve(files, options.schema), options)
     return all(dataset.manifest.content.get(key) == value for key, value in origin.items())
 
@@ -168,7 +168,7 @@ def _origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions)
     return {
         "source": {
             "files": [
-                {"path": file.path, "size_bytes": file.size_bytes, "version": file.version} for file in files
+                {"path": file.name, "size_bytes": file.size_bytes, "version": file.version} for file in files
             ]
         },
         "settings": {**_json(asdict(schema)), "format": options.schema.name},
@@ -266,7 +266,9 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
             scheduler=resources.scheduler,
             scheduler_file=resources.scheduler_file,
             stall_timeout_s=resources.stall_timeout_s,
-            preflight=Preflight(Sight(seen_anywhere(run.paths)), task_bytes(run.plan.source, settings)),
+            preflight=Preflight(
+                Sight(seen_anywhere([file.path for file in run.files])), task_bytes(run.plan.source, settings)
+            ),
         ) as engine,
         _stage(run, meter, "scan", settings.threads) as stage,
     ):

@@ -122,6 +122,10 @@ class Sight:
 
 def refuse_compressed(files: Sequence[SourceFile]) -> None:
     """Raise BadInputError where a file can't be read by ranges, as workers of a cluster do."""
+    frames = [file.label for file in files if file.label]
+    if frames:
+        msg = f"a {frames[0]} is in this process, where the workers of a cluster can't read it: write it as Parquet first"
+        raise BadInputError(msg)
     packed = [file.path for file in files if file.compression]
     if packed:
         msg = (

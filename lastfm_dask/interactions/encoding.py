@@ -31,6 +31,8 @@ FORMAT_VERSION = 2
 PIECE_LINES = 1 << 18
 """Lines that are encoded at once where memory allows it."""
 MIN_PIECE_LINES = 1 << 13
+_ROWS_A_LINE = 4
+"""Rows of a columnar source that take what a line of text takes."""
 
 LISTS = {
     "users": "string",
@@ -96,8 +98,10 @@ class EncodeBlock:
         if self.schema.is_columnar:
             from lastfm_dask.interactions.columnar_reader import read_columns
 
-            rows = read_columns(path, block.start, block.end, self.schema)
-            yield encode(rows, self.schema, file=block.file)
+            n_rows = self.piece_lines * _ROWS_A_LINE
+            for start in range(block.start, block.end, n_rows):
+                rows = read_columns(path, start, min(start + n_rows, block.end), self.schema)
+                yield encode(rows, self.schema, file=block.file)
             return
         lines: bytes | bytearray
         if block.lines is not None:

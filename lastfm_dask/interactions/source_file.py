@@ -41,12 +41,20 @@ class SourceFile:
         What changes when the file does: its modification time in nanoseconds, or its etag.
     compression : str
         Empty, or one of gzip, bzip2, xz, zstd, tar, tar-zstd.
+    label : str
+        What it is called where it has no lasting path, as a data frame.
     """
 
     path: str
     size_bytes: int
     version: str
     compression: str = ""
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.label or self.path
 
 
 def is_remote(path: str) -> bool:
@@ -91,7 +99,7 @@ def columnar_within(paths: Iterable[str], folder: str) -> list[str]:
     )
     if not found:
         msg = (
-            f"{folder} is a folder without a file that ends in {', '.join(COLUMNAR_ENDINGS)}: name the log's files,"
+            f"{folder} is a folder, and no file in this directory ends in {', '.join(COLUMNAR_ENDINGS)}: name the log's files,"
             f" as in {folder.rstrip('/')}/*.tsv"
         )
         raise BadInputError(msg, path=folder)

@@ -10,6 +10,7 @@ import os
 import stat
 import tarfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def _local(path: str) -> SourceFile:
 
 def refuse_changed(files: Sequence[SourceFile]) -> None:
     """Raise BadInputError where a file is not what it was when it was found."""
-    changed = [file.path for file in files if _look_again(file) != file]
+    changed = [file.path for file in files if _look_again(file) != replace(file, label="")]
     if changed:
         msg = (
             f"{', '.join(changed)} changed while it was read: wait until nothing writes to it, and call again"
