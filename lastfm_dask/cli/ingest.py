@@ -38,6 +38,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
     else:
         show_dataset(dataset)
         echo(f"Wrote {output}. Next: lastfm-dask train {output} -o MODEL")
+    ingesting.show_warnings(dataset)
 
 
 def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:
@@ -67,6 +68,7 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
         "allowed_bytes": receipts["allowed_bytes"],
         "stages": stages_json(receipts["stages"]),
         "reconciliation": dataset.manifest.content["reconciliation"],
+        "warnings": dataset.manifest.content.get("warnings", []),
     }
 
 

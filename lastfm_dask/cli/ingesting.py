@@ -14,10 +14,39 @@ from lastfm_dask.interactions.schema import FLOAT, WHOLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.interactions.formats import SchemaOptions
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class RejectsType(click.ParamType):  # type: ignore[type-arg]  # older click has it without arguments
+    """A number of rows from 0, or a share of them such as `5%`, which stays a text."""
+
+    name = "N|P%"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number or the share; fails with click's usage error."""
+        from lastfm_dask.errors import BadInputError
+        from lastfm_dask.ingestion.doubts import most_rejects
+
+        text = str(value).strip()
+        try:
+            most = most_rejects(text, 0)
+        except BadInputError as error:
+            self.fail(str(error), param, ctx)
+        return text if "%" in text else most or 0
+
+
+def show_warnings(dataset: Dataset) -> None:
+    """Say on stderr, after everything else, what looks wrong about a dataset's source."""
+    from lastfm_dask.display import visible
+
+    for warning in dataset.manifest.content.get("warnings", []):
+        click.echo(
+            click.style(f"WARNING: {visible(warning, keep_lines=True)}", fg="yellow", bold=True), err=True
+        )
 
 
 def schema_options(function: F) -> F:
@@ -78,7 +107,11 @@ def ingest_options(function: F) -> F:
         (
             click.option("--artist-names", type=PATH, help="Show the names that this file gives artist ids."),
             click.option("--strict", is_flag=True, help="End with exit code 3 at any rejected row."),
-            click.option("--max-rejects", type=click.IntRange(0), help="End where more rows are rejected."),
+            click.option(
+                "--max-rejects",
+                type=RejectsType(),
+                help="End with exit code 3 where more rows are rejected: a number, or a share such as 5%.",
+            ),
             click.option("--add-user", metavar="ID", help="Append a user, whose favourites --like names."),
             like_option,
             click.option(

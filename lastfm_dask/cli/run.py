@@ -68,6 +68,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
         return
     _show(dataset, answers)
     _show_next(dataset, result, answers["stats"]["user"])
+    ingesting.show_warnings(dataset)
 
 
 def _make(folder: Path) -> None:

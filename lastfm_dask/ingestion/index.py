@@ -55,6 +55,8 @@ class Index:
     with_time: bool = False
     """Whether rows have times."""
     rejects: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What looks wrong about the source."""
     n_lines: dict[int, int] = field(default_factory=dict)
     """Lines by file, a header among them."""
 

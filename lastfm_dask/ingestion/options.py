@@ -22,8 +22,9 @@ class IngestOptions:
     ----------
     schema : SchemaOptions
         Format, columns, delimiter, header, case, MBIDs.
-    max_rejects : int or None
-        More rejected rows than these end the run; None for no bound, 0 for none at all (`--strict`).
+    max_rejects : int, str or None
+        More rejected rows than these, or than a share such as `5%`, end the run; None for no bound, 0 for none at all
+        (`--strict`).
     artist_names : Path or None
         A file whose lines hold an artist's id and its name: names are shown in place of ids.
     add_user : str or None
@@ -33,7 +34,7 @@ class IngestOptions:
     """
 
     schema: SchemaOptions = field(default_factory=SchemaOptions)
-    max_rejects: int | None = None
+    max_rejects: int | str | None = None
     artist_names: Path | None = None
     add_user: str | None = None
     likes: Mapping[str, int] = field(default_factory=dict)

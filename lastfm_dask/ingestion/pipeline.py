@@ -283,6 +283,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
 def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
     from lastfm_dask.ingestion.added import added_rows
     from lastfm_dask.ingestion.artist_names import read_names, show_names
+    from lastfm_dask.ingestion.doubts import refuse_rejects, warnings_of
     from lastfm_dask.ingestion.index import add_rows, index
     from lastfm_dask.ingestion.rejects import RejectsWriter
 
@@ -297,7 +298,8 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             schema=schema,
             progress=run.count("index", n_blocks),
         )
-        _refuse_rejects(found, rejects, options.max_rejects, run.paths)
+        refuse_rejects(found, rejects, options.max_rejects, run.files, schema)
+        found.warnings = warnings_of(found, rejects, schema)
         if options.artist_names is not None:
             names = read_names(
                 options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
@@ -316,23 +318,6 @@ def _tell_rows(receipt: dict[str, Any], n_rows: int) -> None:
     receipt["rows"] = n_rows
     if not receipt["resumed_blocks"]:
         receipt["rows_per_s"] = round(n_rows / receipt["wall_s"])
-
-
-def _refuse_rejects(found: Index, rejects: Any, max_rejects: int | None, paths: Sequence[str]) -> None:
-    """Raise BadInputError where no row is kept, or more are rejected than allowed; the first rejects are shown."""
-    n_rejects = found.rows_read - found.rows_kept
-    if not found.rows_kept:
-        msg = (
-            f"{', '.join(paths)}: no row could be kept of {found.rows_read} read; the first of them:"
-            f"{rejects.examples()}\nSee that --format, --columns, --delimiter and --header fit the source"
-        )
-        raise BadInputError(msg, path=paths[0])
-    if max_rejects is not None and n_rejects > max_rejects:
-        msg = (
-            f"{', '.join(paths)}: {n_rejects} of {found.rows_read} rows were rejected, allowed are {max_rejects};"
-            f" the first of them:{rejects.examples()}\nMend them, or allow more (--max-rejects N, no --strict)"
-        )
-        raise BadInputError(msg, path=paths[0])
 
 
 def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter) -> Assembled:
@@ -364,6 +349,7 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
             "statistics": dataset_statistics(found, assembled),
             "reconciliation": reconcile(found, assembled, run.paths),
             "allowed_bytes": run.plan.budget.allowed,
+            "warnings": found.warnings,
         }
         count(1)
     return content

@@ -22,8 +22,10 @@ def refuse_early(
     """Refuse before any work what can be seen to fail later."""
     from lastfm_dask.ingestion.added import refuse_incomplete
     from lastfm_dask.ingestion.artist_names import read_names
+    from lastfm_dask.ingestion.doubts import most_rejects
     from lastfm_dask.ingestion.scan import refuse_compressed
 
+    most_rejects(options.max_rejects, 0)
     refuse_incomplete(options.add_user, options.likes)
     if options.artist_names is not None:
         read_names(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lastfm_dask.interactions.encoding import column
 from lastfm_dask.interactions.schema import REASONS
@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-N_EXAMPLES = 5
+_SAMPLES = 100
 _AT_ONCE = 1 << 14
 """Rows that become Python's objects at once."""
+
+
+class Reject(NamedTuple):
+    """A rejected row: its file, its line from 1, why it was rejected, and what is kept of it."""
+
+    path: str
+    line: int
+    reason: str
+    raw: bytes
 
 
 class RejectsWriter:
@@ -36,13 +45,15 @@ class RejectsWriter:
     ----------
     counts : dict
         Rows rejected by reason, in order of precedence; no zeros.
+    samples : list of Reject
+        The first of them.
     """
 
     def __init__(self, path: Path, files: Sequence[str]) -> None:
         self._file = path.open("wb")
         self._files = files
         self._counts = [0] * len(REASONS)
-        self._examples: list[str] = []
+        self.samples: list[Reject] = []
 
     def __enter__(self) -> Self:
         return self
@@ -65,14 +76,10 @@ class RejectsWriter:
             self._counts[reason] += 1
             number, path = lines_before + line + 1, self._files[file]
             self._file.write(b"%s\t%d\t%s\t%s\n" % (os.fsencode(path), number, REASONS[reason].encode(), raw))
-            if len(self._examples) < N_EXAMPLES:
-                self._examples.append(f"{path}, line {number}: {REASONS[reason]}: {raw[:80]!r}")
+            if len(self.samples) < _SAMPLES:
+                self.samples.append(Reject(path, number, REASONS[reason], raw))
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows rejected by reason; reasons that did not occur are left out."""
         return {reason: n for reason, n in zip(REASONS, self._counts, strict=True) if n}
-
-    def examples(self) -> str:
-        """Return the first rejects as indented lines of text."""
-        return "".join(f"\n  {example}" for example in self._examples)

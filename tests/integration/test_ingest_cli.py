@@ -241,7 +241,7 @@ def test_text_shows_the_reconciliation_and_where_the_dataset_is(tmp_path):
 
 REFUSED = {
     "missing": (["missing.tsv"], ["missing.tsv"]),
-    "a folder": (["."], ["directory"]),
+    "a folder": (["."], ["folder"]),
     "no match": (["none-*.tsv"], ["none-*.tsv"]),
     "empty": (["empty.tsv"], ["empty.tsv", "empty"]),
     "empty inside": (["empty.gz"], ["empty.gz"]),

@@ -1,0 +1,187 @@
+"""What looks wrong about a source once it is read: too many rejects, and signs that it was to be read otherwise.
+
+Doubts are said, with the likely cause and the option that mends it; nothing is guessed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.formats import role_of
+from lastfm_dask.interactions.inspection import inspect
+from lastfm_dask.interactions.schema import DELIMITED, MAX_REJECT_BYTES, UTF8
+from lastfm_dask.interactions.sniffing import guess_delimiter, guess_encoding, without_quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lastfm_dask.ingestion.index import Index
+    from lastfm_dask.ingestion.names import Names
+    from lastfm_dask.ingestion.rejects import Reject, RejectsWriter
+    from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.interactions.source_file import SourceFile
+
+_MANY_REJECTS = 0.01
+_MANY_QUOTED = 0.01
+_SHOWN = 3
+
+
+def most_rejects(max_rejects: int | str | None, rows_read: int) -> int | None:
+    """Return how many rows may be rejected: a number of them, or a share such as `5%`.
+
+    Raises
+    ------
+    BadInputError
+        Where it is neither.
+    """
+    if max_rejects is None or isinstance(max_rejects, int):
+        return max_rejects
+    number, percent, rest = max_rejects.partition("%")
+    try:
+        value = float(number) if percent else int(number)
+    except ValueError:
+        value = -1
+    if rest.strip() or not 0 <= value <= (100 if percent else value):
+        msg = f"--max-rejects {max_rejects!r}: a number of rows from 0, or a share of them such as 5%, is allowed"
+        raise BadInputError(msg)
+    return int(rows_read * value / 100) if percent else int(value)
+
+
+def refuse_rejects(
+    found: Index,
+    rejects: RejectsWriter,
+    max_rejects: int | str | None,
+    files: Sequence[SourceFile],
+    schema: Schema,
+) -> None:
+    """Raise BadInputError where no row is kept, or more are rejected than allowed; the first rejects are shown."""
+    n_rejects = found.rows_read - found.rows_kept
+    paths = ", ".join(file.path for file in files)
+    shown = "".join(f"\n  {described(reject, schema)}" for reject in rejects.samples[: _SHOWN + 2])
+    cause = _on_a_line(likely_cause(rejects.samples, schema))
+    if not found.rows_kept:
+        msg = (
+            f"{paths}: no row could be kept of {found.rows_read} read; the first of them:{shown}"
+            f"{cause}{_proposal(files)}"
+            "\nCheck that --format, --columns, --delimiter and --header fit the source"
+        )
+        raise BadInputError(msg, path=files[0].path)
+    allowed = most_rejects(max_rejects, found.rows_read)
+    if allowed is not None and n_rejects > allowed:
+        said = f"{max_rejects} ({allowed})" if "%" in str(max_rejects) else str(allowed)
+        msg = (
+            f"{paths}: {n_rejects} of {found.rows_read} rows were rejected, allowed are {said};"
+            f" the first of them:{shown}{cause}"
+            "\nMend them, or allow more (--max-rejects N or N%, no --strict)"
+        )
+        raise BadInputError(msg, path=files[0].path)
+
+
+def _on_a_line(text: str) -> str:
+    return f"\n{text}" if text else ""
+
+
+def _proposal(files: Sequence[SourceFile]) -> str:
+    """Return the line that `inspect` would propose for the first file with bytes; empty where it finds none."""
+    try:
+        return f"\nThis may read it: {inspect(next(file for file in files if file.size_bytes)).command}"
+    except (BadInputError, StopIteration):
+        return ""
+
+
+def warnings_of(found: Index, rejects: RejectsWriter, schema: Schema) -> list[str]:
+    """Return what a reader of the dataset has to know: many rejects, and names that look quoted."""
+    warnings = []
+    n_rejects = found.rows_read - found.rows_kept
+    first = rejects.samples[0] if rejects.samples else None
+    if n_rejects > _MANY_REJECTS * found.rows_read:
+        shown = "".join(f"\n  {described(reject, schema)}" for reject in rejects.samples[:_SHOWN])
+        cause = _on_a_line(likely_cause(rejects.samples, schema))
+        warnings.append(
+            f"{n_rejects:,} of {found.rows_read:,} rows ({100 * n_rejects / found.rows_read:.1f} %) were rejected;"
+            f" the first of them:{shown}{cause}"
+        )
+    elif first is not None and first.line == 1 and _looks_like_header(first.raw, schema):
+        warnings.append(f"{described(first, schema)}\nIt looks like a header: --header skips it")
+    if schema.kind == DELIMITED and not schema.quote:
+        for role, names in (("user", found.users), ("artist", found.artists)):
+            n_quoted, example = _quoted(names)
+            if n_quoted > _MANY_QUOTED * len(names):
+                warnings.append(
+                    f"{n_quoted:,} of {len(names):,} {role}s begin and end with a quote, such as {example}:"
+                    " if quotes stand around fields, read them with --quote '\"'"
+                )
+    return warnings
+
+
+def _looks_like_header(raw: bytes, schema: Schema) -> bool:
+    words = raw.decode(errors="replace").split(schema.delimiter)
+    return sum(role_of(word) is not None for word in words) >= 2
+
+
+def _quoted(names: Names) -> tuple[int, str]:
+    """Return how many names begin and end with a quote, and the first of them."""
+    import pyarrow.compute as pc
+
+    array = names.array
+    quoted = array.filter(pc.match_substring_regex(array, r'(?s)\A".*"\z'))
+    return len(quoted), quoted[0].as_py() if len(quoted) else ""
+
+
+def described(reject: Reject, schema: Schema) -> str:
+    """Return a reject in one line: where it is, why, and how it begins."""
+    counts = ""
+    if reject.reason == "field_count" and schema.kind == DELIMITED:
+        n_found = reject.raw.count(schema.delimiter.encode(schema.encoding, "replace")) + 1
+        at_least = "at least " if len(reject.raw) >= MAX_REJECT_BYTES else ""
+        counts = f" ({len(schema.columns)} fields expected, {at_least}{n_found} found)"
+    return f"{reject.path}, line {reject.line}: {reject.reason}: {reject.raw[:80]!r}{counts}"
+
+
+def likely_cause(rejects: Sequence[Reject], schema: Schema) -> str:
+    """Return the likely cause of most of these rejects and what mends it; empty where none is known."""
+    if not rejects or schema.kind != DELIMITED:
+        return ""
+    reason = Counter(reject.reason for reject in rejects).most_common(1)[0][0]
+    lines = [reject.raw for reject in rejects if reject.reason == reason]
+    if reason in ("invalid_utf8", "invalid_encoding"):
+        encoding = guess_encoding(b"\n".join(lines))
+        return f"The encoding looks like {encoding}: --encoding {encoding}" if encoding != UTF8 else ""
+    texts = [line.decode(schema.encoding, "replace") for line in lines]
+    if reason == "field_count":
+        return _cause_of_counts(texts, schema)
+    if reason == "plays_not_a_number":
+        numbers = [text.split(schema.delimiter)[schema.columns.index("plays")] for text in texts]
+        if any(_is_real(number) for number in numbers):
+            return f"Plays are not whole numbers, such as {next(filter(_is_real, numbers))!r}: --values float reads them"
+    if reason == "unclosed_quote":
+        return "Quotes in this source may be plain characters: leave out --quote"
+    return ""
+
+
+def _is_real(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
+
+
+def _cause_of_counts(texts: Sequence[str], schema: Schema) -> str:
+    expected = len(schema.columns)
+    bare, quote = without_quoted("\n".join(texts))
+    if (
+        not schema.quote
+        and quote
+        and {len(line.split(schema.delimiter)) for line in bare.split("\n")} == {expected}
+    ):
+        return "Quoted fields hold the delimiter: --quote '\"' reads them"
+    n_found = Counter(len(text.split(schema.delimiter)) for text in texts).most_common(1)[0][0]
+    counts = f"{expected} fields expected, {n_found} found"
+    if delimiter := guess_delimiter(texts, expected):
+        return f"{counts}: the delimiter looks like {delimiter!r} (--delimiter)"
+    if n_found > 1:
+        return f"{counts}: --columns names each field, with - for one that is not read"
+    delimiter = guess_delimiter(texts)
+    return f"{counts}: the delimiter looks like {delimiter!r} (--delimiter, --columns)" if delimiter else ""
