@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,19 +12,20 @@ import click
 from lastfm_dask.cli.options import PATH, json_option, memory_option, threads_option
 from lastfm_dask.cli.output import echo, echo_json, print_table
 from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import IO
 
     from lastfm_dask.memory.budget import Plan
     from lastfm_dask.recommender.all_users import AllUsers, BatchSettings
     from lastfm_dask.recommender.all_users_files import WriteResult
+    from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.results import Recommendations
 
 
-_FILTERS = ("n", "exclude", "min_listeners", "max_listeners", "include_known")
+_LISTED = ("n", "min_listeners", "max_listeners", "include_known", "diverse", "novelty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,27 @@ class _Output:
 @click.option("--parquet", type=PATH, help="With --all-users: write this Parquet file.")
 @click.option("-o", "--output", type=PATH, help="With --json-lines: write this file, not stdout.")
 @click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many artists.")
-@click.option("--exclude", multiple=True, metavar="NAME", help="Leave out this artist. Repeat it for more.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Leave out this artist, or the artists of this file, a name a line. Repeat it for more.",
+)
+@click.option("--only", type=PATH, metavar="FILE", help="List only artists of this file, a name a line.")
+@click.option(
+    "--diverse",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How much variety counts beside the score (maximal marginal relevance), 0 to 1.",
+)
+@click.option(
+    "--novelty",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How much artists that few know count beside the score, 0 to 1.",
+)
 @click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
 @click.option("--max-listeners", type=click.IntRange(0), help="Leave out artists with more listeners.")
 @click.option("--include-known", is_flag=True, help="List artists that the listener has already, too.")
@@ -65,16 +87,23 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Recommend artists to a user, to a list of favourites, or to all users.
+    r"""Recommend artists to a user, to a list of favourites, or to all users.
 
-    MODEL is what `train` made. A new listener is given by --like; unknown names are listed with near ones, and
-    where none is known the most popular artists are the answer.
+    MODEL is what `train` made. A new user is given by --like; unknown names are listed with near ones, and where none
+    is known the most popular artists are the answer. With --diverse or --novelty the best 200 artists are ordered
+    anew; scores stay as they are.
+
+    \b
+    Example: lastfm-dask recommend lastfm.model --like radiohead --like "sigur rós=100" --diverse 0.3
     """
     from lastfm_dask.recommender.answers import Recommender
 
     recommender = Recommender(model)
     plays = likes_of(recommender, likes, like_file)
-    filters = {name: options[name] for name in _FILTERS}
+    listed = {name: options[name] for name in _LISTED}
+    listed["exclude"] = _excluded(recommender, options["exclude"])
+    if options["only"] is not None:
+        listed["only"] = _only(recommender, options["only"])
     output = _Output(options["json_lines"], options["parquet"], options["output"])
     if all_users:
         if user is not None or plays is not None:
@@ -86,7 +115,7 @@ def command(
         from lastfm_dask.recommender.all_users import AllUsers
         from lastfm_dask.recommender.plan import plan_all_users
 
-        job = AllUsers.of(recommender, **filters)
+        job = AllUsers(recommender, recommender.list_settings(**listed))
         plan = plan_all_users(job, memory_bytes=options["memory_bytes"], threads=options["threads"])
         _answer_all_users(job, plan, output, as_json)
         return
@@ -94,7 +123,7 @@ def command(
         msg = "--json-lines, --parquet and --output go with --all-users"
         raise click.UsageError(msg)
     one_user(user, plays)
-    found = recommender.recommend(user, likes=plays, **filters)
+    found = recommender.recommend(user, likes=plays, **listed)
     if as_json:
         echo_json(found.to_dict())
     else:
@@ -105,9 +134,46 @@ def _show(found: Recommendations) -> None:
     title = title_of("Recommended", found.user)
     if found.fallback is not None:
         title = "None of the names is known: the most popular artists (the score is their listeners)"
-    rows = [(item.artist, item.score, item.listeners) for item in found.items]
-    print_table(title, ["artist", "score", "listeners"], rows)
+    columns = ["artist", "score", "listeners"]
+    rows: list[tuple[object, ...]] = [(item.artist, item.score, item.listeners) for item in found.items]
+    if found.rerank is not None and found.rerank.novelty:
+        columns.append("novelty, bits")
+        rows = [(*row, item.novelty) for row, item in zip(rows, found.items, strict=True)]
+    print_table(title, columns, rows)
     echo_unknown(found.user)
+
+
+def _excluded(model: Recommender, given: tuple[str, ...]) -> list[str]:
+    """Return the names to leave out: each is an artist, else a file of names."""
+    names = []
+    for one in given:
+        if not model.knows_artist(one) and Path(one).is_file():
+            names += _names_in(model, Path(one))
+        else:
+            names.append(one)
+    return names
+
+
+def _only(model: Recommender, path: Path) -> list[str]:
+    names = _names_in(model, path)
+    if not names:
+        msg = f"{path} names no artist that the model knows: write a name a line, as `stats` shows them"
+        raise BadInputError(msg, path=str(path))
+    return names
+
+
+def _names_in(model: Recommender, path: Path) -> list[str]:
+    """Return the artists of a file that the model knows; says on stderr how many it does not."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        msg = f"the file of artists {path} can't be read: {getattr(error, 'strerror', None) or error}"
+        raise BadInputError(msg, path=str(path)) from error
+    named = [name for line in lines if (name := line.removesuffix("\r"))]
+    known = [name for name in model.known_artists(named) if name is not None]
+    if len(known) < len(named):
+        click.echo(f"{path}: {len(named) - len(known)} of {len(named)} artists are not known", err=True)
+    return known
 
 
 def _answer_all_users(all_users: AllUsers, plan: Plan[BatchSettings], output: _Output, as_json: bool) -> None:

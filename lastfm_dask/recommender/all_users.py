@@ -14,15 +14,14 @@ import numpy as np
 from lastfm_dask.engine.threads import completed
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.ranking import Ranked, SeenItems
-from lastfm_dask.recommender.users import check_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.users import Filters
+    from lastfm_dask.recommender.users import ListSettings
 
 
 BATCH_USERS = 512
@@ -66,48 +65,29 @@ class AllUsers:
     ----------
     model : Recommender
         Whose users are answered.
-    n : int
-        How many artists a list has at most.
-    filters : Filters
-        Which artists may be listed.
-    include_known : bool
-        Whether to list artists that a user has already.
+    settings : ListSettings
+        What each list holds, as `Recommender.list_settings` gives it.
     """
 
-    def __init__(self, model: Recommender, n: int, filters: Filters, include_known: bool) -> None:
+    def __init__(self, model: Recommender, settings: ListSettings) -> None:
         self.model = model
-        self.n = n
-        self.filters = filters
-        self.include_known = include_known
+        self.settings = settings
 
-    @classmethod
-    def of(
-        cls,
-        model: Recommender,
-        n: int,
-        exclude: Iterable[str] = (),
-        min_listeners: int | None = None,
-        max_listeners: int | None = None,
-        include_known: bool = False,
-    ) -> AllUsers:
-        """Return the job for filters as `Recommender.recommend` takes them."""
-        n = min(check_count(n), model.n_artists)
-        return cls(model, n, model.filters(exclude, min_listeners, max_listeners), include_known)
-
-    def batches(self, settings: BatchSettings) -> Iterator[Batch]:
+    def batches(self, at_once: BatchSettings) -> Iterator[Batch]:
         """Yield all batches in the order of their rows, a bounded number of them worked on at once."""
-        ranking = self.model.ranking(self.filters)
+        ranking = self.model.ranking(self.settings.filters)
         indptr, indices, _ = self.model.matrix
 
         def work(start: int) -> Batch:
-            end = min(start + settings.batch_users, self.model.n_users)
+            end = min(start + at_once.batch_users, self.model.n_users)
             ends = np.asarray(indptr[start : end + 1], np.int64)
             seen = SeenItems(ends - ends[0], indices[ends[0] : ends[-1]])
-            if self.include_known:
+            if self.settings.include_known:
                 seen = SeenItems(np.zeros(len(ends), np.int64), indices[:0])
-            found: Ranked = ranking.best(self.model.user_factors[start:end], self.n, seen)
+            found: Ranked = ranking.best(self.model.user_factors[start:end], self.settings.n_pool, seen)
+            found = self.model.reranked(found, self.settings)
             return Batch(start, found.items, found.scores)
 
-        starts = range(0, self.model.n_users, settings.batch_users)
+        starts = range(0, self.model.n_users, at_once.batch_users)
         with one_blas_thread():
-            yield from completed(work, starts, settings.threads, in_order=True)
+            yield from completed(work, starts, at_once.threads, in_order=True)

@@ -16,7 +16,8 @@ from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.recommender.model_files import ModelFiles
-from lastfm_dask.recommender.ranking import Ranking, SeenItems, exact_scores, most_similar
+from lastfm_dask.recommender.ranking import Ranked, Ranking, SeenItems, exact_scores, most_similar
+from lastfm_dask.recommender.rerank import self_information
 from lastfm_dask.recommender.results import (
     POPULARITY,
     Explanation,
@@ -28,15 +29,17 @@ from lastfm_dask.recommender.results import (
     SimilarArtist,
     User,
 )
-from lastfm_dask.recommender.users import Filters, Lookup, ModelUser, check_count
+from lastfm_dask.recommender.users import Filters, ListSettings, Lookup, ModelUser, check_count
 from lastfm_dask.training.weighting import Totals, Weigher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Unpack
 
     import numpy.typing as npt
 
     from lastfm_dask.recommender.all_users import Batch
+    from lastfm_dask.recommender.users import ListOptions
 
 
 SHRINK = 10.0
@@ -87,12 +90,9 @@ class Recommender(ModelFiles):
         *,
         likes: Mapping[str, int] | Iterable[str] | None = None,
         n: int = 10,
-        exclude: Iterable[str] = (),
-        min_listeners: int | None = None,
-        max_listeners: int | None = None,
-        include_known: bool = False,
+        **options: Unpack[ListOptions],
     ) -> Recommendations:
-        """Return the best artists for a user of the model, or for a new listener by what they like.
+        """Return the best artists for a user of the model, or for a new user by what they like.
 
         Parameters
         ----------
@@ -103,48 +103,43 @@ class Recommender(ModelFiles):
             if none is, the answer is the most popular artists, and says so.
         n : int
             How many artists at most.
-        exclude : iterable of str
-            Artists to leave out.
-        min_listeners, max_listeners : int, optional
-            Leave out artists with fewer or with more listeners.
-        include_known : bool
-            Whether to list artists that the listener has already.
+        **options : ListOptions
+            `exclude`, `only`, `min_listeners`, `max_listeners`, `include_known`, `diverse`, `novelty`.
 
         Raises
         ------
         UnknownNameError
-            Where the user, or an artist to leave out, is not known.
+            Where the user, or an artist to leave out or to list, is not known.
         BadInputError
-            Where neither or both of `user` and `likes` are given, or `n` is below 1.
+            Where neither or both of `user` and `likes` are given, or `n`, `diverse` or `novelty` is out of its range.
         """
-        n = min(check_count(n), self.n_artists)
-        filters = self.filters(exclude, min_listeners, max_listeners)
+        settings = self.list_settings(n, **options)
         found = self._names.model_user(user, likes)
-        seen = np.zeros(0, np.int32) if include_known else found.items
         if not len(found.items):
-            return self._popular(found.user, n, filters)
+            return self._popular(found.user, settings)
+        seen = np.zeros(0, np.int32) if settings.include_known else found.items
         with one_blas_thread():
             vectors = self._vector(found)[None, :]
-            ranked = self.ranking(filters).best(vectors, n, SeenItems(np.array([0, len(seen)]), seen))
+            seen_items = SeenItems(np.array([0, len(seen)]), seen)
+            ranked = self.ranking(settings.filters).best(vectors, settings.n_pool, seen_items)
+            ranked = self.reranked(ranked, settings)
         items = ranked.items[0][ranked.items[0] >= 0]
-        return Recommendations(found.user, self._lines(items, ranked.scores[0][: len(items)]))
+        lines = self._lines(items, ranked.scores[0][: len(items)], settings)
+        return Recommendations(found.user, lines, rerank=settings.rerank if settings.rerank.is_on else None)
 
     def recommend_all(
         self,
         *,
         n: int = 10,
-        exclude: Iterable[str] = (),
-        min_listeners: int | None = None,
-        max_listeners: int | None = None,
-        include_known: bool = False,
         memory_bytes: int | None = None,
         threads: int | None = None,
+        **options: Unpack[ListOptions],
     ) -> Iterator[Batch]:
         """Yield the best artists for all users, in batches of consecutive rows that fit the memory allowed.
 
         Parameters
         ----------
-        n, exclude, min_listeners, max_listeners, include_known
+        n, **options
             As for `recommend`.
         memory_bytes : int, optional
             Keep to this many bytes, and to what the process is allowed anyhow.
@@ -164,9 +159,27 @@ class Recommender(ModelFiles):
         from lastfm_dask.recommender.all_users import AllUsers
         from lastfm_dask.recommender.plan import plan_all_users
 
-        all_users = AllUsers.of(self, n, exclude, min_listeners, max_listeners, include_known)
-        plan = plan_all_users(all_users, memory_bytes=memory_bytes, threads=threads)
-        yield from all_users.batches(plan.settings)
+        all_users = AllUsers(self, self.list_settings(n, **options))
+        yield from all_users.batches(
+            plan_all_users(all_users, memory_bytes=memory_bytes, threads=threads).settings
+        )
+
+    def list_settings(self, n: int = 10, **options: Unpack[ListOptions]) -> ListSettings:
+        """Return what `recommend` lists for these arguments, in the model's terms; raises as it does."""
+        return self._names.list_settings(n, options)
+
+    def reranked(self, ranked: Ranked, settings: ListSettings) -> Ranked:
+        """Return the `n` artists to list for each user, in their order, out of pools of the best."""
+        if not settings.rerank.is_on:
+            return ranked
+        items = np.full((len(ranked.items), settings.n), -1, np.int32)
+        scores = np.full(items.shape, np.nan)
+        for row, (pool, values) in enumerate(zip(ranked.items, ranked.scores, strict=True)):
+            pool, values = pool[pool >= 0], values[pool >= 0]
+            informations = self_information(self.listeners[pool], self.n_users)
+            order = settings.rerank.order(values, self.item_factors[pool], informations, settings.n)
+            items[row, : len(order)], scores[row, : len(order)] = pool[order], values[order]
+        return Ranked(items, scores)
 
     def similar(
         self, artist: str, n: int = 10, min_listeners: int | None = None, *, shrink: float = SHRINK
@@ -294,12 +307,6 @@ class Recommender(ModelFiles):
         _ = self.item_gram, self._ranking.position
         self._weigher.confidence(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))
 
-    def filters(
-        self, exclude: Iterable[str] = (), min_listeners: int | None = None, max_listeners: int | None = None
-    ) -> Filters:
-        """Return which artists may be listed; raises UnknownNameError where one to leave out is not known."""
-        return Filters(tuple(self._names.artists_of(exclude)), min_listeners, max_listeners)
-
     def ranking(self, filters: Filters) -> Ranking:
         """Return all artists that may be listed, in the order of their vectors' lengths."""
         if filters.is_empty:
@@ -345,12 +352,16 @@ class Recommender(ModelFiles):
         return NormalEquations.of(self.item_gram, rows, confidence, self.settings.regularization)
 
     def _lines(
-        self, items: npt.NDArray[np.integer], scores: npt.NDArray[np.float64]
+        self, items: npt.NDArray[np.integer], scores: npt.NDArray[np.float64], settings: ListSettings
     ) -> tuple[RecommendedArtist, ...]:
-        columns = (self.artists.names(items), scores.tolist(), items.tolist(), self.listeners[items].tolist())
+        listeners = self.listeners[items]
+        bits = self_information(listeners, self.n_users).tolist()
+        shown = bits if settings.rerank.novelty else [None] * len(items)
+        columns = (self.artists.names(items), scores.tolist(), items.tolist(), listeners.tolist(), shown)
         return tuple(RecommendedArtist(*line) for line in zip(*columns, strict=True))
 
-    def _popular(self, user: User, n: int, filters: Filters) -> Recommendations:
+    def _popular(self, user: User, settings: ListSettings) -> Recommendations:
         order = np.argsort(-self.listeners, kind="stable")
-        items = order[filters.allowed(self.listeners)[order]][:n]
-        return Recommendations(user, self._lines(items, self.listeners[items].astype(np.float64)), POPULARITY)
+        items = order[settings.filters.allowed(self.listeners)[order]][: settings.n]
+        lines = self._lines(items, self.listeners[items].astype(np.float64), settings)
+        return Recommendations(user, lines, POPULARITY)

@@ -112,7 +112,7 @@ def plan_all_users(
         n_artists=model.n_artists,
         nnz=int(model.manifest.content["nnz"]),
         factors=model.settings.factors,
-        n=job.n,
+        n=min(job.settings.n_pool, model.n_artists),
         names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
     )
     return plan_recommending(shape, Budget.measured(memory_bytes=memory_bytes, threads=threads))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.display import Shown, Table
+
+if TYPE_CHECKING:
+    from lastfm_dask.recommender.rerank import Rerank
 
 POPULARITY = "popularity"
 """The fallback where nothing is known of a listener: the artists with the most listeners."""
@@ -74,6 +77,13 @@ class RecommendedArtist:
     index: int
     """The artist's column."""
     listeners: int
+    novelty: float | None = None
+    """-log2(listeners / users) in bits, where novelty was asked for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object; `novelty` only where it was asked for."""
+        line = asdict(self)
+        return line if self.novelty is not None else {k: v for k, v in line.items() if k != "novelty"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,6 +94,8 @@ class Recommendations(Shown):
     items: tuple[RecommendedArtist, ...]
     fallback: str | None = None
     """`popularity` where none of the likes is known, else None."""
+    rerank: Rerank | None = None
+    """How the order was changed for variety or novelty; None where the score alone decides."""
 
     def _table(self) -> Table:
         rows = [(item.artist, item.score, item.listeners) for item in self.items]
@@ -96,9 +108,10 @@ class Recommendations(Shown):
         """Return what `recommend --json` prints."""
         return {
             **self.user.to_dict(),
-            "items": [asdict(item) for item in self.items],
+            "items": [item.to_dict() for item in self.items],
             "unknown": self.user.unknown_list(),
             "fallback": self.fallback,
+            **({} if self.rerank is None else asdict(self.rerank)),
         }
 
 

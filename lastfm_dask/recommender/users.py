@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lastfm_dask.dataset.likes import DEFAULT_PLAYS, checked_like, summed
 from lastfm_dask.dataset.vocabulary import did_you_mean
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.interactions.names import lower
+from lastfm_dask.recommender.rerank import Rerank
 from lastfm_dask.recommender.results import Like, UnknownName, User
 
 if TYPE_CHECKING:
@@ -24,23 +25,68 @@ if TYPE_CHECKING:
     Likes = Mapping[str, int] | Iterable[str]
 
 
+class ListOptions(TypedDict, total=False):
+    """What recommendations leave out and how they are ordered; the keyword arguments of all that lists artists.
+
+    Parameters
+    ----------
+    exclude : iterable of str
+        Artists to leave out.
+    only : iterable of str, optional
+        The only artists that may be listed.
+    min_listeners, max_listeners : int, optional
+        Leave out artists with fewer or with more listeners.
+    include_known : bool
+        Whether to list artists that the user has already.
+    diverse, novelty : float
+        How much variety, and how much artists that few know, count beside the score: 0, the default, to 1 (`rerank`).
+    """
+
+    exclude: Iterable[str]
+    only: Iterable[str] | None
+    min_listeners: int | None
+    max_listeners: int | None
+    include_known: bool
+    diverse: float
+    novelty: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListSettings:
+    """How many artists a list has, which, and in what order; in the model's terms."""
+
+    n: int
+    filters: Filters
+    include_known: bool
+    rerank: Rerank
+
+    @property
+    def n_pool(self) -> int:
+        """Artists that are looked for, of which `n` are listed."""
+        return self.rerank.pool(self.n)
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Which artists may be listed."""
 
     exclude: tuple[int, ...] = ()
     """Columns to leave out."""
+    only: tuple[int, ...] | None = None
+    """The only columns that may be listed; None: all."""
     min_listeners: int | None = None
     max_listeners: int | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether every artist may be listed."""
-        return not self.exclude and self.min_listeners is None and self.max_listeners is None
+        bounds = (self.only, self.min_listeners, self.max_listeners)
+        return not self.exclude and all(bound is None for bound in bounds)
 
     def allowed(self, listeners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Return which artists may be listed, by their numbers of listeners; both shape (n_artists,)."""
-        allowed = np.ones(len(listeners), np.bool_)
+        allowed = np.full(len(listeners), self.only is None)
+        allowed[list(self.only or ())] = True
         if self.min_listeners is not None:
             allowed &= listeners >= self.min_listeners
         if self.max_listeners is not None:
@@ -98,6 +144,23 @@ class Lookup:
         if unknown:
             raise self._unknown([UnknownName(name, self.artists.near(name)) for name in unknown])
         return [index for index in found if index is not None]
+
+    def list_settings(self, n: int, options: ListOptions) -> ListSettings:
+        """Return what is listed and how; raises UnknownNameError where an artist to leave out or to list is not known."""
+        unknown = options.keys() - ListOptions.__annotations__.keys()
+        if unknown:
+            msg = f"no option is called {', '.join(sorted(unknown))}: allowed are {', '.join(ListOptions.__annotations__)}"
+            raise TypeError(msg)
+        only = options.get("only")
+        filters = Filters(
+            tuple(self.artists_of(options.get("exclude", ()))),
+            None if only is None else tuple(self.artists_of(only)),
+            options.get("min_listeners"),
+            options.get("max_listeners"),
+        )
+        rerank = Rerank(options.get("diverse", 0.0), options.get("novelty", 0.0))
+        n = min(check_count(n), len(self.artists))
+        return ListSettings(n, filters, options.get("include_known", False), rerank)
 
     def model_user(self, user: str | None, likes: Likes | None) -> ModelUser:
         """Return a user of the model, or a new listener of whom perhaps nothing is known.

@@ -248,7 +248,8 @@ def test_the_files_bytes_depend_on_neither_batches_nor_threads(model, tmp_path, 
     monkeypatch.setattr("lastfm_dask.recommender.all_users_files.GROUP_ROWS", 64)
     found = set()
     for batch_users, threads in ((40, 1), (7, 2), (16, 1)):
-        all_users = AllUsers.of(Recommender(model), 3)
+        opened = Recommender(model)
+        all_users = AllUsers(opened, opened.list_settings(3))
         plan = replace(plan_all_users(all_users), settings=BatchSettings(batch_users, threads))
         path = tmp_path / f"{batch_users}.parquet"
         result = write_all_users(all_users, plan, parquet=path)
@@ -323,3 +324,28 @@ def test_training_and_answers_hold_what_was_projected_in_a_real_cgroup(tmp_path)
             assert stage["measured_bytes"] <= stage["projected_bytes"] <= allowed_bytes <= limit
             if stage["measured_bytes"] > 64 << 20:
                 assert stage["projected_bytes"] <= 1.6 * stage["measured_bytes"]
+
+
+def test_candidates_from_files(model, tmp_path):
+    file = tmp_path / "catalogue.txt"
+    file.write_text("radiohead\r\nbjörk\nno such artist\nthe beatles\n", encoding="utf-8")
+    found = run("recommend", model, "--like", "sigur rós", "--only", file, "--json")
+    assert {item["artist"] for item in json.loads(found.stdout)["items"]} == {
+        "radiohead",
+        "björk",
+        "the beatles",
+    }
+    assert "1 of 4 artists are not known" in found.stderr
+    without = run(
+        "recommend", model, "--like", "sigur rós", "--exclude", file, "--exclude", "nan", "-n", 60, "--json"
+    )
+    listed = {item["artist"] for item in json.loads(without.stdout)["items"]}
+    assert listed
+    assert not listed & {"radiohead", "björk", "the beatles", "nan"}
+    novel = run(
+        "recommend", model, "--like", "radiohead", "--novelty", 0.5, "--diverse", 0.2, "--json"
+    ).stdout
+    assert {"diverse", "novelty"} <= json.loads(novel).keys()
+    assert "bits" in run("recommend", model, "--like", "radiohead", "--novelty", 0.5).stdout
+    file.write_text("nobody\n", encoding="utf-8")
+    assert "names no artist" in run("recommend", model, "--like", "radiohead", "--only", file, code=3).stderr
