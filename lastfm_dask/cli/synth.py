@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 @click.option("--artists", type=click.IntRange(1), help="Artist names.  [default: in proportion to --users]")
 @click.option("--rows", type=click.IntRange(1), help="Lines, exactly.  [default: in proportion to --users]")
 @click.option(
+    "--rejects",
+    type=click.IntRange(0),
+    help="Lines that are not rows, spread evenly: by turns no artist, no plays, a missing field, a stray carriage"
+    " return.  [default: 2, as published]",
+)
+@click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, another log."
 )
 @click.option("--threads", type=click.IntRange(1), help="Use at most this many threads.")
@@ -33,6 +39,7 @@ def command(
     users: int,
     artists: int | None,
     rows: int | None,
+    rejects: int | None,
     seed: int,
     threads: int | None,
     as_json: bool,
@@ -44,7 +51,7 @@ def command(
     """
     from lastfm_dask.synthesis import LogSize, write_log
 
-    size = LogSize.for_users(users, n_artists=artists, n_rows=rows)
+    size = LogSize.for_users(users, n_artists=artists, n_rows=rows, n_rejects=rejects)
     begin = time.monotonic()
     with_progress = _with_progress if sys.stderr.isatty() else _without_progress
     summary = with_progress(

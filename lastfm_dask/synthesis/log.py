@@ -25,6 +25,7 @@ from lastfm_dask.synthesis.lists import (
     make_design,
     row_counts,
 )
+from lastfm_dask.synthesis.rejects import Broken, reject_rows
 from lastfm_dask.synthesis.size import LogSize
 from lastfm_dask.synthesis.texts import dated_places, make_texts, written_names
 
@@ -115,7 +116,8 @@ def write_log(
         texts = make_texts(size, design, rng)
         seen = np.zeros(size.n_artists + 1, np.bool_)
         rows = plays = size_bytes = 0
-        for block in _blocks(design, texts, seed, n_threads or cpus().count):
+        rejects = reject_rows(int(design.n_rows.sum()), size.n_rejects)
+        for block in _blocks(design, texts, rejects, seed, n_threads or cpus().count):
             file.writelines(block.pieces)
             size_bytes += sum(map(len, block.pieces))
             rows, plays = rows + block.n_rows, plays + block.plays
@@ -135,44 +137,59 @@ def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64
     return np.insert(counts, dated_places(size), n_dated_rows)
 
 
-def _blocks(design: Design, texts: Texts, seed: int, n_threads: int) -> Iterator[_Block]:
+def _blocks(
+    design: Design, texts: Texts, rejects: npt.NDArray[np.int64] | None, seed: int, n_threads: int
+) -> Iterator[_Block]:
     """Make the blocks on threads, few at a time, and return them in order."""
     n_users = len(design.n_rows)
 
     def work(number: int) -> _Block:
         start = number * _USERS_PER_BLOCK
         users = range(start, min(start + _USERS_PER_BLOCK, n_users))
-        return _make_block(design, texts, users, (seed, number))
+        return _make_block(design, texts, users, (seed, number), rejects)
 
     yield from completed(work, range(-(-n_users // _USERS_PER_BLOCK)), n_threads, in_order=True)
 
 
-def _make_block(design: Design, texts: Texts, users: range, seed: tuple[int, int]) -> _Block:
+def _make_block(
+    design: Design,
+    texts: Texts,
+    users: range,
+    seed: tuple[int, int],
+    rejects: npt.NDArray[np.int64] | None,
+) -> _Block:
     rng = default_rng(SeedSequence(seed[0], spawn_key=(seed[1],)))
     listeners, artists = draw_lists(design, users, rng)
     plays = draw_plays(listeners, len(users), rng)
     if texts.dates:
-        _put_quirks(design, users, artists, plays, empty=texts.n_artists)
+        _put_quirks(design, users, artists, plays, empty=None if rejects is not None else texts.n_artists)
+    first = int(design.n_rows[: users.start].sum())
+    broken = Broken.of(rejects, range(first, first + len(artists)))
+    broken.put(artists, plays, empty=texts.n_artists)
     second = (rng.random(len(artists)) < _SECOND_MBID).astype(np.int64)
     return _Block(
-        texts.lines(users, listeners, artists, second, plays),
+        broken.cut(texts.lines(users, listeners, artists, second, plays)),
         len(artists),
         int(plays.sum()),
-        np.unique(artists),
+        np.unique(np.delete(artists, broken.rows)),
     )
 
 
 def _put_quirks(
-    design: Design, users: range, artists: npt.NDArray[np.int64], plays: npt.NDArray[np.int64], *, empty: int
+    design: Design,
+    users: range,
+    artists: npt.NDArray[np.int64],
+    plays: npt.NDArray[np.int64],
+    *,
+    empty: int | None,
 ) -> None:
-    """Put what the whole log has once: a row of no plays, a row of no artist, and the largest count."""
+    """Put what the whole log has once: the largest count, and unless `empty` is None a row each of no plays, no artist."""
     n_users = len(design.n_rows)
     ends = design.n_rows[users.start : users.stop].cumsum()
-    for user, column, of_last, value in (
-        (n_users // 2, plays, True, 0),
-        (n_users // 4, artists, True, empty),
-        (3 * n_users // 5, plays, False, MAX_PLAYS),
-    ):
+    quirks = [(3 * n_users // 5, plays, False, MAX_PLAYS)]
+    if empty is not None:
+        quirks += [(n_users // 2, plays, True, 0), (n_users // 4, artists, True, empty)]
+    for user, column, of_last, value in quirks:
         if user in users:
             end = int(ends[user - users.start])
             column[end - 1 if of_last else end - int(design.n_rows[user])] = value

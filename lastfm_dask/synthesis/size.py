@@ -24,6 +24,9 @@ class LogSize:
         Artist names as written, at most one for each row.
     n_rows : int
         Lines, exactly.
+    n_rejects : int or None
+        Lines that are not rows, spread evenly over the log; None for the published log's two, where it is large enough
+        to have its quirks.
 
     Raises
     ------
@@ -34,6 +37,7 @@ class LogSize:
     n_users: int = published.N_USERS
     n_artists: int = published.N_ARTIST_NAMES
     n_rows: int = published.N_LINES
+    n_rejects: int | None = None
 
     def __post_init__(self) -> None:
         least, most = self.n_users + self.n_dated, self.n_users * self.n_artists
@@ -46,6 +50,9 @@ class LogSize:
                 f"row at least, and no listener an artist twice; choose {max(least, self.n_artists)} to {most} rows"
             )
             raise BadInputError(msg)
+        if not 0 <= (self.n_rejects or 0) <= self.n_rows:
+            msg = f"{self.n_rejects} rejects in {self.n_rows} rows: choose 0 to {self.n_rows}"
+            raise BadInputError(msg)
         if self.n_artists > 1 << 23:
             msg = f"{self.n_artists} artists are too many: at most {1 << 23}"
             raise BadInputError(msg)
@@ -56,7 +63,14 @@ class LogSize:
         return 2 if self.n_users >= _QUIRKS_FROM_USERS else 0
 
     @classmethod
-    def for_users(cls, n_users: int, *, n_artists: int | None = None, n_rows: int | None = None) -> LogSize:
+    def for_users(
+        cls,
+        n_users: int,
+        *,
+        n_artists: int | None = None,
+        n_rows: int | None = None,
+        n_rejects: int | None = None,
+    ) -> LogSize:
         """Return the size in proportion to the published log's, but for what is given.
 
         Parameters
@@ -65,6 +79,8 @@ class LogSize:
             Listeners; 359,347 give the published log's size.
         n_artists, n_rows : int, optional
             Take these in place of what follows from the listeners.
+        n_rejects : int, optional
+            See `LogSize`.
         """
         share = n_users / published.N_USERS
         rows = max(round(published.N_LINES * share), 1) if n_rows is None else n_rows
@@ -73,4 +89,4 @@ class LogSize:
             if n_artists is None
             else n_artists
         )
-        return cls(n_users, artists, rows)
+        return cls(n_users, artists, rows, n_rejects)

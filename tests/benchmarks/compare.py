@@ -44,6 +44,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--source", type=Path, required=True, help="a log, as `lastfm-dask synth` writes it")
     parser.add_argument(
+        "--with-rejects", type=Path, help="the same log by `synth --rejects 300`, for ingest to read too"
+    )
+    parser.add_argument(
         "--parts", default="ingest", help="of ingest, train, ask, all_users, cluster; comma between"
     )
     parser.add_argument("--rounds", type=int, default=3)
@@ -90,20 +93,26 @@ class Bench:
             raise RuntimeError(msg)
         return path
 
-    def contest(self, part: str, contestants: Sequence[Contestant]) -> dict[str, Entry]:
-        """Let contestants compete and save the figures."""
+    def contest(
+        self, part: str, contestants: Sequence[Contestant], source: Path | None = None
+    ) -> dict[str, Entry]:
+        """Let contestants compete, on the source or another log, and save the figures."""
         machine = machine_line()
         entries = compete(contestants, self.options.rounds, self.work / part, note)
         if self.options.save:
             self.options.save.mkdir(parents=True, exist_ok=True)
-            save(self.options.save / f"{part}-{self.options.source.stem}.json", machine, entries)
+            save(self.options.save / f"{part}-{(source or self.options.source).stem}.json", machine, entries)
         return entries
 
 
 def ingest_part(bench: Bench) -> str:
     """Reading, statistics, mappings, matrix: ours and the peers."""
     only = [word for word in bench.options.only.split(",") if word]
-    return ingesting.table(bench.contest("ingest", ingesting.contestants(bench.options.source, only)))
+    clean = ingesting.table(bench.contest("ingest", ingesting.contestants(bench.options.source, only)))
+    if bench.options.with_rejects is None:
+        return clean
+    found = ingesting.contestants(bench.options.with_rejects, only)
+    return f"{clean}\n\nWith rejects:\n\n{ingesting.table(bench.contest('ingest-rejects', found, bench.options.with_rejects))}"
 
 
 def train_part(bench: Bench) -> str:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from reference import read_log
 
-from lastfm_dask.errors import StoreError
+from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.interactions.schema import Schema
 from lastfm_dask.synthesis import LogSize, write_log
 from lastfm_dask.synthesis.lists import MAX_PLAYS
 from lastfm_dask.synthesis.names import LEADING
@@ -191,3 +193,24 @@ def test_reports_progress_up_to_the_last_row(tmp_path: Path) -> None:
     assert seen == sorted(set(seen))
     assert len(seen) > 1
     assert seen[-1] == LogSize.for_users(1_500).n_rows
+
+
+@pytest.mark.parametrize("n_rejects", [0, 1, 9, 400])
+def test_rejects_are_spread_evenly_over_the_log_whatever_the_threads(tmp_path: Path, n_rejects: int) -> None:
+    size = LogSize.for_users(1_200, n_rejects=n_rejects)
+    paths = [tmp_path / "one.tsv", tmp_path / "many.tsv"]
+    for path, threads in zip(paths, (1, 3), strict=True):
+        write_log(path, size, seed=2, n_threads=threads)
+    lines = paths[0].read_bytes().split(b"\n")[:-1]
+    assert paths[1].read_bytes() == paths[0].read_bytes()
+    assert len(lines) == size.n_rows
+    found = read_log(paths[0].read_bytes(), Schema(("user", "mbid", "artist", "plays"))).rejects
+    places = [number - 1 for number, _, _ in found]
+    assert places == [(2 * k + 1) * size.n_rows // (2 * n_rejects) for k in range(n_rejects)]
+    reasons = ["empty_artist", "plays_out_of_range", "field_count", "plays_not_a_number"]
+    assert [reason for _, reason, _ in found] == [reasons[k % 4] for k in range(n_rejects)]
+
+
+def test_more_rejects_than_rows_are_refused() -> None:
+    with pytest.raises(BadInputError, match="11 rejects in 10 rows: choose 0 to 10"):
+        LogSize(2, 5, 10, n_rejects=11)

@@ -48,12 +48,12 @@ def contestants(source: Path, only: Sequence[str] = ()) -> list[Contestant]:
     def of(script: str) -> Callable[[Path], list[str]]:
         return lambda folder: peer(script, str(source), str(folder / "out"))
 
+    def with_limit(*limit: str) -> Callable[[Path], list[str]]:
+        return lambda folder: ours("ingest", str(source), "-o", str(folder / "out.dataset"), "--json", *limit)
+
     found = [
-        Contestant(
-            OURS,
-            lambda folder: ours("ingest", str(source), "-o", str(folder / "out.dataset"), "--json"),
-            last_json,
-        )
+        Contestant(OURS, with_limit(), last_json),
+        Contestant(f"{OURS} --memory 512MiB", with_limit("--memory", "512MiB"), last_json),
     ]
     wanted = {name: s for name, s in _SCRIPTS.items() if not only or any(word in s for word in only)}
     return found + [Contestant(name, of(script), last_json) for name, script in wanted.items()]
