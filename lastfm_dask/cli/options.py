@@ -33,6 +33,25 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click has it
             self.fail(str(error), param, ctx)
 
 
+class AutoType(click.ParamType):  # type: ignore[type-arg]
+    """A number, or `auto`."""
+
+    def __init__(self, kind: type[int | float]) -> None:
+        self.kind = kind
+        self.name = "auto|N" if kind is int else "auto|X"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float | str:
+        """Return the number or the word; fails with click's usage error."""
+        if value == "auto":
+            return "auto"
+        try:
+            return self.kind(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number and not auto", param, ctx)
+
+
 class LikeType(click.ParamType):  # type: ignore[type-arg]
     """`NAME` or `NAME=PLAYS`, kept as written: which of the two it is depends on the names that are known."""
 
@@ -71,9 +90,24 @@ def settings_options(function: F) -> F:
             ),
             click.option("--settings", "settings_file", type=PATH, help="Settings that `tune` wrote."),
             click.option("--factors", type=int, help="Latent factors of each user and artist."),
-            click.option("--regularization", type=float, help="Regularization of each least-squares system."),
-            click.option("--alpha", type=float, help="Factor on every confidence."),
-            click.option("--iterations", type=int, help="Alternations of least squares."),
+            click.option(
+                "--regularization",
+                type=AutoType(float),
+                help="Regularization of each least-squares system; auto: settled from the data.",
+            ),
+            click.option(
+                "--alpha",
+                type=AutoType(float),
+                help="Factor on every confidence; auto: settled from the data.",
+            ),
+            click.option(
+                "--iterations",
+                type=AutoType(int),
+                help="Alternations of least squares; auto: until the objective settles.",
+            ),
+            click.option(
+                "--max-iterations", type=int, help="At most so many with --iterations auto.  [default: 30]"
+            ),
             click.option(
                 "--weighting", type=click.Choice(["raw", "log", "bm25"]), help="How plays become confidence."
             ),

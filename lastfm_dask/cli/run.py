@@ -14,8 +14,8 @@ from lastfm_dask.cli.output import echo
 
 if TYPE_CHECKING:
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.training.result import TrainResult
     from lastfm_dask.training.settings import TrainSettings
-    from lastfm_dask.training.train import TrainResult
 
 _SETTINGS = (
     "preset",
@@ -24,6 +24,7 @@ _SETTINGS = (
     "regularization",
     "alpha",
     "iterations",
+    "max_iterations",
     "weighting",
     "bm25_k1",
 )

@@ -22,7 +22,7 @@ from lastfm_dask.memory.sizes import format_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lastfm_dask.training.train import TrainResult
+    from lastfm_dask.training.result import TrainResult
 
 
 @click.command()
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @settings_options
 @click.option("--seed", type=int, help="Seeds the first factors: equal seeds give equal models.")
 @click.option("--metrics", type=PATH, help="What `evaluate --json` printed for these settings, to be kept.")
+@click.option(
+    "--start-from", type=PATH, help="Start from the factors of this model, for the names that it knows."
+)
 @memory_option
 @threads_option
 @json_option
@@ -38,6 +41,7 @@ def command(
     dataset: Path,
     output: Path,
     metrics: Path | None,
+    start_from: Path | None,
     memory_bytes: int | None,
     threads: int | None,
     as_json: bool,
@@ -61,9 +65,11 @@ def command(
             threads=threads,
             progress=progress,
             metrics=metrics,
+            start_from=start_from,
         )
     if as_json:
         echo_json(to_dict(result))
+        echo_warnings(result)
     else:
         show(result)
 
@@ -82,6 +88,14 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
         "confidence_max": result.confidence_max,
         "prepare_s": result.prepare_s,
         "fit_s": result.fit_s,
+        "iterations": {
+            "done": result.training.get("iterations"),
+            "at_most": result.training.get("max_iterations"),
+            "settled": result.training.get("settled"),
+        },
+        "effective_rank": result.training.get("effective_rank"),
+        "check": result.training.get("check"),
+        "warnings": result.warnings,
         "iteration_s": [round(seconds, 4) for seconds in result.iteration_s],
         "allowed_bytes": result.allowed_bytes,
         "stages": stages_json(result.stages),
@@ -89,8 +103,15 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
 
 
 def show(result: TrainResult) -> None:
-    """Print what was trained, and what each stage took, as tables."""
+    """Print what was trained, and what each stage took, as tables; warnings on stderr."""
+    from lastfm_dask.training.result import check_text, iterations_text
+
     settings = asdict(result.settings)
+    settings["auto"] = ", ".join(result.settings.auto) or None
+    del settings["max_iterations"]
+    training = result.training
+    if training:
+        settings["iterations"] = iterations_text(training)
     if settings["weighting"] != "bm25":
         del settings["bm25_k1"], settings["bm25_b"]
     rows: list[tuple[str, object]] = [
@@ -101,6 +122,8 @@ def show(result: TrainResult) -> None:
         ("confidence, lowest", result.confidence_min),
         ("confidence, highest", result.confidence_max),
         ("seconds an iteration", mean(result.iteration_s) if result.iteration_s else None),
+        ("effective rank", training.get("effective_rank")),
+        ("beside popularity", check_text(training) if training else None),
     ]
     print_table(f"Trained {result.path}", ["what", "value"], [(name, _cell(value)) for name, value in rows])
     stages = [
@@ -113,6 +136,13 @@ def show(result: TrainResult) -> None:
     ]
     columns = ["stage", "seconds", "reserved", "projected", "measured"]
     print_table(f"Allowed {format_size(result.allowed_bytes)}", columns, stages)
+    echo_warnings(result)
+
+
+def echo_warnings(result: TrainResult) -> None:
+    """Print what a person must know before using the model, on stderr."""
+    for text in result.warnings:
+        click.secho(f"WARNING: {text}", err=True, fg="yellow", bold=True)
 
 
 def _cell(value: object) -> str:

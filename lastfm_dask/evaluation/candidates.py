@@ -99,15 +99,18 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     """
     from lastfm_dask.dataset.arrays import create_array
     from lastfm_dask.training import fit as fitting
+    from lastfm_dask.training.check import settle_and_check
     from lastfm_dask.training.prepare import prepare
 
     n_users, n_artists = split.train.shape
+    if settings.auto:
+        settings, _ = settle_and_check(split.train, settings, run.folder / "check", threads=run.threads)
     prepared = prepare(split.train, settings, run.folder, range_nnz=run.range_nnz)
     user_factors = create_array(run.folder / "user_factors.npy", (n_users, settings.factors), np.float32)
     item_factors = create_array(run.folder / "item_factors.npy", (n_artists, settings.factors), np.float32)
 
     def after_iteration(iteration: int, elapsed_s: float) -> None:  # noqa: ARG001
-        run.progress(iteration + 1, settings.iterations)
+        run.progress(iteration + 1, fitting.most_iterations(settings))
 
     fitting.fit(
         prepared.user_items,

@@ -1,10 +1,13 @@
 """Training's second stage: implicit's alternating least squares over a mapped matrix and mapped factors.
 
-The factors are those that plain implicit finds for the same confidences and seed. Importing this imports implicit.
+The factors are those that plain implicit finds for the same confidences and seed, after as many iterations. Where
+the settings leave the number of iterations to training, it stops once the objective settles. Importing this imports
+implicit.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,8 @@ import threadpoolctl
 
 from lastfm_dask.dataset.arrays import dense_blocks
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.training.history import History
+from lastfm_dask.training.objective import Objective
 
 with warnings.catch_warnings():
     # In a notebook without ipywidgets tqdm, which implicit imports, warns about a bar that is never shown.
@@ -30,17 +35,9 @@ if TYPE_CHECKING:
     Factors = npt.NDArray[np.float32]
 
 
-class MappedAls(AlternatingLeastSquares):  # type: ignore[misc]
-    """implicit's model, but that it checks its factors block by block, not through a mask of their whole size."""
-
-    def _check_fit_errors(self) -> None:
-        for factors in (self.user_factors, self.item_factors):
-            refuse_diverged(factors)
-
-
-def make_model(settings: TrainSettings, *, threads: int) -> MappedAls:
+def make_model(settings: TrainSettings, *, threads: int) -> AlternatingLeastSquares:
     """Return implicit's ALS for the CPU, untrained, with alpha 1: alpha is in the confidences already."""
-    return MappedAls(
+    return AlternatingLeastSquares(
         factors=settings.factors,
         regularization=settings.regularization,
         alpha=1.0,
@@ -58,7 +55,9 @@ def fit(
     *,
     threads: int,
     after_iteration: Callable[[int, float], None] | None = None,
-) -> None:
+    start: History | None = None,
+    keep: Callable[[History], None] | None = None,
+) -> History:
     """Find the factors of a matrix of confidences, in place.
 
     Parameters
@@ -68,28 +67,55 @@ def fit(
     settings : TrainSettings
         Factors, regularization, iterations and seed; its weighting and alpha are in the confidences.
     user_factors, item_factors : float32, shapes (n_users, factors) and (n_artists, factors)
-        Where the factors go, maps of mode "w+" or arrays; what they hold does not matter.
+        Where the factors go, maps of mode "r+" or "w+", or arrays.
     threads : int
         Threads to compute with; the factors do not depend on it.
     after_iteration : callable, optional
-        Told an iteration's number, from 0, and its wall seconds.
+        Called with an iteration's number, from 0, and its wall seconds.
+    start : History, optional
+        What the factors already are. Without it they start at random, by the seed.
+    keep : callable, optional
+        Called after each iteration, when the factors and the history belong together.
+
+    Returns
+    -------
+    History
+        What was done.
 
     Raises
     ------
     BadInputError
-        Where the factors are no finite numbers in the end.
+        Where a factor is not a finite number in the end.
     """
-
-    def callback(iteration: int, elapsed_s: float, loss: float | None) -> None:  # noqa: ARG001
-        if after_iteration is not None:
-            after_iteration(iteration, elapsed_s)
-
+    history = start or History()
+    transposed = matrix.T.tocsr()
     # implicit alone would be many times slower with a threaded BLAS under its own threads.
     with threadpoolctl.threadpool_limits(1, "blas"):
         model = make_model(settings, threads=threads)
-        model.user_factors, model.item_factors = user_factors, item_factors
-        first_factors(settings.seed, user_factors, item_factors)
-        model.fit(matrix, show_progress=False, callback=callback)
+        if start is None:
+            first_factors(settings.seed, user_factors, item_factors)
+        watched = Objective.of(matrix, settings.regularization) if "iterations" in settings.auto else None
+        if watched and not history.objective:
+            history.objective.append(watched.value(user_factors, item_factors))
+        while history.iterations < most_iterations(settings) and not history.has_settled:
+            started = time.perf_counter()
+            model.solver(matrix, user_factors, item_factors, settings.regularization, num_threads=threads)
+            model.solver(transposed, item_factors, user_factors, settings.regularization, num_threads=threads)
+            history.iterations += 1
+            if watched:
+                history.objective.append(watched.value(user_factors, item_factors))
+            if keep is not None:
+                keep(history)
+            if after_iteration is not None:
+                after_iteration(history.iterations - 1, time.perf_counter() - started)
+        for factors in (user_factors, item_factors):
+            refuse_diverged(factors)
+    return history
+
+
+def most_iterations(settings: TrainSettings) -> int:
+    """Return how many iterations training does at most."""
+    return settings.max_iterations if "iterations" in settings.auto else settings.iterations
 
 
 def first_factors(seed: int, *arrays: Factors) -> None:
@@ -106,7 +132,7 @@ def refuse_diverged(factors: Factors) -> None:
     for start, end in dense_blocks(factors):
         if not np.isfinite(factors[start:end]).all():
             msg = (
-                f"training diverged: a factor of rows {start} to {end - 1} is no finite number; raise"
+                f"training diverged: a factor of rows {start} to {end - 1} is not a finite number; raise"
                 " --regularization, or use the weighting log"
             )
             raise BadInputError(msg)
@@ -135,3 +161,17 @@ def item_statistics(item_factors: Factors) -> tuple[npt.NDArray[np.float64], npt
             gram += block.T @ block
             norms[start:end] = np.sqrt(np.einsum("ij,ij->i", block, block))
     return gram, norms
+
+
+def effective_rank(gram: npt.NDArray[np.float64]) -> float:
+    """Return how many directions factors use: exp of the entropy of their Gram matrix' eigenvalues.
+
+    Roy, Vetterli 2007, "The effective rank", with squared singular values. 1 means that all vectors point the same
+    way.
+    """
+    weights = np.maximum(np.linalg.eigvalsh(gram), 0.0)
+    total = float(weights.sum())
+    if not total > 0:
+        return 0.0
+    shares = weights[weights > 0] / total
+    return float(np.exp(-np.sum(shares * np.log(shares))))

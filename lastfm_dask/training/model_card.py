@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.training.result import check_text, iterations_text, warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ def model_content(
     *,
     mean_plays: float | None = None,
     metrics: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the `content` of a model's manifest: all that answers need besides the arrays."""
     statistics = dataset.statistics
@@ -54,6 +56,7 @@ def model_content(
         },
         "top_artists": statistics.get("top_artists", [])[:10],
         "metrics": metrics or {},
+        "training": training or {},
     }
 
 
@@ -73,6 +76,7 @@ def model_card(content: dict[str, Any]) -> str:
         meaning=confidence["meaning"],
         low=confidence["min"],
         high=confidence["max"],
+        training=_training_text(content.get("training"), settings["factors"]),
         metrics=_metrics_text(content["metrics"]),
         flags=flags,
     )
@@ -98,6 +102,9 @@ implicit on the CPU. It ranks artists for listeners by the dot product of their 
 ```
 {meaning}. Confidences range from {low:g} to {high:g}.
 
+## Training
+{training}
+
 ## Metrics
 {metrics}
 
@@ -116,6 +123,20 @@ lastfm-dask train DATASET -o MODEL {flags}
 ```
 The same seed gives the same factors whatever the number of threads, on the same kind of processor.
 """
+
+
+def _training_text(training: dict[str, Any] | None, factors: int) -> str:
+    if not training:
+        return "Not recorded."
+    lines = [f"- iterations: {iterations_text(training)}"]
+    if training["rule"]:
+        lines.insert(0, f"- alpha and regularization were settled from the data: {training['rule']}.")
+    if training["known_at_start"]:
+        users, artists = training["known_at_start"]
+        lines.append(f"- started from another model, which knew {users:,} users and {artists:,} artists")
+    lines.append(f"- effective rank of the artists' factors: {training['effective_rank']:.1f} of {factors}")
+    lines.append(f"- beside popularity: {check_text(training)}")
+    return "\n".join([*lines, *(f"- **warning**: {text}" for text in warnings(training, factors))])
 
 
 def _metrics_text(metrics: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from lastfm_dask.dataset import arrays, matrix
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
+from lastfm_dask.training import check
+from lastfm_dask.training.objective import CHUNK_FACTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,12 @@ _SEARCHED_VALUE_BYTES = 12
 """By value of a block that is searched for a range's columns: two masks, and places."""
 _RANGE_VALUE_BYTES = 18
 """By value of a range: column and value, as gathered and as sorted."""
+_SAMPLED_VALUE_BYTES = 96
+"""By value of the check's sample: the sample, its parts, and what sorts or weighs them."""
+_SCORED_BYTES = 24
+"""By artist of the check's sample: the order of one list."""
+_OBJECTIVE_BYTES = 40
+"""By factor of a chunk of the objective: two vectors' blocks, in float64 too, and products."""
 _BLAS_THREAD_BYTES = 2 * MIB
 """What BLAS touches of its buffer, and a thread's stack and arena."""
 _SMALL_BYTES = 4 * MIB
@@ -39,6 +47,8 @@ class TrainingShape:
     factors: int
     copied_bytes: int = 0
     """Of the dataset's files, where they can't be linked into the model."""
+    names_bytes: int = 0
+    """To match the names of a model that training starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +61,26 @@ class FitSettings:
 
 
 def prepare_bytes(shape: TrainingShape, settings: FitSettings) -> int:
-    """Return the projected bytes of `prepare`: weights block by block, the transpose range by range."""
+    """Return the projected bytes of `prepare`: the check, then weights by block and the transpose by range."""
     block = min(arrays.BLOCK_NNZ, shape.nnz)
     weighting = _WEIGHTED_VALUE_BYTES * block
     transpose = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * min(settings.range_nnz, shape.nnz)
     by_row_and_column = 8 * shape.n_users + 24 * shape.n_artists
-    return _SMALL_BYTES + max(weighting, transpose) + by_row_and_column
+    work = max(_check_bytes(shape, settings), weighting, transpose)
+    return _SMALL_BYTES + work + by_row_and_column
+
+
+def _sampled(shape: TrainingShape) -> int:
+    return min(check.SAMPLE_VALUES + check.LONGEST, shape.nnz)
+
+
+def _check_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what the check holds at most: its sample, and either a small fit or the scores of a few users."""
+    values = _sampled(shape)
+    n_users, n_artists = min(shape.n_users, values), min(shape.n_artists, values)
+    small = TrainingShape(n_users, n_artists, values, shape.factors)
+    scores = n_artists * (4 * check.BATCH_USERS + _SCORED_BYTES)
+    return _SAMPLED_VALUE_BYTES * values + max(scores, fit_bytes(small, settings))
 
 
 def fit_bytes(shape: TrainingShape, settings: FitSettings) -> int:
@@ -64,13 +88,16 @@ def fit_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     gram = 4 * 8 * shape.factors * shape.factors
     block = 16 * min(arrays.BLOCK_VALUES, shape.factors * max(shape.n_users, shape.n_artists))
     by_thread = _BLAS_THREAD_BYTES + 16 * shape.factors
+    block = max(block, _OBJECTIVE_BYTES * CHUNK_FACTORS, shape.names_bytes)
     return _SMALL_BYTES + gram + block + 8 * shape.n_artists + settings.threads * by_thread
 
 
 def disk_bytes(shape: TrainingShape) -> int:
-    """Return the bytes on disk: factors, weights and the transpose (the matrix itself is linked)."""
-    factors = 4 * shape.factors * (shape.n_users + shape.n_artists) + 8 * shape.factors * shape.factors
-    return factors + 12 * shape.nnz + 12 * shape.n_artists + MIB + shape.copied_bytes
+    """Return the bytes on disk: factors twice (the checkpoint), weights, the transpose, the check's model."""
+    factors = 8 * shape.factors * (shape.n_users + shape.n_artists) + 8 * shape.factors * shape.factors
+    values = _sampled(shape)
+    checked = 4 * shape.factors * (min(shape.n_users, values) + min(shape.n_artists, values)) + 12 * values
+    return factors + checked + 12 * shape.nnz + 12 * shape.n_artists + MIB + shape.copied_bytes
 
 
 def halved(range_nnz: int, least: int) -> Iterator[int]:

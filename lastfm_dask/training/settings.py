@@ -21,6 +21,10 @@ CUSTOM = "custom"
 
 MAX_FACTORS = 4096
 DEFAULT_PRESET = "recommended"
+SETTLED = ("alpha", "regularization", "iterations")
+"""The settings that training can settle from the data, in place of taking them as given."""
+AUTO = "auto"
+"""Said in place of a number: let training settle it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class TrainSettings:
     alpha: float = 2.0
     """Scales every confidence: confidence = alpha * weight(plays)."""
     iterations: int = 15
-    """Full alternations, users then artists."""
+    """Full alternations, users then artists; where training settles them, those that were done."""
     weighting: str = "log"
     """`raw`: plays; `log`: ln(1 + plays); `bm25`: see `weighting`."""
     bm25_k1: float = 100.0
@@ -43,8 +47,13 @@ class TrainSettings:
     """How much BM25 makes of a listener's total plays, 0 to 1; only for that weighting."""
     seed: int = 42
     """Seeds the first factors. Equal seeds give equal models, whatever the threads."""
-    preset: str = DEFAULT_PRESET
+    preset: str = CUSTOM
     """The preset that these settings are, or `custom`."""
+    auto: tuple[str, ...] = ()
+    """Which of `SETTLED` training settles from the data (`strength`, `objective`); their numbers here are what it
+    settled on, or where it starts."""
+    max_iterations: int = 30
+    """Where iterations are settled: at most so many."""
 
     def __post_init__(self) -> None:
         problems = _problems(self)
@@ -53,18 +62,25 @@ class TrainSettings:
             raise BadInputError(msg)
 
     def changed(self, **values: Any) -> TrainSettings:
-        """Return these settings with the values that are not None; `preset` tells whether that changed them.
+        """Return these settings with the values that are not None; `preset` says whether that changed them.
 
-        >>> TrainSettings().changed(factors=64, alpha=None).preset
+        A number given for one of `SETTLED` is kept as it is; `auto` lets training settle it.
+
+        >>> PRESETS["recommended"].changed(factors=64, alpha=None).preset
         'custom'
+        >>> PRESETS["recommended"].changed(alpha=16.0).auto
+        ('regularization', 'iterations')
         """
         given = {name: value for name, value in values.items() if value is not None}
-        changed = replace(self, **given)
+        chosen = {name for name in SETTLED if given.get(name) == AUTO}
+        auto = tuple(n for n in SETTLED if n in chosen or (n in self.auto and n not in given))
+        given = {name: value for name, value in given.items() if name not in chosen}
+        changed = replace(self, **{"auto": auto, **given})
         return changed if changed == self else replace(changed, preset=given.get("preset", CUSTOM))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "auto": list(self.auto)}
 
     @classmethod
     def from_dict(cls, raw: object, *, source: str = "settings") -> TrainSettings:
@@ -85,7 +101,9 @@ class TrainSettings:
         if unknown:
             msg = f"{source} has unknown keys {', '.join(unknown)}: known are {', '.join(sorted(known))}"
             raise BadInputError(msg, path=source)
-        return cls(**{"preset": CUSTOM, **raw})
+        if isinstance(raw.get("auto"), list):
+            raw = {**raw, "auto": tuple(raw["auto"])}
+        return cls(**raw)
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> TrainSettings:
@@ -124,7 +142,13 @@ def _problems(settings: TrainSettings) -> list[str]:
     check("bm25_k1", "a number above 0", _is_number(settings.bm25_k1) and settings.bm25_k1 > 0)
     check("bm25_b", "a number from 0 to 1", _is_number(settings.bm25_b) and settings.bm25_b <= 1)
     check("preset", "a text", isinstance(settings.preset, str))
+    check("auto", f"a list of {', '.join(SETTLED)}", _is_choice(settings.auto))
+    check("max_iterations", "an integer from 1 to 10000", _is_int(settings.max_iterations, 1, 10_000))
     return problems
+
+
+def _is_choice(names: object) -> bool:
+    return isinstance(names, tuple) and all(name in SETTLED for name in names)
 
 
 def _is_int(value: object, lowest: int, highest: int) -> bool:
@@ -139,7 +163,7 @@ PRESETS = {
     "notebook": TrainSettings(
         factors=100, regularization=0.01, alpha=1.0, iterations=15, weighting="raw", preset="notebook"
     ),
-    "recommended": TrainSettings(preset="recommended"),
+    "recommended": TrainSettings(iterations=30, auto=SETTLED, preset="recommended"),
 }
 
 

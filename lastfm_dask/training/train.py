@@ -1,8 +1,8 @@
 """From a dataset to a model: weights and their transpose prepared on disk, then implicit's ALS over memory maps.
 
-Two stages. `prepare` writes confidences and the transposed matrix to the work directory; `fit` alternates over
-them, the factors being the model's own files. No stage holds the matrix or the factors in memory. What a model
-answers is `answers`' business, what it is worth `evaluation`'s.
+Two stages. `prepare` settles what the settings leave open, checks it on a sample, and writes confidences and the
+transposed matrix to the work directory; `fit` alternates over them. No stage holds the matrix or the factors in
+memory. A run that a signal or a kill ends goes on from its last whole iteration.
 """
 
 from __future__ import annotations
@@ -10,63 +10,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_published, work_directory
-from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.budget import Budget, Progress, Steps, progress_of
-from lastfm_dask.memory.sizes import format_size
 from lastfm_dask.progress import shown
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
 from lastfm_dask.training.plan import FitSettings, TrainingShape, plan_training
-from lastfm_dask.training.settings import TrainSettings
+from lastfm_dask.training.result import TrainResult, train_result, training_report
+from lastfm_dask.training.settings import DEFAULT_PRESET, TrainSettings, preset
+from lastfm_dask.training.start import StartModel
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from lastfm_dask.dataset.matrix import MappedCsr
     from lastfm_dask.dataset.store import WorkDirectory
     from lastfm_dask.memory.budget import Plan
-    from lastfm_dask.training.weighting import ConfidenceRange
 
 _SHARED = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS)
 """The dataset's files that a model keeps."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TrainResult(Shown):
-    """What training made and what it took."""
-
-    path: Path
-    """The model directory."""
-    settings: TrainSettings
-    n_users: int
-    n_artists: int
-    nnz: int
-    confidence_min: float
-    confidence_max: float
-    prepare_s: float
-    fit_s: float
-    iteration_s: tuple[float, ...]
-    """Wall seconds of each iteration, as implicit reports them."""
-    allowed_bytes: int
-    stages: list[dict[str, Any]] = field(repr=False)
-    """The receipts, stage by stage."""
-
-    def _table(self) -> Table:
-        rows = [
-            (stage["stage"], stage["wall_s"], format_size(stage["measured_bytes"])) for stage in self.stages
-        ]
-        title = (
-            f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, trained in {self.fit_s:.1f} s"
-        )
-        return Table(title, ("stage", "seconds", "measured"), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +45,7 @@ class _Run:
     settings: TrainSettings
     progress: Progress
     metrics: dict[str, Any] | None
+    start: StartModel | None
 
 
 def train(
@@ -88,6 +57,7 @@ def train(
     threads: int | None = None,
     progress: Progress | Steps | bool | None = None,
     metrics: str | PathLike[str] | None = None,
+    start_from: str | PathLike[str] | None = None,
 ) -> TrainResult:
     """Train implicit's ALS (CPU) on a dataset and publish a model directory.
 
@@ -108,6 +78,9 @@ def train(
         and how much there is; a Progress hears the plan before that, too.
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
+    start_from : path, optional
+        A model whose factors are the start, for the users and artists that the dataset has too. It saves
+        iterations where their number is left to training.
 
     Raises
     ------
@@ -136,12 +109,14 @@ def train(
                 threads=threads,
                 progress=steps,
                 metrics=metrics,
+                start_from=start_from,
             )
     output = Path(output)
     refuse_published(output)
-    settings = settings or TrainSettings()
+    settings = settings or preset(DEFAULT_PRESET)
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
-    run = _Run(_opened(dataset), settings, progress_of(progress), measured)
+    start = None if start_from is None else StartModel.open(start_from, settings)
+    run = _Run(_opened(dataset), settings, progress_of(progress), measured, start)
     _import_libraries()
     shape, folder = _shape(run, output), output.absolute().parent
     plan = plan_training(shape, Budget.measured(folder, memory_bytes=memory_bytes, threads=threads))
@@ -178,32 +153,37 @@ def _shape(run: _Run, output: Path) -> TrainingShape:
         nnz=int(dataset.statistics["nnz"]),
         factors=run.settings.factors,
         copied_bytes=0 if linked else sum(files[name].size_bytes for name in _SHARED),
+        names_bytes=run.start.names_bytes(dataset) if run.start else 0,
     )
 
 
 def _train_in(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     try:
         return _prepare_and_fit(work, run, plan)
-    except BaseException:
-        # Nothing here would serve another run, and it may be large.
+    except Exception:
+        # Nothing here would serve another run, and it may be large. What a signal ends can go on.
         work.remove()
         raise
 
 
 def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
+    from lastfm_dask.training.check import settle_and_check
+    from lastfm_dask.training.factors import Fitting
     from lastfm_dask.training.prepare import prepare
 
-    dataset, settings = run.dataset, run.settings
-    threads = plan.settings.threads
+    dataset, threads, nnz = run.dataset, plan.settings.threads, int(run.dataset.statistics["nnz"])
     output = work.fresh_output()
     _share_dataset(dataset.path, output)
-    iteration_s: list[float] = []
     with Meter() as meter:
-        with meter.stage("prepare", projected_bytes=plan.stages["prepare"], threads=1) as stage:
-            stage.rows = int(dataset.statistics["nnz"])
+        with meter.stage("prepare", projected_bytes=plan.stages["prepare"], threads=threads) as stage:
+            stage.rows = nnz
+            user_items = dataset.user_items
+            settings, checked = settle_and_check(
+                user_items, run.settings, work.spool / "check", threads=threads
+            )
             prepared = prepare(
-                dataset.user_items,
+                user_items,
                 settings,
                 work.spool,
                 range_nnz=plan.settings.range_nnz,
@@ -213,40 +193,24 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
         # What prepare freed goes back first, so that it does not count as what fit holds.
         allocator.trim()
         with meter.stage("fit", projected_bytes=plan.stages["fit"], threads=threads) as stage:
-            stage.rows = 2 * settings.iterations * int(dataset.statistics["nnz"])
-            _fit(run, threads, prepared.user_items, output, iteration_s)
-            stage.details = {"iteration_s": iteration_s}
+            fitted = Fitting(dataset, settings, run.start, threads, run.progress).run(
+                prepared.user_items, work.spool, output
+            )
+            stage.rows = 2 * len(fitted.iteration_s) * nnz
+            stage.details = {"iteration_s": fitted.iteration_s, **fitted.to_dict()}
     document = receipts_document(meter.receipts, plan.budget, allocator="default", threads=threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    mean_plays = prepared.totals.mean_plays if prepared.totals else None
-    content = model_content(dataset, settings, prepared.seen, mean_plays=mean_plays, metrics=run.metrics)
+    content = model_content(
+        dataset,
+        fitted.settings(settings),
+        prepared.seen,
+        mean_plays=prepared.totals.mean_plays if prepared.totals else None,
+        metrics=run.metrics,
+        training=training_report(run.settings, fitted, checked),
+    )
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
-    return _result(work.final, run, prepared.seen, meter.receipts, tuple(iteration_s), plan.budget.allowed)
-
-
-def _result(
-    path: Path,
-    run: _Run,
-    seen: ConfidenceRange,
-    receipts: list[dict[str, Any]],
-    iteration_s: tuple[float, ...],
-    allowed_bytes: int,
-) -> TrainResult:
-    return TrainResult(
-        path=path,
-        settings=run.settings,
-        n_users=run.dataset.n_users,
-        n_artists=run.dataset.n_artists,
-        nnz=int(run.dataset.statistics["nnz"]),
-        confidence_min=seen.lowest,
-        confidence_max=seen.highest,
-        prepare_s=receipts[0]["wall_s"],
-        fit_s=receipts[1]["wall_s"],
-        iteration_s=iteration_s,
-        allowed_bytes=allowed_bytes,
-        stages=receipts,
-    )
+    return train_result(work.final, content, document)
 
 
 def _share_dataset(source: Path, output: Path) -> None:
@@ -258,25 +222,3 @@ def _share_dataset(source: Path, output: Path) -> None:
             os.link(source / name, target)
         except OSError:
             shutil.copyfile(source / name, target)
-
-
-def _fit(run: _Run, threads: int, matrix: MappedCsr, output: Path, iteration_s: list[float]) -> None:
-    """Fit the factors in the model's own files, and write what answers need of all artists' factors at once."""
-    import numpy as np
-
-    from lastfm_dask.dataset.arrays import create_array
-    from lastfm_dask.training.fit import fit, item_statistics
-
-    n_users, n_artists = matrix.shape
-    user_factors = create_array(output / layout.USER_FACTORS, (n_users, run.settings.factors), np.float32)
-    item_factors = create_array(output / layout.ITEM_FACTORS, (n_artists, run.settings.factors), np.float32)
-
-    def after_iteration(iteration: int, elapsed_s: float) -> None:
-        iteration_s.append(elapsed_s)
-        run.progress("fit", iteration + 1, run.settings.iterations)
-
-    run.progress("fit", 0, run.settings.iterations)
-    fit(matrix, run.settings, user_factors, item_factors, threads=threads, after_iteration=after_iteration)
-    gram, norms = item_statistics(item_factors)
-    np.save(output / layout.ITEM_GRAM, gram)
-    np.save(output / layout.ITEM_NORMS, norms)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import clear_finished, open_directory, read_receipts
-from lastfm_dask.training.train import TrainResult
+from lastfm_dask.training.result import train_result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.training.result import TrainResult
     from lastfm_dask.training.settings import TrainSettings
 
 
@@ -25,22 +26,7 @@ def trained(path: Path, dataset: Dataset, settings: TrainSettings) -> TrainResul
     """
     content = open_directory(path, layout.MODEL).content
     clear_finished(path)
-    if content["settings"] != settings.to_dict() or content["dataset"]["fingerprint"] != dataset.fingerprint:
+    asked = content.get("training", {}).get("asked", content["settings"])
+    if asked != settings.to_dict() or content["dataset"]["fingerprint"] != dataset.fingerprint:
         return None
-    receipts = read_receipts(path)
-    stages = {stage["stage"]: stage for stage in receipts["stages"]}
-    confidence = content["confidence"]
-    return TrainResult(
-        path=path,
-        settings=settings,
-        n_users=content["users"],
-        n_artists=content["artists"],
-        nnz=content["nnz"],
-        confidence_min=confidence["min"],
-        confidence_max=confidence["max"],
-        prepare_s=stages["prepare"]["wall_s"],
-        fit_s=stages["fit"]["wall_s"],
-        iteration_s=tuple(stages["fit"].get("iteration_s", ())),
-        allowed_bytes=receipts["allowed_bytes"],
-        stages=receipts["stages"],
-    )
+    return train_result(path, content, read_receipts(path))

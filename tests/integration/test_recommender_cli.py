@@ -19,12 +19,14 @@ from scipy.sparse import csr_matrix
 
 from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.recommender.all_users import AllUsers, BatchSettings
 from lastfm_dask.recommender.all_users_files import write_all_users
 from lastfm_dask.recommender.answers import Recommender
 from lastfm_dask.recommender.plan import plan_all_users
 from lastfm_dask.training.settings import preset
+from lastfm_dask.training.strength import settle
 
 PROGRAM = (sys.executable, "-m", "lastfm_dask")
 SMALL = ("--factors", "8", "--regularization", "2", "--iterations", "5")
@@ -58,13 +60,12 @@ def test_train_shows_its_plan_and_what_it_took(folder, model):
     found = json.loads((folder / "trained.json").read_text())
     assert found["model"] == str(model)
     assert (found["users"], found["artists"]) == (N_USERS, N_ARTISTS)
-    assert found["settings"] == {
-        **preset("recommended").to_dict(),
-        "factors": 8,
-        "regularization": 2.0,
-        "iterations": 5,
-        "preset": "custom",
-    }
+    asked = preset("recommended").changed(factors=8, regularization=2.0, iterations=5)
+    plays = Dataset(folder / "lastfm.dataset").user_items
+    assert found["settings"] == settle(plays, asked).to_dict()
+    assert found["settings"]["auto"] == ["alpha"]
+    assert found["iterations"] == {"done": 5, "at_most": 5, "settled": None}
+    assert 1 <= found["effective_rank"] <= 8
     assert len(found["iteration_s"]) == 5
     assert [stage["stage"] for stage in found["stages"]] == ["prepare", "fit"]
     for stage in found["stages"]:

@@ -20,7 +20,7 @@ def test_a_change_makes_a_preset_custom_and_no_change_does_not():
     for name in PRESETS:
         found = preset(name)
         assert found.preset == name
-        assert found.changed(factors=None, alpha=found.alpha) == found
+        assert found.changed(factors=None, weighting=found.weighting) == found
         changed = found.changed(factors=found.factors + 1)
         assert changed.preset == "custom"
         assert changed.to_dict() == found.to_dict() | {"factors": found.factors + 1, "preset": "custom"}
@@ -92,3 +92,13 @@ def test_all_problems_stand_in_one_message():
 def test_no_such_preset():
     with pytest.raises(BadInputError, match="notebook, recommended"):
         preset("best")
+
+
+def test_a_number_given_is_kept_and_auto_leaves_it_to_training():
+    found = preset("recommended").changed(alpha=2.0)
+    assert found.auto == ("regularization", "iterations")
+    assert found.preset == "custom"
+    again = found.changed(alpha="auto")
+    assert again.auto == ("alpha", "regularization", "iterations")
+    assert preset("notebook").auto == ()
+    assert TrainSettings.from_dict(again.to_dict()) == again

@@ -1,0 +1,199 @@
+"""How training stands beside popularity, on a sample that it holds out: a reduced model, before the whole one.
+
+A sample of users is trained apart, a fifth of each one's artists held out, and ranked beside popularity. It is a
+model of fewer users, so its figures are lower than the whole model's; what they tell is whether training works on
+this data at all. Where the sample is a quarter of the data
+or more and popularity is better, regularization is raised.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import threadpoolctl
+
+from lastfm_dask.dataset.arrays import create_array
+from lastfm_dask.dataset.matrix import csr_of
+from lastfm_dask.training.strength import Lengths, four_digits, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from scipy.sparse import csr_matrix
+
+    from lastfm_dask.training.settings import TrainSettings
+
+    Ranked = npt.NDArray[np.int64]
+
+SAMPLE_VALUES = 1 << 16
+"""Interactions of the sample, at most, but for its last user's."""
+LONGEST = 1 << 13
+"""Users with more artists are left out, so that the sample is bounded."""
+RANKED_USERS = 1 << 10
+"""Users of the sample that are ranked."""
+MIN_USERS = 20
+"""Fewer say nothing."""
+ITERATIONS = 6
+K = 10
+"""Length of the lists."""
+BATCH_USERS = 16
+"""Users whose scores are held at once."""
+STEPS = (1.0, 2.0, 4.0)
+"""What regularization is multiplied by, one after the other, until popularity is not better."""
+ENOUGH = 0.25
+"""Share of all interactions from which on the sample decides; a smaller one only reports."""
+_HELD_OUT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the sample said."""
+
+    n_users: int
+    """Users that were ranked."""
+    share: float
+    """Of the data's interactions, in the sample."""
+    ndcg: float
+    """NDCG@10 of the reduced model."""
+    popularity_ndcg: float
+    raised: float
+    """What regularization was multiplied by because popularity was better; 1: nothing."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+def settle_and_check(
+    plays: csr_matrix, settings: TrainSettings, folder: Path, *, threads: int
+) -> tuple[TrainSettings, Check | None]:
+    """Settle alpha and regularization from the data, and hold the result against popularity on a sample.
+
+    Parameters
+    ----------
+    plays : csr_matrix, shape (n_users, n_artists), float32
+        All plays.
+    settings : TrainSettings
+        What is asked for.
+    folder : Path
+        Made for the reduced model, and removed with it.
+    threads : int
+        The result does not depend on it.
+
+    Returns
+    -------
+    settings : TrainSettings
+        Settled; regularization raised where the sample is large enough and says so.
+    check : Check or None
+        None where there are too few users to say anything.
+    """
+    settled = settle(plays, settings)
+    sample = Sample.of(plays)
+    if sample is None:
+        return settled, None
+    popularity, noise = sample.ndcg(sample.by_popularity()), Lengths.of(plays).noise
+    may_raise = "regularization" in settled.auto and sample.share >= ENOUGH
+    best: tuple[float, float] = (-1.0, 1.0)
+    for step in STEPS if may_raise else STEPS[:1]:
+        tried = replace(settled, regularization=four_digits(settled.regularization * step))
+        found = sample.ndcg(sample.by_reduced_model(tried, noise, folder, threads))
+        best = max(best, (found, step), key=lambda one: one[0])
+        if found >= popularity:
+            break
+    figure, step = best
+    check = Check(len(sample.ranked), sample.share, figure, popularity, step)
+    return replace(settled, regularization=four_digits(settled.regularization * step)), check
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some users, their artists renumbered, and a fifth of each one's artists held out."""
+
+    train: csr_matrix
+    held_out: csr_matrix
+    ranked: Ranked
+    """Rows that are ranked."""
+    share: float
+
+    @classmethod
+    def of(cls, plays: csr_matrix) -> Sample | None:
+        """Draw users until the sample is full; None where too few can be ranked."""
+        rng = np.random.default_rng(0)
+        order = rng.choice(plays.shape[0], min(plays.shape[0], SAMPLE_VALUES), replace=False)
+        lengths = plays.indptr[order + 1] - plays.indptr[order]
+        order, lengths = order[lengths <= LONGEST], lengths[lengths <= LONGEST]
+        ends = np.cumsum(lengths, dtype=np.int64)
+        users = np.sort(order[: int(np.searchsorted(ends, SAMPLE_VALUES)) + 1])
+        if len(users) < MIN_USERS:
+            return None
+        part = plays[users]
+        columns, indices = np.unique(part.indices, return_inverse=True)
+        indices = indices.ravel().astype(part.indptr.dtype)
+        whole = csr_of((len(users), len(columns)), part.indptr, indices, part.data)
+        out = rng.random(whole.nnz) < _HELD_OUT
+        train, held_out = _part(whole, ~out), _part(whole, out)
+        usable = np.flatnonzero((np.diff(train.indptr) > 0) & (np.diff(held_out.indptr) > 0))
+        if len(usable) < MIN_USERS:
+            return None
+        ranked = np.sort(rng.permutation(usable)[:RANKED_USERS])
+        return cls(train, held_out, ranked, whole.nnz / plays.nnz)
+
+    def by_popularity(self) -> Ranked:
+        """Return the lists of the artists that most users of the sample have."""
+        counts = np.bincount(self.train.indices, minlength=self.train.shape[1])
+        return self._lists(lambda rows: np.tile(counts.astype(np.float32), (len(rows), 1)))
+
+    def by_reduced_model(self, settings: TrainSettings, noise: float, folder: Path, threads: int) -> Ranked:
+        """Return the lists of a model of the sample, as strong for its size as the settings are for all data."""
+        from lastfm_dask.training.fit import fit
+        from lastfm_dask.training.prepare import prepare
+
+        share = Lengths.of(self.train).noise / noise
+        reduced = replace(
+            settings, regularization=settings.regularization * share, iterations=ITERATIONS, auto=()
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        prepared = prepare(self.train, reduced, folder)
+        n_users, n_artists = self.train.shape
+        users = create_array(folder / "users.npy", (n_users, settings.factors), np.float32)
+        items = create_array(folder / "items.npy", (n_artists, settings.factors), np.float32)
+        fit(prepared.user_items, reduced, users, items, threads=threads)
+        with threadpoolctl.threadpool_limits(1, "blas"):
+            lists = self._lists(lambda rows: np.asarray(users[rows] @ items.T))
+        shutil.rmtree(folder, ignore_errors=True)
+        return lists
+
+    def ndcg(self, lists: Ranked) -> float:
+        """Return the mean NDCG@10 of the ranked users' lists (Järvelin, Kekäläinen 2002; binary relevance)."""
+        discounts = 1 / np.log2(np.arange(2, K + 2))
+        ideal = np.concatenate([[0.0], np.cumsum(discounts)])
+        total = 0.0
+        for row, found in zip(self.ranked.tolist(), lists, strict=True):
+            wanted = self.held_out.indices[slice(*self.held_out.indptr[row : row + 2])]
+            total += float(discounts[: len(found)] @ np.isin(found, wanted)) / ideal[min(K, len(wanted))]
+        return total / len(self.ranked)
+
+    def _lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
+        """Return the ten best columns for each ranked row, the row's own left out; ties go to the smaller column."""
+        k = min(K, self.train.shape[1])
+        lists = np.empty((len(self.ranked), k), np.int64)
+        for first in range(0, len(self.ranked), BATCH_USERS):
+            rows = self.ranked[first : first + BATCH_USERS]
+            scores = scores_of(rows)
+            for i, row in enumerate(rows.tolist()):
+                scores[i, self.train.indices[slice(*self.train.indptr[row : row + 2])]] = -np.inf
+                lists[first + i] = np.argsort(-scores[i], kind="stable")[:k]
+        return lists
+
+
+def _part(whole: csr_matrix, kept: npt.NDArray[np.bool_]) -> csr_matrix:
+    """Return the stored values that are kept, as a matrix of the same shape."""
+    ends = np.concatenate([[0], np.cumsum(kept)])[whole.indptr].astype(whole.indptr.dtype)
+    found: csr_matrix = csr_of(whole.shape, ends, whole.indices[kept], whole.data[kept])
+    return found
