@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lastfm_dask.training.settings import TrainSettings
 
 SPLITS = ("random", "last", "time", "new-users")
-COMPARED = ("notebook", "recommended", "neighbours")
+COMPARED = ("notebook", "recommended", "neighbours", "ease")
 SHOWN = ("ndcg", "recall", "recall_min", "precision", "map", "coverage")
 """Columns of the table, each at the longest k; all figures are in the JSON."""
 
@@ -115,6 +115,8 @@ def candidates_of(settings: TrainSettings, compare: tuple[str, ...]) -> list[Can
     for name in dict.fromkeys(compare):
         if name == candidates.NEIGHBOURS:
             found.append(candidates.neighbours())
+        elif name == candidates.EASE:
+            found.append(candidates.ease())
         elif name != settings.preset:
             found.append(candidates.als(name, preset(name)))
     return found

@@ -1,4 +1,4 @@
-"""What can be evaluated: implicit's ALS with any settings, popularity, and item neighbours.
+"""What can be evaluated: implicit's ALS with any settings, popularity, item neighbours, and EASE.
 
 A candidate is a recipe: fitted on the training part of a split it becomes a ranker, which gives lists. ALS is trained,
 ranked and folded in by the very functions that make and ask a model.
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from lastfm_dask.evaluation.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.evaluation.baselines import WeightsRanker, fit_popularity
 from lastfm_dask.recommender.fold_in import NormalEquations
+from lastfm_dask.recommender.item_weights import of_matrix
 from lastfm_dask.recommender.ranking import Ranking, SeenItems
 from lastfm_dask.training.weighting import Weigher
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Items = npt.NDArray[np.int32]
 
 NEIGHBOURS = "neighbours"
+EASE = "ease"
 POPULARITY = "popularity"
 
 
@@ -77,11 +79,33 @@ def neighbours() -> Candidate:
     """Return the candidate that ranks artists by the cosine of their log plays to a user's artists."""
 
     def fit(split: Split, run: FitRun) -> Ranker:
-        return fit_neighbours(
+        from lastfm_dask.training.neighbours import fit_neighbours
+
+        found = fit_neighbours(
             split.train, run.folder, threads=run.threads, range_nnz=run.range_nnz, progress=run.progress
         )
+        return WeightsRanker(of_matrix(found))
 
     return Candidate(NEIGHBOURS, fit)
+
+
+def ease(regularization: float | None = None) -> Candidate:
+    """Return the candidate that ranks artists by EASE's weights; refused where its matrix would be too large."""
+
+    def fit(split: Split, run: FitRun) -> Ranker:
+        from lastfm_dask.training.ease import REGULARIZATION, fit_ease
+
+        found = fit_ease(
+            split.train,
+            run.folder,
+            regularization or REGULARIZATION,
+            threads=run.threads,
+            range_nnz=run.range_nnz,
+            progress=run.progress,
+        )
+        return WeightsRanker(of_matrix(found))
+
+    return Candidate(EASE, fit)
 
 
 def als(name: str, settings: TrainSettings) -> Candidate:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.display import Shown, Table
-from lastfm_dask.evaluation.candidates import NEIGHBOURS
+from lastfm_dask.evaluation.candidates import EASE, NEIGHBOURS
 from lastfm_dask.evaluation.evaluator import (
     EvaluationRun,
     EvaluationSettings,
@@ -149,6 +149,7 @@ def plan_for(
         n_ks=len(settings.ks),
         factors=factors,
         neighbours=any(c.name == NEIGHBOURS for c in candidates),
+        ease=any(c.name == EASE for c in candidates),
         n_splits=n_splits,
     )
     folder = run.folder or Path(tempfile.gettempdir())

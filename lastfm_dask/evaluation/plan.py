@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.dataset import matrix
-from lastfm_dask.evaluation import baselines, evaluator, metrics, splits
+from lastfm_dask.evaluation import evaluator, metrics, splits
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender import ranking
+from lastfm_dask.training import ease, neighbours
 from lastfm_dask.training.plan import FitSettings, TrainingShape, disk_bytes, fit_bytes, halved, prepare_bytes
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _SPLIT_VALUE_BYTES = 64
 _THREAD_BYTES = 8 * MIB
 """What BLAS touches of its buffers and keeps, and a thread's stack and arena."""
 _PRODUCT_VALUE_BYTES = 32
+_EASE_VALUE_BYTES = 24
+"""By weight of a block: a sparse product with its indices, as a dense block and turned, and its order by size."""
 _SCORE_BYTES = 20
 """By artist and user: the score, its negative, and places."""
 _N_METRICS = 7
@@ -48,6 +51,7 @@ class EvaluationShape:
     factors: int
     """Of the largest model; 0 where none has factors."""
     neighbours: bool
+    ease: bool = False
     n_splits: int = 1
     """Splits whose files stand at the same time."""
 
@@ -78,8 +82,12 @@ def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
         needs += [prepare_bytes(training, settings), fit_bytes(training, settings)]
     if shape.neighbours:
         by_artist = 8 * 8 * shape.n_artists
-        product = _PRODUCT_VALUE_BYTES * (min(baselines.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
+        product = _PRODUCT_VALUE_BYTES * (min(neighbours.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
         needs += [prepare_bytes(training, settings) + by_artist, by_artist + settings.threads * product]
+    if shape.ease:
+        longer = max(shape.n_users, shape.n_artists)
+        block = _EASE_VALUE_BYTES * max(ease.BLOCK_VALUES, longer)
+        needs += [prepare_bytes(training, settings) + 16 * shape.n_artists, settings.threads * block]
     return max(needs)
 
 
@@ -93,10 +101,9 @@ def _rank_thread_bytes(shape: EvaluationShape) -> int:
     )
     scores += 4 * shape.factors * (min(ranking.BLOCK_ARTISTS, shape.n_artists) + 4 * evaluator.BATCH_USERS)
     product = 0
-    if shape.neighbours:
-        product = _PRODUCT_VALUE_BYTES * (
-            min(baselines.PRODUCT_NNZ, evaluator.BATCH_USERS * shape.n_artists) + shape.n_artists
-        )
+    if shape.neighbours or shape.ease:
+        reached = shape.longest * (ease.N_WEIGHTS if shape.ease else neighbours.N_NEIGHBOURS)
+        product = _PRODUCT_VALUE_BYTES * (reached + shape.n_artists)
     lists = 64 * evaluator.BATCH_USERS * (shape.k + shape.longest)
     equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest)
     return max(scores, product) + history + lists + equations
@@ -118,7 +125,10 @@ def temporary_bytes(shape: EvaluationShape) -> int:
     if shape.factors:
         models.append(disk_bytes(_training(shape)))
     if shape.neighbours:
-        models.append(12 * shape.nnz + (16 + 8 * baselines.N_NEIGHBOURS) * shape.n_artists)
+        models.append(12 * shape.nnz + (16 + 8 * neighbours.N_NEIGHBOURS) * shape.n_artists)
+    if shape.ease:
+        side = min(shape.n_users, shape.n_artists, ease.MAX_SIDE)
+        models.append(16 * shape.nnz + 4 * side**2 + 16 * (ease.N_WEIGHTS + 1) * shape.n_artists)
     return parts + max(models) + MIB
 
 

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from making import random_plays
 
-from lastfm_dask.evaluation import baselines
-from lastfm_dask.evaluation.baselines import fit_neighbours, fit_popularity
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.evaluation.baselines import WeightsRanker, fit_popularity
+from lastfm_dask.recommender.item_weights import of_matrix
+from lastfm_dask.training import ease, neighbours
+from lastfm_dask.training.ease import fit_ease
+from lastfm_dask.training.neighbours import fit_neighbours
 
 PLAYS = random_plays(n_users=70, n_artists=45, per_user=6, seed=5)
 USERS = np.arange(PLAYS.shape[0])
@@ -42,11 +46,11 @@ def test_a_list_ends_where_there_are_no_more_artists():
 def test_similarities_are_the_cosines_of_log_plays(tmp_path, n_neighbours):
     found = fit_neighbours(PLAYS, tmp_path, n_neighbours=n_neighbours)
     expected = cosines(n_neighbours)
-    np.testing.assert_allclose(found.similarities.toarray(), expected, atol=2e-6)
+    np.testing.assert_allclose(found.toarray(), expected, atol=2e-6)
 
 
 def test_neighbours_list_the_highest_sums(tmp_path):
-    found = fit_neighbours(PLAYS, tmp_path, n_neighbours=10).rank(USERS, PLAYS, 8)
+    found = WeightsRanker(of_matrix(fit_neighbours(PLAYS, tmp_path, n_neighbours=10))).rank(USERS, PLAYS, 8)
     scores = np.log1p(PLAYS.toarray().astype(np.float64)) @ cosines(10)
     scores[PLAYS.nonzero()] = 0
     for row, items in enumerate(found):
@@ -59,14 +63,42 @@ def test_neighbours_depend_on_neither_blocks_nor_threads(tmp_path, monkeypatch):
     (tmp_path / "whole").mkdir()
     (tmp_path / "blocks").mkdir()
     whole = fit_neighbours(PLAYS, tmp_path / "whole")
-    monkeypatch.setattr(baselines, "PRODUCT_NNZ", 50)
+    monkeypatch.setattr(neighbours, "PRODUCT_NNZ", 50)
     blocks = fit_neighbours(PLAYS, tmp_path / "blocks", threads=3, range_nnz=64)
-    assert np.array_equal(whole.similarities.data, blocks.similarities.data)
-    assert np.array_equal(whole.similarities.indices, blocks.similarities.indices)
-    assert np.array_equal(whole.rank(USERS, PLAYS, 10), blocks.rank(USERS, PLAYS, 10))
+    assert np.array_equal(whole.data, blocks.data)
+    assert np.array_equal(whole.indices, blocks.indices)
 
 
 def test_ties_go_to_the_artist_who_came_first():
-    indices, scores = baselines.nearest(np.array([5, 3, 9, 1]), np.array([0.5, 0.5, 0.9, 0.5]), 3)
+    indices, scores = neighbours.nearest(np.array([5, 3, 9, 1]), np.array([0.5, 0.5, 0.9, 0.5]), 3)
     assert indices.tolist() == [9, 1, 3]
     assert scores.tolist() == [0.9, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("n_users", [25, 70])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ease_is_the_dense_inverse(tmp_path, monkeypatch, n_users, threads):
+    monkeypatch.setattr(ease, "BLOCK_VALUES", 500)
+    plays = PLAYS[:n_users]
+    weights = np.log1p(plays.toarray().astype(np.float64))
+    weights /= np.sqrt(np.mean(np.square(weights[weights > 0])))
+    inverse = np.linalg.inv(weights.T @ weights + 9 * np.eye(plays.shape[1]))
+    expected = np.eye(len(inverse)) - inverse / np.diag(inverse)
+    np.testing.assert_allclose(fit_ease(plays, tmp_path, 9.0, threads=threads).toarray(), expected, atol=2e-6)
+
+
+def test_ease_keeps_the_largest_weights_of_each_artist(tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "few").mkdir()
+    every = fit_ease(PLAYS, tmp_path / "all", 9.0).toarray()
+    few = fit_ease(PLAYS, tmp_path / "few", 9.0, n_weights=5).toarray()
+    for j, column in enumerate(every.T):
+        largest = np.argsort(-np.abs(column), kind="stable")[:5]
+        assert set(np.flatnonzero(few[:, j])) == set(largest)
+        np.testing.assert_array_equal(few[largest, j], column[largest])
+
+
+def test_ease_is_refused_where_it_is_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(ease, "MAX_SIDE", 44)
+    with pytest.raises(BadInputError, match="at most 44"):
+        fit_ease(PLAYS, tmp_path)

@@ -135,7 +135,7 @@ TIES = {
     "recommender.all_users_files.GROUP_ROWS": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
     "evaluation.splits.BLOCK_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["split"],
     "evaluation.evaluator.BATCH_USERS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["rank"],
-    "evaluation.baselines.PRODUCT_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["fit"],
+    "training.neighbours.PRODUCT_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["fit"],
     "evaluation.metrics.BLOCK_ROWS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["measure"],
 }
 """The code's constants, and what is projected of the buffers that they size."""

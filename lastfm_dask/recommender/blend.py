@@ -1,0 +1,152 @@
+"""The best artists by a blend: share_als times the dot product of vectors, plus share_weights times item weights' scores.
+
+Exact, as `ranking` is: of the artists that a list's item weights reach, those whose blended score can be among the best
+are scored by both parts; of the others, whose second part is zero, the best are the best by vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lastfm_dask.recommender.ranking import Ranked, Ranking, SeenItems, exact_scores
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from lastfm_dask.recommender.item_weights import ItemWeights
+
+    Floats = npt.NDArray[np.floating]
+
+USERS_AT_ONCE = 32
+"""Users whose reached artists are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What a batch of users have: rows of a CSR matrix of plays."""
+
+    indptr: npt.NDArray[np.integer]
+    """Shape (n_users + 1,); `indptr[0]` is 0."""
+    indices: npt.NDArray[np.integer]
+    plays: Floats
+
+    def rows(self, start: int, end: int) -> Lists:
+        """Return some of the users."""
+        first, last = int(self.indptr[start]), int(self.indptr[end])
+        return Lists(self.indptr[start : end + 1] - first, self.indices[first:last], self.plays[first:last])
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """A blend of two scores."""
+
+    weights: ItemWeights
+    share_als: float
+    """What the dot product of vectors is multiplied by; 0: item weights alone."""
+    share_weights: float
+    """What the item weights' score is multiplied by."""
+
+    def score(
+        self, als: Floats, items: npt.NDArray[np.integer], plays: Floats, targets: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.float64]:
+        """Return the blended scores of some artists for a user's list, given their dot products."""
+        reached, values = self.weights.scores(items, plays)
+        return self.share_als * np.asarray(als) + self.share_weights * _of(reached, values, targets)
+
+    def best(
+        self, ranking: Ranking, vectors: Floats, lists: Lists, n: int, include_known: bool = False
+    ) -> Ranked:
+        """Return the `n` best artists for each of a batch of users, as `Ranking.best` does.
+
+        Parameters
+        ----------
+        ranking : Ranking
+            The artists that may be listed.
+        vectors : floats, shape (n_users, factors)
+        lists : Lists
+            What the users have; left out of their lists but with `include_known`.
+        n : int
+        include_known : bool
+        """
+        n_users = len(lists.indptr) - 1
+        items, scores = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan)
+        for start in range(0, n_users, USERS_AT_ONCE):
+            end = min(start + USERS_AT_ONCE, n_users)
+            self._best_of_few(
+                ranking,
+                vectors[start:end],
+                lists.rows(start, end),
+                include_known,
+                (items[start:end], scores[start:end]),
+            )
+        return Ranked(items, scores)
+
+    def _best_of_few(
+        self,
+        ranking: Ranking,
+        vectors: Floats,
+        lists: Lists,
+        include_known: bool,
+        found: tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]],
+    ) -> None:
+        n, reach = found[0].shape[1], []
+        for row in range(len(vectors)):
+            part = slice(int(lists.indptr[row]), int(lists.indptr[row + 1]))
+            known = lists.indices[part]
+            reached, values = self.weights.scores(known, lists.plays[part])
+            listable = ranking.position[reached] < len(ranking.order)
+            if not include_known:
+                listable &= ~np.isin(reached, known)
+            hidden = np.union1d(reached, known) if not include_known else reached
+            reach.append((reached[listable], values[listable] * self.share_weights, hidden))
+        if self.share_als:
+            seen = SeenItems(
+                np.concatenate(([0], np.cumsum([len(hidden) for _, _, hidden in reach]))),
+                np.concatenate([hidden for _, _, hidden in reach]),
+            )
+            others = ranking.best(vectors, n, seen)
+        else:
+            others = Ranked(np.full((len(vectors), n), -1, np.int32), np.full((len(vectors), n), np.nan))
+        for row, (reached, values, _) in enumerate(reach):
+            usable = others.items[row] >= 0
+            columns, scores = others.items[row][usable], self.share_als * others.scores[row][usable]
+            if self.share_als:
+                reached, totals = self._scored(ranking, vectors[row], reached, values, scores, n)
+            else:
+                # Without the other part an artist that nothing speaks for is not listed.
+                reached, totals = reached[values > 0], values[values > 0]
+            columns, scores = np.concatenate([columns, reached]), np.concatenate([scores, totals])
+            order = np.lexsort((columns, -scores))[:n]
+            found[0][row, : len(order)], found[1][row, : len(order)] = columns[order], scores[order]
+
+    def _scored(
+        self,
+        ranking: Ranking,
+        vector: Floats,
+        reached: npt.NDArray[np.int64],
+        values: npt.NDArray[np.float64],
+        others: npt.NDArray[np.float64],
+        n: int,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return the reached artists that can be among the best, and their blended scores."""
+        if len(others) >= n:
+            # No dot product is above the lengths' product; the slack is above any rounding.
+            length = float(np.linalg.norm(np.asarray(vector, np.float64))) * (1 + 1e-3)
+            norms = ranking.norms[ranking.position[reached]].astype(np.float64)
+            possible = values + self.share_als * length * norms >= others.min()
+            reached, values = reached[possible], values[possible]
+        dots = exact_scores(vector, ranking.factors[reached])
+        return reached, self.share_als * dots + values
+
+
+def _of(
+    reached: npt.NDArray[np.int64], values: npt.NDArray[np.float64], targets: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """Return the values of some columns, 0 for those that are not among those reached."""
+    if not len(reached):
+        return np.zeros(len(targets))
+    places = np.minimum(np.searchsorted(reached, targets), len(reached) - 1)
+    return np.where(reached[places] == targets, values[places], 0.0)

@@ -1,0 +1,78 @@
+"""Scores by item weights: the sum of ln(1 + plays) W[u, i] over a user's artists u. Needs NumPy alone.
+
+A score is summed in float64, artist after artist of the user's list, so that it is the same number whoever asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Integers = npt.NDArray[np.integer]
+    Floats = npt.NDArray[np.floating]
+
+_DENSE_SHARE = 8
+"""A list that reaches more than this part of the artists is summed in an array of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWeights:
+    """A CSR matrix of weights, shape (n_artists, n_artists): row u holds what artist u adds to others."""
+
+    indptr: Integers
+    indices: Integers
+    data: Floats
+
+    @property
+    def n_artists(self) -> int:
+        """Rows and columns."""
+        return len(self.indptr) - 1
+
+    def scores(self, items: Integers, plays: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return the artists that a list reaches, ascending, and their scores.
+
+        Parameters
+        ----------
+        items : integers, shape (n,)
+            The list's columns.
+        plays : floats, shape (n,)
+            Their plays.
+        """
+        starts = self.indptr[items].astype(np.int64)
+        lengths = self.indptr[np.asarray(items) + 1] - starts
+        ends = np.cumsum(lengths)
+        places = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
+        columns = self.indices[places]
+        added = self.data[places] * np.repeat(_weights(plays), lengths)
+        if len(columns) > self.n_artists // _DENSE_SHARE:
+            sums = np.asarray(np.bincount(columns, added, minlength=self.n_artists), np.float64)
+            reached = np.flatnonzero(sums).astype(np.int64)
+            return reached, sums[reached]
+        distinct, codes = np.unique(columns, return_inverse=True)
+        sums = np.asarray(np.bincount(codes, added, minlength=len(distinct)), np.float64)
+        return distinct.astype(np.int64), sums
+
+    def contributions(self, items: Integers, plays: Floats, targets: Integers) -> npt.NDArray[np.float64]:
+        """Return what each artist of a list adds to the scores of some artists, shape (n_targets, n)."""
+        weights = _weights(plays)
+        found = np.zeros((len(targets), len(items)))
+        for i, item in enumerate(np.asarray(items).tolist()):
+            part = slice(int(self.indptr[item]), int(self.indptr[item + 1]))
+            columns, values = self.indices[part], self.data[part]
+            for row, target in enumerate(np.asarray(targets).tolist()):
+                found[row, i] = weights[i] * float(values[columns == target].sum(dtype=np.float64))
+        return found
+
+
+def _weights(plays: Floats) -> npt.NDArray[np.float64]:
+    return np.log1p(np.asarray(plays, np.float64))
+
+
+def of_matrix(matrix: Any) -> ItemWeights:
+    """Return the weights of a csr_matrix, over its own arrays."""
+    return ItemWeights(matrix.indptr, np.asarray(matrix.indices), np.asarray(matrix.data))

@@ -1,0 +1,205 @@
+"""EASE, the item weights that rebuild the lists best: worked out on disk, the largest weights of each artist kept.
+
+With X = ln(1 + plays), divided by its root mean square, and P = (X^T X + lambda I)^-1, the weights are
+B = I - P diag(1 / P_jj), zero on the diagonal (Steck 2019, "Embarrassingly shallow autoencoders for sparse data", eq. 8).
+Where there are fewer users than artists, P follows from the smaller inverse C = (X X^T + lambda I)^-1 by the identity of
+Woodbury: lambda P = I - X^T C X. The inverse is a mapped file, factorized in place by LAPACK on one thread, so that equal
+data gives equal weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import threadpoolctl
+
+from lastfm_dask.dataset.arrays import create_array, row_blocks
+from lastfm_dask.dataset.matrix import RANGE_NNZ, csr_of, transpose_on_disk
+from lastfm_dask.engine.threads import for_each
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.training.neighbours import ends_of
+from lastfm_dask.training.weighting import count_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from scipy.sparse import csr_matrix
+
+    Matrix = npt.NDArray[np.float32]
+
+MAX_SIDE = 10_000
+"""Users or artists, whichever are fewer, up to which the inverse is worked out: 400 MB on disk."""
+N_WEIGHTS = 500
+"""Weights that are kept of each artist."""
+REGULARIZATION = 70.0
+"""Lambda unless another is chosen."""
+BLOCK_VALUES = 1 << 20
+"""Weights that are worked out at once, on each thread."""
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def has_room(shape: tuple[int, int]) -> bool:
+    """Say whether EASE can be worked out for (n_users, n_artists)."""
+    return min(shape) <= MAX_SIDE
+
+
+def fit_ease(
+    train: csr_matrix,
+    folder: Path,
+    regularization: float = REGULARIZATION,
+    *,
+    n_weights: int = N_WEIGHTS,
+    threads: int = 1,
+    range_nnz: int = RANGE_NNZ,
+    progress: Callable[[int, int], None] = _silent,
+) -> csr_matrix:
+    """Work out the weights of EASE.
+
+    Parameters
+    ----------
+    train : csr_matrix, shape (n_users, n_artists), float32
+        The plays; columns sorted.
+    folder : Path
+        An empty folder for files; it must stand as long as the result is used.
+    regularization : float
+        Lambda, above 0.
+    n_weights : int
+        Weights kept of each artist that is scored, by size.
+    threads : int
+        Blocks of artists that are worked on at once; the weights do not depend on it.
+    range_nnz : int
+        Stored values that a transpose holds at once.
+    progress : callable, optional
+        Called with how many artists are done, and of how many.
+
+    Returns
+    -------
+    csr_matrix, shape (n_artists, n_artists), float32
+        Row u holds what artist u adds to others' scores, mapped, columns sorted.
+
+    Raises
+    ------
+    BadInputError
+        Where there are more than `MAX_SIDE` users and artists, or lambda is too small to invert.
+    """
+    n_users, n_artists = train.shape
+    if not has_room(train.shape):
+        msg = (
+            f"EASE inverts a matrix of users or artists, whichever are fewer: {min(train.shape):,} here,"
+            f" {4 * min(train.shape) ** 2:,} bytes, at most {MAX_SIDE:,} ({4 * MAX_SIDE**2:,} bytes): use neighbours"
+        )
+        raise BadInputError(msg)
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        weights = _weighted(train, folder)
+        (folder / "item_users").mkdir()
+        counts = count_columns(train.indices, n_artists)
+        item_users = transpose_on_disk(weights, counts, folder / "item_users", range_nnz)
+        by_users = n_users <= n_artists
+        inverse = _inverse(
+            *((weights, item_users) if by_users else (item_users, weights)), regularization, folder
+        )
+        kept = min(n_weights, n_artists - 1)
+        indices = create_array(folder / "sources.npy", (n_artists * kept,), np.int32)
+        values = create_array(folder / "values.npy", (n_artists * kept,), np.float32)
+
+        def work(start: int) -> None:
+            end = min(start + size, n_artists)
+            block = _dual(item_users, inverse, start, end) if by_users else _primal(inverse, start, end)
+            _keep_largest(block, start, kept, indices, values)
+
+        size = max(1, BLOCK_VALUES // max(n_artists, n_users))
+        done = 0
+
+        def on_done(start: int) -> None:
+            nonlocal done
+            done += min(size, n_artists - start)
+            progress(done, n_artists)
+
+        for_each(work, range(0, n_artists, size), threads, on_done)
+    ends = np.arange(n_artists + 1, dtype=np.int64) * kept
+    by_target = csr_of((n_artists, n_artists), ends.astype(_kind(ends)), indices, values)
+    (folder / "by_source").mkdir()
+    sources = count_columns(indices, n_artists)
+    result: csr_matrix = transpose_on_disk(by_target, sources, folder / "by_source", range_nnz)
+    return result
+
+
+def _kind(ends: npt.NDArray[np.int64]) -> type[np.signedinteger]:
+    return np.int32 if ends[-1] < 2**31 else np.int64
+
+
+def _weighted(train: csr_matrix, folder: Path) -> csr_matrix:
+    """Return ln(1 + plays) over its root mean square, values mapped."""
+    data = create_array(folder / "weights.npy", train.data.shape, np.float32)
+    total = 0.0
+    blocks = [slice(int(train.indptr[a]), int(train.indptr[b])) for a, b in row_blocks(train.indptr)]
+    for part in blocks:
+        data[part] = np.log1p(train.data[part])
+        total += float(np.square(data[part], dtype=np.float64).sum())
+    scale = np.float32(np.sqrt(len(data) / total)) if total else np.float32(1)
+    for part in blocks:
+        data[part] *= scale
+    result: csr_matrix = csr_of(train.shape, train.indptr, train.indices, data)
+    return result
+
+
+def _inverse(rows: csr_matrix, transposed: csr_matrix, regularization: float, folder: Path) -> Matrix:
+    """Return (A A^T + lambda I)^-1 of a sparse A, symmetric, mapped; `transposed` is A^T."""
+    from scipy.linalg import lapack
+
+    n = rows.shape[0]
+    matrix = create_array(folder / "inverse.npy", (n, n), np.float32)
+    reach = np.full(n, n, np.int64)
+    for start, end in row_blocks(ends_of(reach), BLOCK_VALUES):
+        matrix[start:end] = (rows[start:end] @ transposed).toarray()
+        matrix[np.arange(start, end), np.arange(start, end)] += np.float32(regularization)
+    # In columns' order the file is the same symmetric matrix, and LAPACK works on it in place.
+    in_place = np.asarray(matrix).T
+    for step, overwrite in ((lapack.spotrf, "overwrite_a"), (lapack.spotri, "overwrite_c")):
+        in_place, info = step(in_place, lower=1, **{overwrite: 1})
+        if info:
+            msg = f"EASE can't be worked out with a regularization of {regularization:g}: raise it"
+            raise BadInputError(msg)
+    # The lower triangle by columns is the upper one by rows: copy it below the diagonal, block by block.
+    for start, end in row_blocks(ends_of(reach), BLOCK_VALUES):
+        matrix[start:end, :start] = matrix[:start, start:end].T
+        square = matrix[start:end, start:end]
+        square[...] = np.triu(square) + np.triu(square, 1).T
+    return np.asarray(matrix)
+
+
+def _dual(item_users: csr_matrix, inverse: Matrix, start: int, end: int) -> Matrix:
+    """Return the weights of all artists for those from `start` to `end`, shape (n, n_artists), by users' inverse."""
+    products = np.ascontiguousarray((item_users[start:end] @ inverse).T)
+    block = np.ascontiguousarray((item_users @ products).T)
+    block /= 1 - block[np.arange(end - start), np.arange(start, end)][:, None]
+    return block
+
+
+def _primal(inverse: Matrix, start: int, end: int) -> Matrix:
+    """Return the weights of all artists for those from `start` to `end`, shape (n, n_artists), by artists' inverse."""
+    diagonal = inverse[np.arange(start, end), np.arange(start, end)]
+    return np.asarray(-inverse[start:end] / diagonal[:, None])
+
+
+def _keep_largest(
+    block: Matrix, start: int, kept: int, indices: npt.NDArray[np.int32], values: Matrix
+) -> None:
+    """Write each row's largest weights, by size, to its place; columns sorted."""
+    for row, weights in enumerate(block):
+        # Above every other, so that it is found among the largest and taken out.
+        weights[start + row] = np.inf
+        chosen = (
+            np.argpartition(-np.abs(weights), kept)[: kept + 1]
+            if kept + 1 < len(weights)
+            else np.arange(len(weights))
+        )
+        chosen = np.sort(chosen[chosen != start + row])
+        place = slice((start + row) * kept, (start + row + 1) * kept)
+        indices[place], values[place] = chosen, weights[chosen]

@@ -1,0 +1,146 @@
+"""Item neighbours: the artists whose listeners an artist shares, worked out in blocks, kept in files.
+
+One sparse matrix of weights W, artists by artists: a user's score for an artist is the sum of ln(1 + plays) W[u, i] over
+the user's artists u. Here W holds cosines; `ease` gives another. Both are deterministic, and neither lies in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from lastfm_dask.dataset.arrays import create_array, row_blocks
+from lastfm_dask.dataset.matrix import RANGE_NNZ, transpose_on_disk
+from lastfm_dask.engine.threads import for_each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+PRODUCT_NNZ = 1 << 20
+"""Similarities that a product may hold, on each thread, unless one artist has more."""
+N_NEIGHBOURS = 200
+"""Others that are kept of each artist."""
+
+
+def nearest(
+    indices: npt.NDArray[Any], scores: npt.NDArray[Any], k: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the `k` best-scored indices and their scores, the best first; ties go to the smaller index."""
+    if len(scores) > k:
+        # The k-th score, and all that equal it, so that the choice among equals is the smaller index.
+        kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        indices, scores = indices[kept], scores[kept]
+    order = np.lexsort((indices, -scores))[:k]
+    return indices[order], scores[order]
+
+
+def ends_of(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return where rows of these lengths begin and end when they are laid end to end, as CSR's indptr."""
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def fit_neighbours(
+    train: csr_matrix,
+    folder: Path,
+    *,
+    n_neighbours: int = N_NEIGHBOURS,
+    threads: int = 1,
+    range_nnz: int = RANGE_NNZ,
+    progress: Callable[[int, int], None] = _silent,
+) -> csr_matrix:
+    """Find each artist's nearest others: cosine of the columns of ln(1 + plays).
+
+    Parameters
+    ----------
+    train : csr_matrix, shape (n_users, n_artists), float32
+        The plays; columns sorted.
+    folder : Path
+        An empty folder for the files that hold the columns and the similarities; it must stand as long as the
+        result is used.
+    n_neighbours : int
+        Others kept for each artist.
+    threads : int
+        How many blocks of artists are worked on at once.
+    range_nnz : int
+        Stored values that the transpose holds at once.
+    progress : callable, optional
+        Called with how many artists are done, and of how many.
+
+    Returns
+    -------
+    csr_matrix, shape (n_artists, n_artists), float32
+        Row i holds the cosines of artist i's nearest others, mapped.
+    """
+    n_artists = train.shape[1]
+    unit, listeners = _unit_columns(train, folder)
+    item_users = transpose_on_disk(unit, listeners, folder, range_nnz)
+    reach = _reach(item_users, np.diff(train.indptr), n_artists)
+    room = ends_of(np.minimum(reach, n_neighbours))
+    kind = np.int32 if room[-1] < 2**31 else np.int64
+    indices = create_array(folder / "neighbours.npy", (int(room[-1]),), kind)
+    similarities = create_array(folder / "similarities.npy", (int(room[-1]),), np.float32)
+
+    def work(block: tuple[int, int]) -> None:
+        first, last = block
+        product = item_users[first:last] @ unit
+        for i in range(last - first):
+            part = slice(*product.indptr[i : i + 2])
+            others = product.indices[part] != first + i
+            found, values = nearest(product.indices[part][others], product.data[part][others], n_neighbours)
+            # What is left of the row's room keeps index 0 with similarity 0, which adds nothing to a sum.
+            indices[room[first + i] : room[first + i] + len(found)] = found
+            similarities[room[first + i] : room[first + i] + len(found)] = values
+
+    n_done = 0
+
+    def on_done(block: tuple[int, int]) -> None:
+        nonlocal n_done
+        n_done += block[1] - block[0]
+        progress(n_done, n_artists)
+
+    # A block reads its artists' columns and holds its product: both are bounded.
+    room_needed = np.maximum(reach, listeners)
+    for_each(work, row_blocks(ends_of(room_needed), PRODUCT_NNZ), threads, on_done)
+    result = csr_matrix((n_artists, n_artists), dtype=np.float32)
+    # Not `csr_of`: a row is ordered by similarity, and its spare room may repeat index 0.
+    result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
+    return result
+
+
+def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDArray[np.int64]]:
+    """Return ln(1 + plays) with columns of length 1, its values mapped, and the values in each column."""
+    squares = np.zeros(train.shape[1])
+    listeners = np.zeros(train.shape[1], np.int64)
+    blocks = list(row_blocks(train.indptr))
+    for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
+        columns = train.indices[part]
+        squares += np.bincount(
+            columns, np.log1p(train.data[part], dtype=np.float64) ** 2, minlength=len(squares)
+        )
+        listeners += np.bincount(columns, minlength=len(listeners))
+    data = create_array(folder / "unit.npy", train.data.shape, np.float32)
+    for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
+        data[part] = np.log1p(train.data[part]) / np.sqrt(squares[train.indices[part]])
+    unit = csr_matrix(train.shape, dtype=np.float32)
+    unit.indptr, unit.indices, unit.data = train.indptr, train.indices, data
+    unit.has_sorted_indices = unit.has_canonical_format = True
+    return unit, listeners
+
+
+def _reach(item_users: csr_matrix, lengths: npt.NDArray[np.integer], n_artists: int) -> npt.NDArray[np.int64]:
+    """Return an upper bound of the artists that share a listener with each artist: its listeners' lists laid end to end."""
+    reach = np.zeros(item_users.shape[0], np.int64)
+    for first, last in row_blocks(item_users.indptr):
+        part = slice(item_users.indptr[first], item_users.indptr[last])
+        ends = np.concatenate(([0], np.cumsum(lengths[item_users.indices[part]], dtype=np.int64)))
+        reach[first:last] = np.diff(ends[item_users.indptr[first : last + 1] - item_users.indptr[first]])
+    return np.minimum(reach, n_artists)
