@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 @click.command("stats")
 @click.argument("dataset", type=PATH)
 @click.option(
-    "-n", "--top", "top", type=click.IntRange(0), default=30, show_default=True, help="How many of the most heard artists."
+    "-n",
+    "--top",
+    "top",
+    type=click.IntRange(0),
+    default=30,
+    show_default=True,
+    help="How many of the most heard artists.",
 )
 @click.option("--user", metavar="ID", help="Show the rows of one user.")
 @json_option
