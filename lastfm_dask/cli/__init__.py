@@ -15,6 +15,7 @@ import click
 from lastfm_dask.cli import signals, streams
 from lastfm_dask.cli.ending import exit_code
 from lastfm_dask.cli.examples import epilog
+from lastfm_dask.cli.log_file import add_options
 
 COMMANDS = {
     "run": "Do it all: ingest a log, train, and answer the notebook's questions.",
@@ -41,6 +42,7 @@ COMMANDS = {
 PROGRAM = "lastfm-dask"
 _VERBOSE = ("-v", "-vv", "-vvv", "--verbose")
 _TRACEBACKS = ("-vv", "-vvv")
+_JSON = "--json"
 
 
 class LazyGroup(click.Group):
@@ -56,6 +58,7 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"lastfm_dask.cli.{cmd_name}").command
         command.epilog = epilog(cmd_name)
+        add_options(command)
         return command
 
     def resolve_command(
@@ -109,7 +112,8 @@ def main() -> NoReturn:
         code: int | None = cli.main(_verbose_first(arguments), prog_name=PROGRAM, standalone_mode=False)
         return code
 
-    sys.exit(exit_code(command, verbose=any(flag in arguments for flag in _TRACEBACKS)))
+    verbose = any(flag in arguments for flag in _TRACEBACKS)
+    sys.exit(exit_code(command, verbose=verbose, as_json=_JSON in arguments))
 
 
 def _verbose_first(arguments: list[str]) -> list[str]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastfm_dask.cli.options import PATH, SIZE, json_option
+from lastfm_dask.cli.options import MEMORY, PATH, json_option
 from lastfm_dask.interactions import published
-from lastfm_dask.memory.sizes import format_size, limit_for
+from lastfm_dask.memory.sizes import format_size, limit_for, limit_text
 
 if TYPE_CHECKING:
     from lastfm_dask.errors import BudgetError
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 @click.option(
     "--folder", type=PATH, default=Path(), help="Where datasets would be written; here unless said."
 )
-@click.option("--memory", "memory_bytes", type=SIZE, help="As if at most this much memory might be used.")
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=MEMORY,
+    envvar="LASTFM_DASK_MEMORY",
+    show_envvar=True,
+    help="As if at most this much memory might be used.",
+)
 @click.option("--threads", type=click.IntRange(1), help="As if at most this many threads might be used.")
 @json_option
 def command(folder: Path, memory_bytes: int | None, threads: int | None, as_json: bool) -> None:
@@ -231,7 +238,7 @@ def problems(report: Report) -> list[dict[str, str]]:
         of_memory = refusal["allowed_bytes"] == report["memory"]["allowed_bytes"]
         where = f"of memory in stage {refusal['stage']}" if of_memory else "on disk"
         smallest_bytes = limit_for(refusal["smallest_bytes"])
-        smallest = f"{format_size(smallest_bytes)} ({smallest_bytes} bytes)"
+        smallest = f"{limit_text(refusal['smallest_bytes'])} ({smallest_bytes} bytes)"
         problem(
             f"{refusal['command']} would refuse the full-size log: it needs"
             f" {format_size(refusal['projected_bytes'])} {where}, {format_size(refusal['allowed_bytes'])} are allowed",

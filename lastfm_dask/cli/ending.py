@@ -6,13 +6,14 @@ import errno
 import os
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastfm_dask.cli import signals, streams
-from lastfm_dask.display import visible
+from lastfm_dask.display import to_json, visible
 from lastfm_dask.errors import BudgetError, LastfmDaskError, StoreError
+from lastfm_dask.events import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ _REFUSED = {
 UNFORESEEN = 1
 
 
-def exit_code(command: Callable[[], int | None], *, verbose: bool) -> int:
+def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool = False) -> int:
     """Run a command to its end, say on stderr why it failed if it did, and return its exit code.
 
     Parameters
@@ -48,8 +49,10 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool) -> int:
         Returns an exit code, or None for 0.
     verbose : bool
         Whether the traceback of what is unforeseen is shown.
+    as_json : bool
+        Whether the error is one line of JSON: `{"error": {"kind", "message", "exit_code", …}}`.
     """
-    message = ""
+    message, fields = "", {"kind": "unforeseen"}
     try:
         code = command() or 0
         streams.finish()
@@ -57,10 +60,13 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool) -> int:
         code = error.exit_code
     except click.ClickException as error:
         code = error.exit_code
+        if as_json:
+            message, fields = error.format_message(), {"kind": "usage"}
         with suppress(OSError):
-            if isinstance(error, click.UsageError) and error.ctx is not None:
+            if not as_json and isinstance(error, click.UsageError) and error.ctx is not None:
                 click.echo(error.ctx.get_usage(), err=True)
-            click.echo(f"Error: {visible(error.format_message(), keep_lines=True)}", err=True)
+            if not as_json:
+                click.echo(f"Error: {visible(error.format_message(), keep_lines=True)}", err=True)
     except BrokenPipeError:
         # That the reader of our output goes away, as `head` does, is no error.
         code = 0
@@ -68,20 +74,37 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool) -> int:
         code = error.code if isinstance(error.code, int) else UNFORESEEN
     except BaseException as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
         message, code = _told(error)
+        fields = _fields(error, code)
         if code == UNFORESEEN and verbose:
             with suppress(OSError):
                 traceback.print_exception(error)
     if found := signals.stopped():
         message, code = found
+        fields = {"kind": "stopped"}
     signals.unwound()
     if message:
         with suppress(OSError):
-            click.echo(f"lastfm-dask: {visible(message, keep_lines=True)}", err=True)
+            report("error", message, exit_code=code, **fields)
+            if as_json:
+                error_json = {"kind": fields.pop("kind"), "message": message, "exit_code": code, **fields}
+                click.echo(to_json({"error": error_json}, ascii_only=True), err=True)
+            else:
+                click.echo(f"lastfm-dask: {visible(message, keep_lines=True)}", err=True)
     streams.discard()
     if found is not None:
         # At once: threads that other libraries started may never end.
         os._exit(code)
     return code
+
+
+def _fields(error: BaseException, code: int) -> dict[str, Any]:
+    """Return what an error says beside its message: its kind in words, and its fields."""
+    if not isinstance(error, LastfmDaskError):
+        kinds = {BudgetError.exit_code: "budget", StoreError.exit_code: "store"}
+        return {"kind": kinds.get(code, "unforeseen")}
+    kind = type(error).__name__.removesuffix("Error")
+    words = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in kind).lstrip("_")
+    return {"kind": words, **{key: value for key, value in vars(error).items() if key != "message"}}
 
 
 def _told(error: BaseException) -> tuple[str, int]:

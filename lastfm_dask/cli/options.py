@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.memory.sizes import parse_size
+from lastfm_dask.memory.sizes import parse_memory, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +19,25 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click has it without arguments
-    """Bytes, KiB, MiB or GiB, as an integer of bytes."""
+    """Bytes, with units as `parse_size` knows them, as an integer of bytes."""
 
     name = "SIZE"
+    parse: Callable[[str], int] = staticmethod(parse_size)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the bytes; fails with click's usage error."""
         if isinstance(value, int):
             return value
         try:
-            return parse_size(str(value))
+            return self.parse(str(value))
         except BadInputError as error:
             self.fail(str(error), param, ctx)
+
+
+class MemoryType(SizeType):
+    """A limit of memory; a bare number below 1 Mi is refused with what was probably meant."""
+
+    parse = staticmethod(parse_memory)
 
 
 class AutoType(click.ParamType):  # type: ignore[type-arg]
@@ -63,6 +70,7 @@ class LikeType(click.ParamType):  # type: ignore[type-arg]
 
 
 SIZE = SizeType()
+MEMORY = MemoryType()
 PATH = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
@@ -75,8 +83,21 @@ like_option = click.option(
 )
 
 
-memory_option = click.option("--memory", "memory_bytes", type=SIZE, help="Use at most this much memory.")
-threads_option = click.option("--threads", type=click.IntRange(1), help="Use at most this many threads.")
+def from_environment(name: str) -> dict[str, Any]:
+    """Return what lets an option that several commands share come from the environment, and its help say so."""
+    return {"envvar": f"LASTFM_DASK_{name}", "show_envvar": True}
+
+
+memory_option = click.option(
+    "--memory",
+    "memory_bytes",
+    type=MEMORY,
+    help="Use at most this much memory, such as 512Mi.",
+    **from_environment("MEMORY"),
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="Use at most this many threads.", **from_environment("THREADS")
+)
 
 
 def settings_options(function: F) -> F:
@@ -151,10 +172,24 @@ def compute_options(function: F) -> F:
             memory_option,
             threads_option,
             click.option(
-                "--block-size", "block_bytes", type=SIZE, help="Read the log in blocks of this size."
+                "--block-size",
+                "block_bytes",
+                type=SIZE,
+                help="Read the log in blocks of this size.",
+                **from_environment("BLOCK_SIZE"),
             ),
-            click.option("--scheduler", metavar="ADDRESS", help="Scan on this Dask cluster."),
-            click.option("--scheduler-file", type=PATH, help="Scan on the cluster that this file names."),
+            click.option(
+                "--scheduler",
+                metavar="ADDRESS",
+                help="Scan on this Dask cluster.",
+                **from_environment("SCHEDULER"),
+            ),
+            click.option(
+                "--scheduler-file",
+                type=PATH,
+                help="Scan on the cluster that this file names.",
+                **from_environment("SCHEDULER_FILE"),
+            ),
         )
     ):
         function = option(function)

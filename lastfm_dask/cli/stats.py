@@ -87,7 +87,7 @@ def user_rows(dataset: Dataset, user: str) -> dict[str, Any]:
     order = np.argsort(-plays, kind="stable")
     names = dataset.artists.names(columns[order])
     rows = [
-        {"artist": name, "index": int(column), "plays": int(n)}
+        {"artist": name, "index": int(column), "plays": int(n) if float(n).is_integer() else float(n)}
         for name, column, n in zip(names, columns[order], plays[order], strict=True)
     ]
     return {"user": user, "index": index, "rows": rows}

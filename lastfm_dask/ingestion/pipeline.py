@@ -18,6 +18,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_published, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
+from lastfm_dask.events import report
 from lastfm_dask.ingestion.frames import found_source, patterns_of
 from lastfm_dask.ingestion.options import IngestOptions, Resources
 from lastfm_dask.ingestion.plan import task_bytes
@@ -300,6 +301,8 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
         )
         refuse_rejects(found, rejects, options.max_rejects, run.files, schema)
         found.warnings = warnings_of(found, rejects, schema)
+        for warning in found.warnings:
+            report("warning", warning)
         if options.artist_names is not None:
             names = read_names(
                 options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import format_size, limit_for
+from lastfm_dask.memory.sizes import format_size, limit_for, limit_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,7 +180,7 @@ def _too_little_memory(plan: Plan[Any], work: str) -> BudgetError:
     needed, allowed = plan.projected_bytes, plan.budget.allowed
     msg = (
         f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings,"
-        f" allowed are {format_size(allowed)}: give it {limit_for(needed)} bytes or more (--memory, the pod's limit)"
+        f" allowed are {format_size(allowed)}: give it {limit_for(needed)} bytes or more (--memory {limit_text(needed)}, the pod's limit)"
     )
     return BudgetError(
         msg, stage=plan.worst_stage, projected_bytes=needed, allowed_bytes=allowed, smallest_bytes=needed

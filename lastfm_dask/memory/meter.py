@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
+from lastfm_dask.events import report
 from lastfm_dask.memory.probe import Probe, Sample
 from lastfm_dask.memory.proc import Resident, Traffic, resident, traffic
 
@@ -232,7 +233,10 @@ class Meter:
         with self._lock:
             self._stage = None
         end_s = time.perf_counter() - self._began
-        self.receipts.append(stage._receipt(end_s, resident(), traffic()))  # noqa: SLF001
+        receipt = stage._receipt(end_s, resident(), traffic())  # noqa: SLF001
+        self.receipts.append(receipt)
+        seen = {key: receipt.get(key) for key in _STAGE_KEYS}
+        report("stage", f"{stage.name} ended after {receipt['wall_s']:.2f} s", **seen)
 
     def look(self) -> None:
         """Take one sample for the current stage."""

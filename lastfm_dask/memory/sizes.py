@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write and read them: plain bytes, KiB, MiB, GiB. Pure."""
+"""Sizes in bytes as people write and read them: plain bytes, and units of 1024 or, for KB, MB and GB, of 1000. Pure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,44 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
-_UNITS = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB}
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+_BINARY = {"k": KIB, "m": MIB, "g": GIB, "t": 1 << 40}
+_UNITS = {"": 1, "b": 1} | {
+    f"{letter}{rest}": factor for letter, factor in _BINARY.items() for rest in ("", "i", "ib")
+}
+_UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"\s*([0-9]+)(\.[0-9]+)?\s*([A-Za-z]*)\s*")
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that a text such as `512MiB`, `1.5 GiB` or `1048576` stands for.
+    """Return the bytes that a text such as `512Mi`, `1.5 GiB`, `2GB` or `1048576` stands for.
 
     Raises
     ------
     BadInputError
-        Where the text is no size above zero, or its unit is not one of B, KiB, MiB, GiB.
+        Where the text is not a size above zero, or its unit is not known.
     """
     match = _SIZE.fullmatch(text)
-    unit = match.group(2).lower() if match else None
-    size_bytes = int(float(match.group(1)) * _UNITS[unit]) if match and unit in _UNITS else 0
+    factor = _UNITS.get(match[3].lower(), 0) if match else 0
+    size_bytes = int(match[1]) * factor + int(float(match[2] or 0) * factor) if match else 0
     if size_bytes <= 0:
-        msg = f"{text!r} is no size: write a number above zero and B, KiB, MiB or GiB, such as 512MiB"
+        msg = (
+            f"{text!r} is not a size: write a number above zero and Ki, Mi, Gi, KiB, MiB, GiB, K, M, G (of 1024) or"
+            " KB, MB, GB (of 1000), or bytes without a unit, such as 512Mi"
+        )
+        raise BadInputError(msg)
+    return size_bytes
+
+
+def parse_memory(text: str) -> int:
+    """Return a limit of memory in bytes; a bare number that can only be meant in another unit is refused.
+
+    >>> parse_memory("512Mi") // MIB
+    512
+    """
+    size_bytes = parse_size(text)
+    if text.strip().isdigit() and size_bytes < MIB:
+        number = text.strip()
+        msg = f"{number} without a unit is {number} bytes, too little for any work: was {number}Mi meant?"
         raise BadInputError(msg)
     return size_bytes
 
@@ -48,3 +69,12 @@ def limit_for(size_bytes: int) -> int:
     64
     """
     return (-(-size_bytes // MIB) + 1) * MIB
+
+
+def limit_text(size_bytes: int) -> str:
+    """Return that limit as an option or a pod takes it.
+
+    >>> limit_text(65_196_336)
+    '64Mi'
+    """
+    return f"{limit_for(size_bytes) // MIB}Mi"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import MIB, format_size, limit_for
+from lastfm_dask.memory.sizes import MIB, format_size, limit_for, limit_text
 
 _NAME_BYTES = 3
 """How often the names are held: as read, folded for near names, and as the type-ahead's text."""
@@ -89,7 +89,7 @@ def plan_serving(
             break
     msg = (
         f"serving this model needs {format_size(projected)} ({projected} bytes), allowed are"
-        f" {format_size(allowed_bytes)}: give it {limit_for(projected)} bytes or more (--memory, the pod's limit)"
+        f" {format_size(allowed_bytes)}: give it {limit_for(projected)} bytes or more (--memory {limit_text(projected)}, the pod's limit)"
     )
     raise BudgetError(
         msg,

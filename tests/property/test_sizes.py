@@ -7,11 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.memory.sizes import GIB, KIB, MIB, format_size, limit_for, parse_size
+from lastfm_dask.memory.sizes import (
+    GIB,
+    KIB,
+    MIB,
+    format_size,
+    limit_for,
+    limit_text,
+    parse_memory,
+    parse_size,
+)
 
 
 @given(
-    st.integers(1, 1 << 50), st.sampled_from([("", 1), ("B", 1), ("KiB", KIB), ("MiB", MIB), ("GiB", GIB)])
+    st.integers(1, 1 << 50),
+    st.sampled_from(
+        [
+            ("", 1),
+            ("B", 1),
+            *((n + i, f) for n, f in (("K", KIB), ("M", MIB), ("G", GIB)) for i in ("", "i", "iB")),
+            ("KB", 10**3),
+            ("MB", 10**6),
+            ("GB", 10**9),
+        ]
+    ),
 )
 def test_whole_numbers_are_exact(number: int, unit: tuple[str, int]) -> None:
     name, factor = unit
@@ -33,9 +52,9 @@ def test_the_shown_unit_is_the_largest_that_leaves_one(size_bytes: int) -> None:
     assert unit == "GiB" or float(number) <= 1024
 
 
-@pytest.mark.parametrize("text", ["", "0", "0MiB", "-5MiB", "5 MB", "1e9", "MiB", "5 MiB MiB", "٥MiB", "nan"])
+@pytest.mark.parametrize("text", ["", "0", "0MiB", "-5MiB", "5 MX", "1e9", "MiB", "5 MiB MiB", "٥MiB", "nan"])
 def test_what_is_no_size_is_refused_with_the_text(text: str) -> None:
-    with pytest.raises(BadInputError, match="is no size"):
+    with pytest.raises(BadInputError, match="is not a size"):
         parse_size(text)
 
 
@@ -43,3 +62,16 @@ def test_what_is_no_size_is_refused_with_the_text(text: str) -> None:
 def test_a_limit_asked_for_leaves_room_and_is_whole(size_bytes: int) -> None:
     assert MIB <= limit_for(size_bytes) - size_bytes < 2 * MIB
     assert limit_for(size_bytes) % MIB == 0
+
+
+@given(size_bytes=st.integers(0, 1 << 50))
+def test_the_limit_as_a_pod_takes_it_reads_back(size_bytes: int) -> None:
+    assert parse_memory(limit_text(size_bytes)) == limit_for(size_bytes)
+
+
+def test_a_bare_limit_that_was_meant_in_another_unit_is_refused() -> None:
+    for text in ("512", " 64 ", "1048575"):
+        with pytest.raises(BadInputError, match=f"was {text.strip()}Mi meant"):
+            parse_memory(text)
+    assert parse_memory("1048576") == MIB
+    assert parse_memory("512K") == 512 * KIB

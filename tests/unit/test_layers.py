@@ -15,6 +15,7 @@ PACKAGE = ROOT / "lastfm_dask"
 LAYERS = (
     "errors",
     "display",
+    "events",
     "memory",
     "progress",
     "engine",

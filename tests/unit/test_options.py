@@ -54,9 +54,9 @@ def test_favourites_keep_their_order_and_text():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--memory", "512MB"), "KiB, MiB or GiB"),
-        (("--memory", "0"), "no size"),
-        (("--block-size", "-1"), "no size"),
+        (("--memory", "512XB"), "KiB, MiB, GiB"),
+        (("--memory", "0"), "not a size"),
+        (("--block-size", "-1"), "not a size"),
         (("--threads", "0"), "x>=1"),
         (("--threads", "two"), "not a valid integer"),
     ],
