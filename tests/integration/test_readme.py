@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -11,11 +12,19 @@ from pathlib import Path
 import click
 import pytest
 
+import lastfm_dask
 from lastfm_dask import errors
 from lastfm_dask.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+METHODS = {
+    "Dataset": ("users", "artists", "user_items", "statistics", "fingerprint"),
+    "Recommender": ("recommend", "similar", "score", "explain", "recommend_all"),
+}
+"""The methods of public classes that README lists."""
 
 
 def fenced(language: str) -> list[str]:
@@ -81,6 +90,25 @@ def test_every_reason_to_reject_a_row_is_named():
 
     named = re.findall(r"`([a-z_0-9]+)`", TEXT.split("the first that holds:")[1].split("**")[0])
     assert tuple(named) == REASONS
+
+
+def reference() -> str:
+    """Return the table of the public Python API, from the docstrings."""
+    lines = ["| name | |", "| --- | --- |"]
+    for name in lastfm_dask.__all__:
+        found = getattr(lastfm_dask, name)
+        lines.append(f"| `{name}` | {sentence(found)} |")
+        methods = {method: inspect.getattr_static(found, method) for method in METHODS.get(name, ())}
+        lines += [f"| `{name}.{method}` | {sentence(one)} |" for method, one in methods.items()]
+    return "\n".join(lines)
+
+
+def sentence(found: object) -> str:
+    return (inspect.getdoc(found) or "").partition("\n")[0].replace("|", "\\|")
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    assert reference() in TEXT, f"put this into README, section Python:\n{reference()}"
 
 
 def test_the_python_examples_run(tmp_path):
