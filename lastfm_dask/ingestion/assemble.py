@@ -16,7 +16,7 @@ from lastfm_dask.dataset.arrays import set_header
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.ingestion import long_rows
 from lastfm_dask.ingestion.listens import Listens
-from lastfm_dask.interactions.encoding import column
+from lastfm_dask.ingestion.placing import place_rows
 from lastfm_dask.interactions.schema import MAX_PLAYS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Assembled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Csr:
+class Csr:
     """The matrix under work: raw row bounds in memory, the two large arrays mapped."""
 
     indptr: npt.NDArray[np.int64]
@@ -116,9 +116,9 @@ def assemble(
     indices = create(output / layout.INDICES, mode="w+", dtype=kind, shape=(n_rows,))
     data = create(output / layout.DATA, mode="w+", dtype=np.int32, shape=(n_rows,))
     listens = Listens.create(output, n_rows) if found.with_time else None
-    csr = _Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens)
+    csr = Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens)
     report = progress or (lambda _: None)
-    _place(found, spool, csr, report)
+    place_rows(found, spool, csr, threads, report)
     lengths, medians = _sort_rows(csr, chunk_rows, threads, report)
     nnz = int(lengths.sum())
     if nnz < n_rows:
@@ -138,7 +138,7 @@ def assemble(
 
 
 def _over_pairs(
-    csr: _Csr,
+    csr: Csr,
     nnz: int,
     medians: npt.NDArray[np.float64],
     lengths: npt.NDArray[np.int64],
@@ -155,53 +155,6 @@ def _over_pairs(
     return Assembled(nnz, medians, lengths, artist_rows, played_once)
 
 
-def _place(found: Index, spool: Spool, csr: _Csr, report: Callable[[int], None]) -> None:
-    """Write every row's column and plays to its user's next free place, in file order."""
-    import numpy as np
-
-    free = csr.indptr[:-1].copy()
-    for batch, user_ids, artist_ids in found.blocks(spool):
-        rows = column(batch, "user_rows")
-        starts = free[user_ids]
-        free[user_ids] += rows
-        codes = column(batch, "user_codes")
-        columns = artist_ids[column(batch, "artist_codes")]
-        place = _places(starts, rows, codes)
-        csr.indices[place] = columns
-        csr.data[place] = column(batch, "plays")
-        if csr.listens is not None:
-            csr.listens.first[place] = column(batch, "times")
-        report(len(columns))
-    if not np.array_equal(free, csr.indptr[1:]):
-        msg = "rows placed and rows counted differ: the spool changed while it was read"
-        raise RuntimeError(msg)
-
-
-def _places(
-    starts: npt.NDArray[np.int64], rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int32]
-) -> slice | npt.NDArray[np.int64]:
-    """Return where a block's rows go: a slice where that is one piece.
-
-    Parameters
-    ----------
-    starts, rows : ndarray
-        The first place and the number of rows of each of the block's users.
-    codes : ndarray of int32
-        The user of each row; empty where users come in runs.
-    """
-    import numpy as np
-
-    if not len(codes) and np.array_equal(starts[1:], starts[:-1] + rows[:-1]):
-        return slice(int(starts[0]), int(starts[-1] + rows[-1])) if len(starts) else slice(0, 0)
-    n_before = np.cumsum(rows) - rows
-    in_runs = np.repeat(starts - n_before, rows) + np.arange(rows.sum())
-    if not len(codes):
-        return in_runs
-    places = np.empty_like(in_runs)
-    places[np.argsort(codes, kind="stable")] = in_runs
-    return places
-
-
 def row_chunks(indptr: npt.NDArray[np.int64], chunk_rows: int, most_users: int) -> list[tuple[int, int]]:
     """Cut users into ranges with at most `chunk_rows` rows (one user at least) and `most_users` users; pure."""
     import numpy as np
@@ -216,7 +169,7 @@ def row_chunks(indptr: npt.NDArray[np.int64], chunk_rows: int, most_users: int) 
 
 
 def _sort_rows(
-    csr: _Csr, chunk_rows: int, threads: int, report: Callable[[int], None]
+    csr: Csr, chunk_rows: int, threads: int, report: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Sort and sum all rows in place; return their new lengths and the users' medians."""
     import numpy as np
@@ -251,7 +204,7 @@ def longest_sorted(chunk_rows: int, n_artists: int) -> int:
     return max(chunk_rows, n_artists // 8)
 
 
-def _sum_long_row(csr: _Csr, start: int, stop: int) -> tuple[int, float]:
+def _sum_long_row(csr: Csr, start: int, stop: int) -> tuple[int, float]:
     """Sum one user's rows in place by artist; return how many artists there are, and the median."""
     import numpy as np
 
@@ -266,7 +219,7 @@ def _sum_long_row(csr: _Csr, start: int, stop: int) -> tuple[int, float]:
 
 
 def _sort_chunk(
-    csr: _Csr,
+    csr: Csr,
     bounds: npt.NDArray[np.int64],
     column_bits: int,
     lengths: npt.NDArray[np.int64],
@@ -356,7 +309,7 @@ def _medians(
     return medians
 
 
-def _close_gaps(csr: _Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> None:
+def _close_gaps(csr: Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> None:
     """Move every chunk's rows to the left, where summing left gaps behind the chunks before it."""
     import numpy as np
 

@@ -197,11 +197,17 @@ def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
 
 
 def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
-    """Return the projected bytes of `assemble`: row bounds, a block being placed, and a chunk of rows a thread."""
+    """Return the projected bytes of `assemble`: row bounds, and a thread's block being placed or chunk of rows."""
     n_block_rows = min(source.n_rows, -(-settings.block_bytes // source.row_bytes))
     by_user = 48 * source.n_users
     chunks = 45 * min(settings.chunk_rows * settings.threads, source.n_rows)
-    return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + by_user + max(chunks, 24 * n_block_rows)
+    return (
+        _SMALL_BYTES
+        + _WARM_BYTES
+        + _held_bytes(source)
+        + by_user
+        + max(chunks, 24 * settings.threads * n_block_rows)
+    )
 
 
 def summarize_bytes(source: SourceShape, settings: IngestSettings) -> int:  # noqa: ARG001

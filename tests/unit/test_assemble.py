@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 from stages import Work, build
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.ingestion.assemble import _medians, _places, row_chunks
+from lastfm_dask.ingestion.assemble import _medians, row_chunks
+from lastfm_dask.ingestion.placing import places_of
 from lastfm_dask.interactions.schema import Schema
 
 SCHEMA = Schema(("user", "artist", "plays"))
@@ -108,18 +109,20 @@ def test_places_of_rows_are_those_of_counting_one_by_one(seed):
         return found
 
     def placed(codes):
-        place = _places(starts, rows, np.array(codes, np.int32))
+        place = places_of(starts, rows, np.array(codes, np.int32))
         return np.arange(10_000)[place].tolist()
 
     assert placed([]) == counted(order)
     rng.shuffle(order)
     assert placed(order) == counted(order)
-    assert isinstance(_places(starts, rows, np.zeros(0, np.int32)), slice) == (seed % 3 == 0 or n_users == 1)
+    assert isinstance(places_of(starts, rows, np.zeros(0, np.int32)), slice) == (
+        seed % 3 == 0 or n_users == 1
+    )
 
 
 def test_no_rows_have_no_place():
     empty = np.zeros(0, np.int64)
-    assert np.arange(5)[_places(empty, empty, np.zeros(0, np.int32))].tolist() == []
+    assert np.arange(5)[places_of(empty, empty, np.zeros(0, np.int32))].tolist() == []
 
 
 @pytest.mark.parametrize("falling", [True, False])
