@@ -54,13 +54,9 @@ def _top(dataset: Dataset, n: int) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = dataset.statistics["top_artists"]
     if n <= len(kept) or len(kept) == dataset.n_artists:
         return kept[:n]
-    import pyarrow.parquet as pq
-
-    from lastfm_dask.dataset import layout
     from lastfm_dask.dataset.statistics import top_artists
 
-    table = pq.read_table(dataset.path / layout.ARTISTS, columns=["listeners", "plays"])
-    listeners, plays = (table[name].to_numpy() for name in ("listeners", "plays"))
+    listeners, plays = (dataset.artists.numbers(name) for name in ("listeners", "plays"))
     return top_artists(listeners, plays, dataset.artists.names, n)
 
 

@@ -12,6 +12,7 @@ from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.cli.output import echo, echo_json, format_cell
 from lastfm_dask.cli.progress import shown_progress
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.opening import check_matrix_in
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions import published
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def command(path: Path | None, source: str | None, as_json: bool) -> None:
     """Check a dataset or model against its checksums, or a source against its own.
 
-    PATH is a dataset or a model: every file's SHA-256 is compared with the manifest's. With --source a listening
+    PATH is a dataset or a model: every file's SHA-256 is compared with the manifest's, and the matrix is looked through. With --source a listening
     log, or the archive it comes in, is read to its end: its MD5 is compared with the published one, and its size
     with what the dataset at PATH records of its source.
 
@@ -41,6 +42,7 @@ def command(path: Path | None, source: str | None, as_json: bool) -> None:
     manifest = None
     if path is not None:
         manifest = verify_directory(path, layout.DATASET, layout.MODEL)
+        check_matrix_in(path, manifest)
         result |= directory_result(path, manifest)
     if source is not None:
         with shown_progress() as tell:

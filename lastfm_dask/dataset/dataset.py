@@ -69,27 +69,32 @@ class Dataset(Shown):
     @cached_property
     def users(self) -> Vocabulary:
         """User names and their rows."""
-        return Vocabulary(self.path / layout.USERS, "user")
+        return Vocabulary(self.path / layout.USERS, "user", self.n_users)
 
     @cached_property
     def artists(self) -> Vocabulary:
         """Artist names and their columns."""
-        return Vocabulary(self.path / layout.ARTISTS, "artist")
+        return Vocabulary(self.path / layout.ARTISTS, "artist", self.n_artists)
 
     @cached_property
     def user_items(self) -> csr_matrix:
-        """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted."""
+        """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted.
+
+        Looked through once when it is first asked for; raises StoreError where it is damaged.
+        """
         from lastfm_dask.dataset.matrix import open_user_items
 
-        return open_user_items(self.path, (self.n_users, self.n_artists))
+        shape = (self.n_users, self.n_artists)
+        return open_user_items(self.path, shape, int(self.statistics["nnz"]), check=True)
 
     @cached_property
     def last_listen(self) -> npt.NDArray[np.int64] | None:
         """When each interaction was last heard: int64 milliseconds since 1970, shape (nnz,), mapped; None without times."""
-        import numpy as np
+        from lastfm_dask.dataset.opening import open_array
 
-        path = self.path / layout.LAST_LISTEN
         if layout.LAST_LISTEN not in self.manifest.files:
             return None
-        times: npt.NDArray[np.int64] = np.load(path, mmap_mode="r")
+        times: npt.NDArray[np.int64] = open_array(
+            self.path / layout.LAST_LISTEN, (int(self.statistics["nnz"]),), ("<i8",)
+        )
         return times

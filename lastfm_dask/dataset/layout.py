@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ class Kind:
     """The files whose checksums make the fingerprint."""
     optional: tuple[str, ...] = ()
     """Files that it may have; they belong to its identity."""
+    counts: tuple[str, ...] | None = None
+    """The keys that lead to `users`, `artists` and `nnz` in its manifest's content; None for a kind without them."""
 
     def files_among(self, names: Container[str]) -> tuple[str, ...]:
         """Return its files, of the optional ones those that are among these names."""
@@ -59,12 +62,14 @@ DATASET = Kind(
     (USERS, ARTISTS, *USER_ITEMS, REJECTS, RECEIPTS),
     (USERS, ARTISTS, *USER_ITEMS),
     LISTENS,
+    ("statistics",),
 )
 MODEL = Kind(
     "lastfm_dask.model",
     1,
     (USER_FACTORS, ITEM_FACTORS, ITEM_GRAM, ITEM_NORMS, USERS, ARTISTS, *USER_ITEMS, MODEL_CARD, RECEIPTS),
     (USER_FACTORS, ITEM_FACTORS, USERS, ARTISTS, *USER_ITEMS),
+    counts=(),
 )
 
 
@@ -87,6 +92,15 @@ class Manifest:
     files: dict[str, FileEntry]
     fingerprint: str
     content: dict[str, Any] = field(default_factory=dict)
+    checksum: str = ""
+    """SHA-256 of all that stands above; empty in a manifest of an older version."""
+
+    def own_checksum(self) -> str:
+        """Return what `checksum` must be: SHA-256 of the other keys as JSON, sorted, without blanks, in ASCII."""
+        document = asdict(self)
+        del document["checksum"]
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
@@ -97,7 +111,26 @@ class Manifest:
         """Read the text of `manifest.json`; raises ValueError, KeyError or TypeError where it is none."""
         raw = json.loads(text)
         files = {name: FileEntry(**entry) for name, entry in raw.pop("files").items()}
-        return cls(files=files, **raw)
+        manifest = cls(files=files, **raw)
+        _refuse_other_types(manifest)
+        return manifest
+
+
+def _refuse_other_types(manifest: Manifest) -> None:
+    """Raise TypeError where a value of a manifest is of another type, ValueError where a number is out of range."""
+    types: dict[str, type] = {"version": int, "versions": dict, "content": dict}
+    for key in ("kind", "version", "created", "versions", "fingerprint", "content", "checksum"):
+        value, wanted = getattr(manifest, key), types.get(key, str)
+        if type(value) is not wanted:
+            msg = f"{key} is of type {type(value).__name__}, not {wanted.__name__}"
+            raise TypeError(msg)
+    for name, entry in manifest.files.items():
+        if type(entry.size_bytes) is not int or type(entry.sha256) is not str:
+            msg = f"size or checksum of {name!r} is of another type"
+            raise TypeError(msg)
+        if not 0 <= entry.size_bytes < 1 << 63 or not re.fullmatch("[0-9a-f]{64}", entry.sha256):
+            msg = f"size or checksum of {name!r} is out of range"
+            raise ValueError(msg)
 
 
 def fingerprint(kind: Kind, files: dict[str, FileEntry]) -> str:

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset import arrays, layout
 from lastfm_dask.dataset.arrays import MappedArray, create_array, row_blocks
+from lastfm_dask.dataset.opening import check_csr, open_csr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,11 +153,32 @@ def _columns(matrix: csr_matrix, first: int, end: int, n_values: int) -> csr_mat
     return csr_of((len(indptr) - 1, end - first), indptr, columns, values)
 
 
-def open_user_items(path: Path, shape: tuple[int, int]) -> csr_matrix:
+def open_user_items(
+    path: Path, shape: tuple[int, int], nnz: int | None = None, *, check: bool = False
+) -> csr_matrix:
     """Return the memory-mapped matrix of a dataset or model directory.
 
     The maps are copy-on-write (mode "c"): writable, as implicit asks, and never written back.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    shape : tuple of int
+        Rows and columns.
+    nnz : int, optional
+        Stored values, where they are known.
+    check : bool
+        Whether all values are looked through, as native code needs: one pass over the files.
+
+    Raises
+    ------
+    StoreError
+        Where a file is not what it should be.
     """
-    indptr, indices, data = (np.load(path / name, mmap_mode="c") for name in layout.USER_ITEMS)
-    matrix: csr_matrix = csr_of(shape, indptr, indices, data)
+    files = [path / name for name in layout.USER_ITEMS]
+    csr = open_csr(files, shape[0], nnz, "c")
+    if check:
+        check_csr(files, csr, shape[1])
+    matrix: csr_matrix = csr_of(shape, *csr)
     return matrix

@@ -14,12 +14,14 @@ import platform
 import shutil
 import stat
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.layout import MANIFEST, RECEIPTS, FileEntry, Kind, Manifest, fingerprint
 from lastfm_dask.dataset.writing import flush, lock, refuse_existing, remove, write_errors
+from lastfm_dask.display import to_json
 from lastfm_dask.engine.threads import completed
 from lastfm_dask.errors import StoreError
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LOCK = "lock"
+_MOST_MANIFEST_BYTES = 1 << 28
 _RECEIPT = ("wall_s", "reserved_bytes", "measured_bytes", "file_bytes")
 """The figures of every stage's receipt."""
 _VERSIONED = ("lastfm_dask", "dask", "numpy", "pyarrow", "scipy", "implicit")
@@ -186,8 +189,10 @@ def publish(
         versions=installed_versions(),
         files=files,
         fingerprint=fingerprint(kind, files),
-        content=content,
+        # As it will be read: a pair is a list in JSON, and a number that JSON lacks is missing.
+        content=json.loads(to_json(content)),
     )
+    manifest = replace(manifest, checksum=manifest.own_checksum())
     path = work.output / MANIFEST
     path.write_text(manifest.to_json(), encoding="utf-8")
     flush(path)
@@ -224,11 +229,11 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
         msg = f"{path} is no directory: a {wanted} is wanted"
         raise StoreError(msg, path=str(path))
     try:
-        manifest = Manifest.from_json((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = Manifest.from_json(_manifest_text(path / MANIFEST))
     except FileNotFoundError as error:
         msg = f"{path} has no {MANIFEST}: it is no {wanted}, or it was never finished; build it again"
         raise StoreError(msg, path=str(path)) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path / MANIFEST} can't be read ({error}): the directory is damaged; build it again"
         raise StoreError(msg, path=str(path)) from error
     kind = next((kind for kind in kinds if kind.name == manifest.kind), None)
@@ -240,11 +245,16 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
             f"{path} has format version {manifest.version}, this program reads {kind.version}: build it again"
         )
         raise StoreError(msg, path=str(path))
-    problems = [
-        problem
-        for name in kind.files_among(manifest.files)
-        if (problem := _size_problem(path, name, manifest))
+    names = kind.files_among(manifest.files)
+    problems = [problem for name in names if (problem := _size_problem(path, name, manifest))]
+    problems += [
+        f"{MANIFEST} names {name!r}, which is not a file of it"
+        for name in manifest.files
+        if name not in names
     ]
+    if manifest.checksum and manifest.checksum != manifest.own_checksum():
+        problems.append(f"{MANIFEST} was changed after it was written")
+    problems += [f"{MANIFEST}: {problem}" for problem in _count_problems(kind, manifest)]
     if problems:
         msg = f"{path} is damaged: {'; '.join(problems)}; build it again"
         raise StoreError(msg, path=str(path))
@@ -278,10 +288,38 @@ def _size_problem(path: Path, name: str, manifest: Manifest) -> str | None:
     if entry is None:
         return f"{name} is not in the manifest"
     try:
-        found = (path / name).stat().st_size
+        status = (path / name).stat()
     except OSError as error:
         return f"{name}: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{name} is not a file"
+    found = status.st_size
     return None if found == entry.size_bytes else f"{name} has {found} bytes, not {entry.size_bytes}"
+
+
+def _manifest_text(path: Path) -> str:
+    """Return a manifest's text; a pipe is not waited for, nor a device read."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_MANIFEST_BYTES:
+        msg = f"it is not a file of at most {_MOST_MANIFEST_BYTES} bytes"
+        raise ValueError(msg)
+    return path.read_text(encoding="utf-8")
+
+
+def _count_problems(kind: Kind, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the numbers that files are opened by; a kind without counts has none."""
+    if kind.counts is None:
+        return []
+    counts: Any = manifest.content
+    for key in kind.counts:
+        counts = counts.get(key) if isinstance(counts, dict) else None
+    if not isinstance(counts, dict):
+        return [f"{'.'.join(kind.counts)} is missing"]
+    return [
+        f"{key} is {counts.get(key)!r:.40}, not a number of rows"
+        for key in ("users", "artists", "nnz")
+        if type(counts.get(key)) is not int or not 0 <= counts[key] < 1 << 62
+    ]
 
 
 def verify_directory(path: Path, *kinds: Kind) -> Manifest:

@@ -35,10 +35,18 @@ class Vocabulary:
         `users.parquet` or `artists.parquet`; row i is the name with index i.
     column : str
         `user` or `artist`.
+    n : int, optional
+        How many names there must be.
+
+    Raises
+    ------
+    StoreError
+        When it is read and is not what it should be.
     """
 
-    def __init__(self, path: Path, column: str) -> None:
+    def __init__(self, path: Path, column: str, n: int | None = None) -> None:
         self.path = path
+        self._n = n
         self.column = column
         self._n_searches = 0
 
@@ -53,17 +61,34 @@ class Vocabulary:
     def _names(self) -> Any:
         import pyarrow as pa
 
-        return self._read(self.column).cast(pa.string())
+        from lastfm_dask.dataset.opening import damaged, reading
+
+        names = self._read(self.column)
+        with reading(self.path):
+            names = names.cast(pa.string())
+            # A name that is not UTF-8 would be found when it is shown, or never.
+            names.validate(full=True)
+            if names.null_count:
+                raise damaged(self.path, f"{names.null_count} names are missing")
+        return names
 
     def _read(self, column: str) -> Any:
         # Not `read_table`: that imports all of Arrow's datasets and file systems.
         from pyarrow.parquet import ParquetFile
 
+        from lastfm_dask.dataset.opening import damaged, reading
         from lastfm_dask.memory.imports import keep_pandas_out
 
         keep_pandas_out()
-        with ParquetFile(self.path, memory_map=True) as file:
-            return file.read(columns=[column]).column(0).combine_chunks()
+        with reading(self.path):
+            with ParquetFile(self.path, memory_map=True) as file:
+                n_rows = file.metadata.num_rows
+                if self._n is not None and n_rows != self._n:
+                    raise damaged(self.path, f"it has {n_rows} rows, not {self._n}")
+                found = file.read(columns=[column]).column(0).combine_chunks()
+            if self._n is not None and len(found) != self._n:
+                raise damaged(self.path, f"it has {len(found)} rows, not {self._n}")
+            return found
 
     @cached_property
     def _index(self) -> NameIndex:
@@ -93,10 +118,13 @@ class Vocabulary:
         """How many bytes the names take when they are read, as the file says."""
         from pyarrow.parquet import read_metadata
 
-        metadata = read_metadata(self.path)
-        column = metadata.schema.names.index(self.column)
-        groups = (metadata.row_group(i).column(column) for i in range(metadata.num_row_groups))
-        return int(sum(group.total_uncompressed_size for group in groups) + 4 * metadata.num_rows)
+        from lastfm_dask.dataset.opening import reading
+
+        with reading(self.path):
+            metadata = read_metadata(self.path)
+            column = metadata.schema.names.index(self.column)
+            groups = (metadata.row_group(i).column(column) for i in range(metadata.num_row_groups))
+            return int(sum(group.total_uncompressed_size for group in groups) + 4 * metadata.num_rows)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -122,7 +150,12 @@ class Vocabulary:
 
     def numbers(self, column: str) -> npt.NDArray[Any]:
         """Return another column of the file, such as `listeners`: one number by index, read anew each time."""
-        values: npt.NDArray[Any] = self._read(column).to_numpy(zero_copy_only=False)
+        from lastfm_dask.dataset.opening import damaged
+
+        found = self._read(column)
+        values: npt.NDArray[Any] = found.to_numpy(zero_copy_only=False)
+        if found.null_count or values.dtype.kind not in "iuf":
+            raise damaged(self.path, f"{column} are not numbers")
         return values
 
     def find(self, name: str) -> int | None:

@@ -63,7 +63,9 @@ def read_counts(path: Path, *columns: str) -> dict[str, ValueCounts]:
     """Return the counts of the values of some numeric columns of a Parquet file, in one pass for each."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    from lastfm_dask.dataset.opening import reading
+
+    with reading(path), pq.ParquetFile(path) as file:
         return {
             name: count_values(
                 batch.column(0).to_numpy(zero_copy_only=False)

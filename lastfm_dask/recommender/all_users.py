@@ -76,6 +76,7 @@ class AllUsers:
     def batches(self, at_once: BatchSettings) -> Iterator[Batch]:
         """Yield all batches in the order of their rows, a bounded number of them worked on at once."""
         ranking = self.model.ranking(self.settings.filters)
+        self.model.check_matrix()
         indptr, indices, _ = self.model.matrix
 
         def work(start: int) -> Batch:

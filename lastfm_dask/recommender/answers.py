@@ -325,7 +325,7 @@ class Recommender(ModelFiles):
     def _names(self) -> Lookup:
         content = self.manifest.content
         keep_case = bool(content.get("dataset", {}).get("settings", {}).get("keep_case"))
-        return Lookup(self.users, self.artists, self.matrix, keep_case)
+        return Lookup(self.users, self.artists, self.row, keep_case)
 
     @cached_property
     def _weigher(self) -> Weigher:
@@ -335,6 +335,7 @@ class Recommender(ModelFiles):
         """Return the whole matrix's statistics as training had them: stored values are counted, not rows."""
         from lastfm_dask.training.weighting import count_columns
 
+        self.check_matrix()
         mean_plays = self.manifest.content["confidence"]["mean_plays"]
         return Totals(self.n_users, float(mean_plays), count_columns(self.matrix[1], self.n_artists))
 

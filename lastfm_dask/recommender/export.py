@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.files import all_or_none, complete_or_absent
-from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.errors import StoreError
+from lastfm_dask.recommender.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from lastfm_dask.dataset.vocabulary import Vocabulary
+
+_GROUP_ROWS = 1 << 14
 
 
 def export_npz(model: Path, target: Path) -> Path:
@@ -26,18 +32,15 @@ def export_npz(model: Path, target: Path) -> Path:
     """
     import numpy as np
 
-    manifest = open_directory(model, layout.MODEL)
-    settings = manifest.content["settings"]
+    files = ModelFiles(model)
+    settings = files.settings.to_dict()
     if target.suffix != ".npz":
         target = target.with_name(target.name + ".npz")
-    arrays = {
-        "user_factors": np.load(model / layout.USER_FACTORS, mmap_mode="r"),
-        "item_factors": np.load(model / layout.ITEM_FACTORS, mmap_mode="r"),
-    }
     with complete_or_absent(target) as part:
         np.savez(
             part,
-            **arrays,
+            user_factors=files.user_factors,
+            item_factors=files.item_factors,
             factors=settings["factors"],
             regularization=settings["regularization"],
             alpha=1.0,
@@ -61,12 +64,12 @@ def export_parquet(model: Path, folder: Path) -> list[Path]:
     StoreError
         Where the model can't be opened, a file exists, or the disk is full.
     """
-    open_directory(model, layout.MODEL)
+    files = ModelFiles(model)
     names = [f"{name}.parquet" for name in ("user_factors", "item_factors")]
     targets = [folder / name for name in names]
     if folder.is_dir() and any(folder.iterdir()):
         with all_or_none(targets) as parts:
-            _write_both(model, parts)
+            _write_both(files, parts)
         return targets
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -76,17 +79,17 @@ def export_parquet(model: Path, folder: Path) -> list[Path]:
     # A new folder takes its name with both files in it, in one step; so does an empty one, which it replaces.
     with complete_or_absent(folder, replace=folder.is_dir()) as part:
         part.mkdir()
-        _write_both(model, [part / name for name in names])
+        _write_both(files, [part / name for name in names])
     return targets
 
 
-def _write_both(model: Path, targets: Sequence[Path]) -> None:
+def _write_both(files: ModelFiles, targets: Sequence[Path]) -> None:
     """Write the users' and the artists' factors, each with its names, to two files."""
-    _write_factors(model / layout.USER_FACTORS, model / layout.USERS, "user", targets[0])
-    _write_factors(model / layout.ITEM_FACTORS, model / layout.ARTISTS, "artist", targets[1])
+    _write_factors(files.user_factors, files.users, targets[0])
+    _write_factors(files.item_factors, files.artists, targets[1])
 
 
-def _write_factors(factors: Path, names: Path, column: str, target: Path) -> None:
+def _write_factors(values: npt.NDArray[np.float32], names: Vocabulary, target: Path) -> None:
     """Write one Parquet file, a group of rows at a time."""
     import numpy as np
     import pyarrow as pa
@@ -95,13 +98,11 @@ def _write_factors(factors: Path, names: Path, column: str, target: Path) -> Non
     from lastfm_dask.memory.imports import keep_pandas_out
 
     keep_pandas_out()
-    values = np.load(factors, mmap_mode="r")
     n_factors = values.shape[1]
-    schema = pa.schema([(column, pa.string()), ("factors", pa.list_(pa.float32(), n_factors))])
-    start = 0
+    schema = pa.schema([(names.column, pa.string()), ("factors", pa.list_(pa.float32(), n_factors))])
     with pq.ParquetWriter(target, schema) as writer:
-        for batch in pq.ParquetFile(names).iter_batches(batch_size=16384, columns=[column]):
-            block = np.ascontiguousarray(values[start : start + len(batch)]).ravel()
+        for start in range(0, len(values), _GROUP_ROWS):
+            block = np.ascontiguousarray(values[start : start + _GROUP_ROWS]).ravel()
             lists = pa.FixedSizeListArray.from_arrays(pa.array(block), n_factors)
-            writer.write_table(pa.table([batch.column(0).cast(pa.string()), lists], schema=schema))
-            start += len(batch)
+            part = names.array.slice(start, _GROUP_ROWS)
+            writer.write_table(pa.table([part, lists], schema=schema))

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.opening import (
+    FLOAT32,
+    check_csr,
+    checked_row,
+    damaged,
+    open_array,
+    open_csr,
+    reading,
+)
 from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.display import Shown, Table
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -37,7 +47,8 @@ class ModelFiles(Shown):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.manifest = open_directory(self.path, layout.MODEL)
-        self.settings = TrainSettings.from_dict(self.manifest.content["settings"], source=str(self.path))
+        with reading(self.path / layout.MANIFEST):
+            self.settings = _settings_of(self.manifest, self.path)
 
     def _table(self) -> Table:
         title = f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, {self.settings.factors} factors"
@@ -58,22 +69,22 @@ class ModelFiles(Shown):
     @cached_property
     def users(self) -> Vocabulary:
         """User names and their rows."""
-        return Vocabulary(self.path / layout.USERS, "user")
+        return Vocabulary(self.path / layout.USERS, "user", self.n_users)
 
     @cached_property
     def artists(self) -> Vocabulary:
         """Artist names and their columns."""
-        return Vocabulary(self.path / layout.ARTISTS, "artist")
+        return Vocabulary(self.path / layout.ARTISTS, "artist", self.n_artists)
 
     @cached_property
     def user_factors(self) -> npt.NDArray[np.float32]:
         """Shape (n_users, factors), mapped, read-only."""
-        return self._map(layout.USER_FACTORS)
+        return self._map(layout.USER_FACTORS, self.n_users, self.settings.factors)
 
     @cached_property
     def item_factors(self) -> npt.NDArray[np.float32]:
         """Shape (n_artists, factors), mapped, read-only."""
-        return self._map(layout.ITEM_FACTORS)
+        return self._map(layout.ITEM_FACTORS, self.n_artists, self.settings.factors)
 
     @cached_property
     def listeners(self) -> npt.NDArray[np.int64]:
@@ -83,21 +94,44 @@ class ModelFiles(Shown):
     @cached_property
     def matrix(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float32]]:
         """indptr, indices and data of user_items, mapped, read-only."""
-        indptr, indices, data = (self._map(name) for name in layout.USER_ITEMS)
+        csr = open_csr(self._matrix_files, self.n_users, int(self.manifest.content["nnz"]))
+        indptr, indices, data = (array.view(np.ndarray) for array in csr)
         return indptr, indices, data
+
+    def row(self, user: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """Return the columns and plays of a user's row; raises StoreError where it is damaged."""
+        return checked_row(self._matrix_files, self.matrix, user, self.n_artists)
+
+    def check_matrix(self) -> None:
+        """Look through the whole matrix once; raises StoreError where it is damaged."""
+        check_csr(self._matrix_files, self.matrix, self.n_artists)
+
+    @property
+    def _matrix_files(self) -> list[Path]:
+        return [self.path / name for name in layout.USER_ITEMS]
 
     @cached_property
     def item_norms(self) -> npt.NDArray[np.float32]:
         """The length of each artist's vector, shape (n_artists,), mapped, read-only."""
-        return self._map(layout.ITEM_NORMS)
+        return self._map(layout.ITEM_NORMS, self.n_artists)
 
     @cached_property
     def item_gram(self) -> npt.NDArray[np.float64]:
         """Y^T Y over all artists' vectors, shape (factors, factors)."""
-        gram: npt.NDArray[np.float64] = np.load(self.path / layout.ITEM_GRAM)
+        factors = self.settings.factors
+        gram: npt.NDArray[np.float64] = np.array(
+            open_array(self.path / layout.ITEM_GRAM, (factors, factors), ("<f8",))
+        )
         return gram
 
-    def _map(self, name: str) -> npt.NDArray[Any]:
-        mapped: npt.NDArray[Any] = np.load(self.path / name, mmap_mode="r")
+    def _map(self, name: str, *shape: int) -> npt.NDArray[np.float32]:
+        mapped: npt.NDArray[np.float32] = open_array(self.path / name, shape, FLOAT32)
         # A plain array over the same map: indexing a memmap costs more than what is done with it here.
         return mapped.view(np.ndarray)
+
+
+def _settings_of(manifest: layout.Manifest, path: Path) -> TrainSettings:
+    try:
+        return TrainSettings.from_dict(manifest.content["settings"], source=str(path))
+    except BadInputError as error:
+        raise damaged(path / layout.MANIFEST, error) from error

@@ -16,12 +16,13 @@ from lastfm_dask.recommender.rerank import Rerank
 from lastfm_dask.recommender.results import Like, UnknownName, User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
     from lastfm_dask.dataset.vocabulary import Vocabulary
 
+    RowOf = Callable[[int], tuple[npt.NDArray[Any], npt.NDArray[np.float32]]]
     Likes = Mapping[str, int] | Iterable[str]
 
 
@@ -114,18 +115,16 @@ class Lookup:
     ----------
     users, artists : Vocabulary
         The model's names.
-    matrix : tuple of arrays
-        indptr, indices and data of user_items.
+    row_of : callable
+        Gives the columns and the plays of a user's row.
     keep_case : bool
         Whether artist names were stored as they stood in the source, not in lower case.
     """
 
-    def __init__(
-        self, users: Vocabulary, artists: Vocabulary, matrix: tuple[Any, Any, Any], keep_case: bool
-    ) -> None:
+    def __init__(self, users: Vocabulary, artists: Vocabulary, row_of: RowOf, keep_case: bool) -> None:
         self.users = users
         self.artists = artists
-        self.matrix = matrix
+        self.row_of = row_of
         self.keep_case = keep_case
 
     def is_artist(self, name: str) -> bool:
@@ -177,9 +176,7 @@ class Lookup:
             raise BadInputError(msg)
         if user is not None:
             row = self.users.index(user)
-            indptr, indices, data = self.matrix
-            start, end = int(indptr[row]), int(indptr[row + 1])
-            return ModelUser(User(user), row, indices[start:end], data[start:end])
+            return ModelUser(User(user), row, *self.row_of(row))
         return self._new_user(_pairs(likes or ()))
 
     def known_user(self, user: str | None, likes: Likes | None) -> ModelUser:

@@ -31,6 +31,7 @@ def test_a_manifest_survives_its_text(kind):
         "files",
         "fingerprint",
         "content",
+        "checksum",
     }
 
 

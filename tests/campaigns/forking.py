@@ -1,0 +1,98 @@
+"""Commands run in children of a process that has imported all: hundreds of them in the time of a few interpreters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, minus a signal's number if one killed it, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def traceback(self) -> bool:
+        """Whether something unforeseen was shown."""
+        return "Traceback" in self.err or "unforeseen" in self.err
+
+
+def run(*arguments: object, timeout_s: float = 60, disturb: Callable[[int], None] | None = None) -> Ended:
+    """Run a command in a child; `disturb` gets its process id once it runs."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            _become(out.fileno(), err.fileno(), list(map(str, arguments)))
+        if disturb is not None:
+            disturb(child)
+        code = _wait(child, timeout_s)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    return Ended(code, *texts)
+
+
+def _become(out: int, err: int, arguments: list[str]) -> None:
+    code = 99
+    try:
+        from lastfm_dask.cli import main
+
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = ["lastfm-dask", *arguments]
+        main()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 98
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, timeout_s: float) -> int:
+    end = time.monotonic() + timeout_s
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            msg = f"a command did not end within {timeout_s} s"
+            raise TimeoutError(msg)
+        time.sleep(0.002)
+
+
+def import_all() -> None:
+    """Import what commands need, once, without starting a thread."""
+    import implicit.als  # noqa: F401
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+    import rich.table  # noqa: F401
+    import scipy.sparse  # noqa: F401
+
+    import lastfm_dask.cli
+    import lastfm_dask.ingestion.pipeline
+    import lastfm_dask.recommender.answers
+    import lastfm_dask.training.train  # noqa: F401
+
+
+def leftovers(folder: Path, *kept: str) -> list[str]:
+    """Return what is in a folder beside what must be."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in kept)
