@@ -28,7 +28,10 @@ EXAMPLES = {
     "serve": ["lastfm-dask serve lastfm.model --open"],
     "profile": ["lastfm-dask profile lastfm.dataset --html profile.html"],
     "verify": ["lastfm-dask verify lastfm.dataset --source log.tsv"],
-    "export": ["lastfm-dask export lastfm.model --parquet factors"],
+    "export": [
+        "lastfm-dask export lastfm.model --parquet factors",
+        "lastfm-dask export lastfm.dataset --recbole lastfm",
+    ],
     "doctor": ["lastfm-dask doctor"],
     "run": ["lastfm-dask run log.tsv -o out"],
     "download": ["lastfm-dask download lastfm-360k -o data"],

@@ -1,4 +1,4 @@
-"""`export`: a model's factors for other tools."""
+"""`export`: a dataset's interactions or a model's factors for other tools."""
 
 from __future__ import annotations
 
@@ -14,27 +14,73 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=PATH)
-@click.option("--npz", type=PATH, help="Write this file, which implicit's own `load` takes.")
-@click.option("--parquet", type=PATH, help="Write names and factors as two Parquet files to this folder.")
+@click.argument("path", type=PATH)
+@click.option(
+    "--npz",
+    type=PATH,
+    help="Write this file: a dataset for scipy.sparse.load_npz, a model for implicit's `load`.",
+)
+@click.option(
+    "--parquet",
+    type=PATH,
+    help="Write to this folder: a dataset's interactions.parquet, or a model's names and factors.",
+)
+@click.option(
+    "--recbole", type=PATH, help="Write a dataset as this folder NAME of RecBole's NAME.inter, .user, .item."
+)
+@click.option(
+    "--lenskit", type=PATH, help="Write a dataset as this folder, which LensKit's Dataset.load takes."
+)
 @json_option
-def command(model: Path, npz: Path | None, parquet: Path | None, as_json: bool) -> None:
-    """Write a model as implicit's .npz or as Parquet.
+def command(
+    path: Path,
+    npz: Path | None,
+    parquet: Path | None,
+    recbole: Path | None,
+    lenskit: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a dataset or a model in the files of other tools.
 
-    MODEL is what `train` made.
+    PATH is what `ingest` or `train` made. Every file is whole or absent.
     """
-    from lastfm_dask.recommender.export import export_npz, export_parquet
-
-    if npz is None and parquet is None:
-        msg = "say what to write: --npz FILE, --parquet FOLDER, or both"
+    asked = {"npz": npz, "parquet": parquet, "recbole": recbole, "lenskit": lenskit}
+    targets = {name: target for name, target in asked.items() if target is not None}
+    if not targets:
+        msg = (
+            "say what to write: --npz FILE, --parquet FOLDER, --recbole FOLDER, --lenskit FOLDER, or several"
+        )
         raise click.UsageError(msg)
-    written: list[Path] = []
-    if npz is not None:
-        written.append(export_npz(model, npz))
-    if parquet is not None:
-        written += export_parquet(model, parquet)
+    written = _written(path, targets)
     if as_json:
-        echo_json({"written": [{"path": str(path), "bytes": path.stat().st_size} for path in written]})
+        echo_json({"written": [{"path": str(file), "bytes": file.stat().st_size} for file in written]})
     else:
-        for path in written:
-            echo(f"{path}: {path.stat().st_size:,} bytes")
+        for file in written:
+            echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+def _written(path: Path, targets: dict[str, Path]) -> list[Path]:
+    """Write what is asked for and return the files."""
+    from lastfm_dask.dataset import export as of_dataset
+    from lastfm_dask.dataset import layout
+    from lastfm_dask.dataset.store import open_directory
+    from lastfm_dask.memory.imports import keep_pandas_out
+    from lastfm_dask.recommender import export as of_model
+
+    keep_pandas_out()
+    is_dataset = open_directory(path, layout.DATASET, layout.MODEL).kind == layout.DATASET.name
+    for name in ("recbole", "lenskit"):
+        if name in targets and not is_dataset:
+            msg = f"{path} is a model, and --{name} writes a dataset: name the dataset that it was trained on"
+            raise click.UsageError(msg)
+    writers = of_dataset if is_dataset else of_model
+    written: list[Path] = []
+    if "npz" in targets:
+        written.append(writers.export_npz(path, targets["npz"]))
+    if "parquet" in targets:
+        written += writers.export_parquet(path, targets["parquet"])
+    if "recbole" in targets:
+        written += of_dataset.export_recbole(path, targets["recbole"])
+    if "lenskit" in targets:
+        written += of_dataset.export_lenskit(path, targets["lenskit"])
+    return written

@@ -12,10 +12,13 @@ from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.display import Shown, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
+    from typing import Self
 
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
     from scipy.sparse import csr_matrix
 
 
@@ -98,3 +101,59 @@ class Dataset(Shown):
             self.path / layout.LAST_LISTEN, (int(self.statistics["nnz"]),), ("<i8",)
         )
         return times
+
+    def to_arrow(self) -> pa.Table:
+        """Return all values as an Arrow table in memory.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns user and artist (dictionaries of string) and plays (int64, or float32 where values are real), one row
+            a stored value, in the order of the matrix.
+        """
+        from lastfm_dask.dataset.interactions import to_arrow
+
+        return to_arrow(self)
+
+    def to_pandas(self) -> Any:
+        """Return all values as a pandas DataFrame in memory: `to_arrow`, with users and artists as categories."""
+        return self.to_arrow().to_pandas()
+
+    def interactions(self) -> Any:
+        """Return all values as a lazy `dask.dataframe.DataFrame`: user, artist, plays; some users a partition."""
+        from lastfm_dask.dataset.frames import interactions
+
+        return interactions(self)
+
+    @classmethod
+    def from_csr(
+        cls, user_items: Any, users: Iterable[object], artists: Iterable[object], output: str | PathLike[str]
+    ) -> Self:
+        """Publish a dataset directory of a matrix in memory, and open it.
+
+        Parameters
+        ----------
+        user_items : sparse matrix or array, shape (n_users, n_artists)
+            Plays or other positive values; stored as float32. Row i is users[i], column j is artists[j].
+        users, artists : iterable
+            A distinct name for each row and column.
+        output : path
+            The dataset directory to make; it must not exist.
+
+        Raises
+        ------
+        BadInputError
+            A value is not positive and finite, or names do not fit the shape.
+        StoreError
+            The output exists or can't be written.
+
+        Examples
+        --------
+        >>> from scipy.sparse import csr_matrix
+        >>> plays = csr_matrix([[3, 0], [1, 2]])
+        >>> Dataset.from_csr(plays, ["ann", "bo"], ["Muse", "Air"], example_folder / "own.dataset").n_users
+        2
+        """
+        from lastfm_dask.dataset.from_csr import write_csr
+
+        return cls(write_csr(user_items, users, artists, output))

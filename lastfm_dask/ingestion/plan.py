@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.dataset import tables
 from lastfm_dask.engine import run as cluster_run
 from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.ingestion import assemble, index, scan, summarize
+from lastfm_dask.ingestion import assemble, index, scan
 from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
 from lastfm_dask.memory.budget import Budget, Plan, fit
@@ -155,7 +156,7 @@ def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
 
 
 def _table_bytes(source: SourceShape) -> int:
-    return _TABLE_ROW_BYTES * min(summarize.TABLE_ROWS, max(source.n_users, source.n_artists))
+    return _TABLE_ROW_BYTES * min(tables.TABLE_ROWS, max(source.n_users, source.n_artists))
 
 
 def task_bytes(source: SourceShape, settings: IngestSettings) -> int:

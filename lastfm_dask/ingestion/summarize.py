@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
+from lastfm_dask.dataset.tables import write_table
 from lastfm_dask.interactions import published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    import pyarrow as pa
 
     from lastfm_dask.ingestion.assemble import Assembled
     from lastfm_dask.ingestion.index import Index
     from lastfm_dask.ingestion.mbids import Mbids
-    from lastfm_dask.ingestion.names import Names
 
-TABLE_ROWS = 1 << 16
-"""Rows of a table that are written at once."""
-TABLE_BYTES = 16 << 20
-"""Bytes of names that are written at once, unless one name alone has more."""
 _SHA1 = "^[0-9a-f]{40}$"
 _SHOWN = 20
 
@@ -36,45 +28,12 @@ def write_tables(found: Index, assembled: Assembled, output: Path) -> None:
         "plays": users.plays,
         "median_plays": assembled.median_plays,
     }
-    _write_table(output / layout.USERS, "user", users, user_columns)
+    write_table(output / layout.USERS, "user", users.array, user_columns)
     artist_columns: dict[str, Any] = {"listeners": assembled.artist_rows, "plays": artists.plays}
     if found.mbids is not None:
         mbid, n_mbids = found.mbids.most_frequent(len(artists))
         artist_columns |= {"mbid": mbid, "n_mbids": n_mbids}
-    _write_table(output / layout.ARTISTS, "artist", artists, artist_columns)
-
-
-def _write_table(path: Path, role: str, names: Names, columns: dict[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    first = 0
-    writer: Any = None
-    try:
-        for chunk in _pieces(names.array):
-            part = {key: values[first : first + len(chunk)] for key, values in columns.items()}
-            table = pa.table({role: chunk, **part})
-            if writer is None:
-                # Names hardly repeat, and MBIDs neither: a dictionary would only be built to be given up.
-                writer = pq.ParquetWriter(path, table.schema, use_dictionary=False, compression="zstd")
-            writer.write_table(table)
-            first += len(chunk)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
-def _pieces(names: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
-    # Cut by rows and bytes, not by the chunks in memory, so that the file does not depend on how names were gathered.
-    import numpy as np
-    import pyarrow.compute as pc
-
-    for first in range(0, len(names), TABLE_ROWS):
-        rows = names.slice(first, TABLE_ROWS)
-        starts = np.cumsum(pc.binary_length(rows).to_numpy(), dtype=np.int64) // TABLE_BYTES
-        cuts = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(rows)]
-        for start, end in pairwise(cuts):
-            yield rows.slice(start, end - start).combine_chunks()
+    write_table(output / layout.ARTISTS, "artist", artists.array, artist_columns)
 
 
 def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:

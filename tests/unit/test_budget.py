@@ -126,7 +126,7 @@ def ingest_bytes(stage: str, *, on_cluster: bool = False) -> int:
 
 
 TIES = {
-    "ingestion.summarize.TABLE_ROWS": lambda: ingest_bytes("summarize"),
+    "dataset.tables.TABLE_ROWS": lambda: ingest_bytes("summarize"),
     "engine.run.GATHERS": lambda: ingest_bytes("scan", on_cluster=True),
     "dataset.arrays.BLOCK_NNZ": lambda: prepare_bytes(TRAINING, FitSettings(2, 1 << 18)),
     "dataset.arrays.BLOCK_VALUES": lambda: fit_bytes(TRAINING, FitSettings(2, 1 << 18)),

@@ -33,9 +33,9 @@ LAYERS = (
 # The package's own front door names what stands behind it, and `python -m` is the command line.
 ABOVE_ALL = {"__init__", "__main__"}
 HOMES = {
-    "dask": ("engine", "interactions.frame"),
+    "dask": ("engine", "interactions.frame", "dataset.frames"),
     "distributed": ("engine", "interactions.frame"),
-    "pandas": ("interactions.frame",),
+    "pandas": ("interactions.frame", "dataset.frames"),
     "implicit": ("training",),
     "optuna": ("evaluation",),
     "bokeh": ("profile",),

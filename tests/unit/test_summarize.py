@@ -10,8 +10,7 @@ import pytest
 from reference import map_rows, read_log
 from stages import Work, build
 
-from lastfm_dask.dataset import layout
-from lastfm_dask.ingestion import summarize
+from lastfm_dask.dataset import layout, tables
 from lastfm_dask.ingestion.index import add_rows
 from lastfm_dask.ingestion.summarize import dataset_statistics, reconcile, write_tables
 from lastfm_dask.interactions import published
@@ -31,7 +30,7 @@ def test_tables_are_written_in_pieces_of_rows_whatever_the_chunks_in_memory(tmp_
     data = b"".join(b"u%d\tm%d\ta%d\t%d\n" % (i, i % 5, i % 17, i % 9 + 1) for i in range(90))
     schema = Schema(SCHEMA.columns, with_mbid=True)
     built = []
-    with mock.patch.object(summarize, "TABLE_ROWS", 8):
+    with mock.patch.object(tables, "TABLE_ROWS", 8):
         for number, work in enumerate((Work(), Work(64, 1, 1), Work(100, 2, 7))):
             (tmp_path / str(number)).mkdir()
             built.append(build(tmp_path / str(number), [data], schema, work))
