@@ -1,21 +1,26 @@
 """Artists on a plane: near each other where their vectors point the same way. Pure.
 
 Principal components of the directions (classical scaling of their cosines), so the same artists always lie the same
-way; what overlaps is then pushed apart a little.
+way. Dense parts are stretched, and each label takes the side of its point where it covers least.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-_ROUNDS = 60
-_LEAST_GAP = (0.2, 0.055)
-"""How far apart two labels must be across or down, as shares of the map."""
+WIDTH, HEIGHT = 1000, 900
+LETTER_WIDTH, LINE_HEIGHT = 15.5, 34
+_STRETCH = 0.6
+"""How much of a place is its rank among the others: 0 is the plane as it is, 1 spreads all points evenly."""
+_GAP = 7
 
 
 def places(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -30,24 +35,76 @@ def places(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     plane[:, :n] = left[:, :n] * strengths[:n]
     # A component's sign is arbitrary: the first artist lies left and above.
     plane *= np.where(plane[0] > 0, -1.0, 1.0)
-    return _apart(_spread(plane))
+    return _stretched(plane)
 
 
-def _spread(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _stretched(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low, size = plane.min(axis=0), np.ptp(plane, axis=0)
-    return np.where(size > 1e-9, (plane - low) / np.where(size > 1e-9, size, 1), 0.5)
+    if not (size > 1e-9).all():
+        size = np.where(size > 1e-9, size, np.inf)
+    ranks = np.argsort(np.argsort(plane, axis=0, kind="stable"), axis=0, kind="stable") / max(
+        len(plane) - 1, 1
+    )
+    return np.clip(_STRETCH * ranks + (1 - _STRETCH) * (plane - low) / size, 0, 1)
 
 
-def _apart(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Push labels that overlap apart, up and down; those that lie alike keep their order."""
-    across, down = _LEAST_GAP
-    for _ in range(_ROUNDS):
-        gap = plane[:, None] - plane[None]
-        upper = (gap[..., 1] < 0) | ((gap[..., 1] == 0) & np.tri(len(plane), k=-1, dtype=bool).T)
-        overlap = np.clip(down - np.abs(gap[..., 1]), 0, None) * (np.abs(gap[..., 0]) < across)
-        np.fill_diagonal(overlap, 0)
-        if not overlap.any():
-            break
-        plane[:, 1] += (np.where(upper, -overlap, overlap) / 2).sum(axis=1)
-        plane[:, 1] = np.clip(plane[:, 1], 0, 1)
-    return plane
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Where a label's text begins, ends or has its middle, by `anchor`, on its base line."""
+
+    x: float
+    y: float
+    anchor: str
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom."""
+
+
+def place_labels(
+    centres: Sequence[tuple[float, float]], sizes: Sequence[float], letters: Sequence[int]
+) -> list[Label]:
+    """Return a label for each point: right of it, left, below or above, where it covers least of what is there.
+
+    Parameters
+    ----------
+    centres : sequence of (x, y)
+        The points, on a map of `WIDTH` by `HEIGHT`.
+    sizes : sequence of float
+        Their radii.
+    letters : sequence of int
+        How long their names are.
+    """
+    taken = [(x - size, y - size, x + size, y + size) for (x, y), size in zip(centres, sizes, strict=True)]
+    labels = []
+    for i, ((x, y), size, n) in enumerate(zip(centres, sizes, letters, strict=True)):
+        others = taken[:i] + taken[i + 1 :]
+        best = min(_sides(x, y, size, n * LETTER_WIDTH), key=lambda label: _covered(label.box, others))
+        labels.append(best)
+        taken.append(best.box)
+    return labels
+
+
+def _sides(x: float, y: float, size: float, width: float) -> list[Label]:
+    half, away = LINE_HEIGHT / 2, size + _GAP
+    base = y + LINE_HEIGHT * 0.25
+    return [
+        Label(x + away, base, "start", (x + away, y - half, x + away + width, y + half)),
+        Label(x - away, base, "end", (x - away - width, y - half, x - away, y + half)),
+        *(
+            Label(
+                x, base + shift, "middle", (x - width / 2, y + shift - half, x + width / 2, y + shift + half)
+            )
+            for shift in (away + half - 4, -away - half + 4)
+        ),
+    ]
+
+
+def _covered(
+    box: tuple[float, float, float, float], others: Sequence[tuple[float, float, float, float]]
+) -> float:
+    """Return how much of a box lies on others or outside of the map."""
+    left, top, right, bottom = box
+    outside = max(0, -left) + max(0, right - WIDTH) + max(0, -top) + max(0, bottom - HEIGHT)
+    return outside * LINE_HEIGHT * 4 + sum(
+        max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y))
+        for x, y, r, b in others
+    )

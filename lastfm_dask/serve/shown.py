@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.likes import DEFAULT_PLAYS
+from lastfm_dask.serve.neighbourhood import place_labels
 from lastfm_dask.serve.page_question import N_ANSWERS, PageQuestion
 from lastfm_dask.serve.questions import Question
 
@@ -19,6 +20,9 @@ N_SIMILAR = 20
 N_FEW = 6
 COLOURS = 10
 """Artists of a list that have a colour of their own."""
+_KNOWN = ((0.05, "famous"), (0.01, "well known"), (0.001, "known to some"), (0.0001, "little known"))
+"""From which share of all users on an artist is called so."""
+_UNKNOWN = "hardly known"
 _MAP_ITEMS = 16
 _MAP_LIKES = 10
 _LEAST_LISTENERS = 3
@@ -145,11 +149,11 @@ def _item(
 
 
 def well_known(opened: Opened, listeners: int) -> dict[str, Any]:
-    """Return how well known an artist is: a word, and a share of the way from one listener to the most, by factors."""
+    """Return how well known an artist is: a word by the share of users, and a place between one listener and the most."""
     most = max(int(opened.popular[0]["listeners"]), 2)
-    share = math.log(max(listeners, 1)) / math.log(most)
-    words = ("hardly known", "little known", "known to some", "well known", "famous")
-    return {"share": share, "word": words[min(int(share**2 * 5), 4)]}
+    share = listeners / max(opened.model.n_users, 1)
+    word = next((word for least, word in _KNOWN if share >= least), _UNKNOWN)
+    return {"share": math.log(max(listeners, 1)) / math.log(most), "word": word}
 
 
 def _map(
@@ -162,21 +166,29 @@ def _map(
 
 
 def points(opened: Opened, rows: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return artists and their colours as points of a map of 1000 by 600."""
+    """Return artists and their colours as points of a map of 1000 by 900, each with the place of its label."""
     if len(rows) < 3:
         return []
     found = opened.neighbourhood(tuple(name for name, _ in rows))["points"]
-    listeners = (opened.listeners_of(point["artist"]) for point in found)
+    names = [short(point["artist"]) for point in found]
+    sizes = [6 + 10 * well_known(opened, opened.listeners_of(point["artist"]))["share"] for point in found]
+    centres = [(70 + 860 * point["x"], 40 + 820 * point["y"]) for point in found]
+    labels = place_labels(centres, sizes, [len(name) for name in names])
     return [
         {
             "artist": point["artist"],
-            "x": round(90 + 820 * point["x"]),
-            "y": round(30 + 540 * point["y"]),
-            "size": round(6 + 10 * well_known(opened, n)["share"], 1),
+            "label": name,
+            "x": round(x, 1),
+            "y": round(y, 1),
+            "size": round(size, 1),
             "colour": colour,
-            "anchor": "start" if point["x"] < 0.6 else "end",
+            "label_x": round(label.x, 1),
+            "label_y": round(label.y, 1),
+            "anchor": label.anchor,
         }
-        for point, n, (_, colour) in zip(found, listeners, rows, strict=True)
+        for point, name, size, (x, y), label, (_, colour) in zip(
+            found, names, sizes, centres, labels, rows, strict=True
+        )
     ]
 
 

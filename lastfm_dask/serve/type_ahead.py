@@ -62,28 +62,29 @@ class TypeAhead:
     def find(self, typed: str, n: int) -> Found:
         """Return up to `n` artists that may be meant by what was typed so far, the likeliest first.
 
-        The name itself, names that begin with it (whether or not after a "the "), names with a word that begins with
-        it; each group by falling popularity. Where there are none, the names near to it. Nothing typed gives the
-        most popular artists.
+        Names that begin with it (whether or not after a "the "), then names with a word that begins with it, each by
+        falling popularity; a name that is just what was typed is among them, however few listen to it. Where there
+        are none, the names near to it. Nothing typed gives the most popular artists.
         """
         query = plain(typed[:MAX_QUERY].encode(errors="replace").decode().replace("\n", " "))
         if not query:
             return Found(self._order[:n].tolist(), is_near=False)
         beginnings = [query] if query.startswith(_ARTICLE) else [query, _ARTICLE + query]
-        lines: dict[int, None] = {}
-        for needles in (
-            [f"\n{one}\n" for one in beginnings],
-            [f"\n{one}" for one in beginnings],
-            [f" {query}"],
-        ):
-            for line in sorted({line for needle in needles for line in self._lines(needle.encode(), n)}):
-                if len(lines) < n:
-                    lines.setdefault(line)
-            if len(lines) >= n:
-                break
+        lines = self._first([f"\n{one}" for one in beginnings], n)
+        if len(lines) < n:
+            lines += [line for line in self._first([f" {query}"], 2 * n) if line not in lines][
+                : n - len(lines)
+            ]
+        else:
+            exact = self._first([f"\n{one}\n" for one in beginnings], 1)
+            lines = lines[: n - 1] + exact if exact and exact[0] not in lines else lines
         if lines:
-            return Found(self._order[list(lines)].tolist(), is_near=False)
+            return Found(self._order[lines].tolist(), is_near=False)
         return Found(self._artists.near_indices(typed[:MAX_QUERY], n), is_near=True)
+
+    def _first(self, needles: list[str], n: int) -> list[int]:
+        """Return the first `n` lines that hold one of the needles."""
+        return sorted({line for needle in needles for line in self._lines(needle.encode(), n)})[:n]
 
     def _lines(self, needle: bytes, n: int) -> Iterator[int]:
         """Yield the first `n` lines that hold these bytes."""

@@ -27,7 +27,8 @@ def found(typed: str, n: int = 3) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "wanted"),
     [
-        ("be", ["be", "the beatles", "beatles revival"]),
+        ("be", ["the beatles", "beatles revival", "be"]),
+        ("beatles", ["the beatles", "beatles revival"]),
         ("THE B", ["the beatles"]),
         ("ros", ["ros", "sigur rós"]),
         ("Bjö", ["björk"]),
@@ -40,7 +41,7 @@ def found(typed: str, n: int = 3) -> list[str]:
         ("b\udcff", []),
     ],
 )
-def test_the_name_then_beginnings_then_words_each_by_popularity(typed, wanted):
+def test_beginnings_then_words_each_by_popularity_and_the_name_itself_always(typed, wanted):
     assert found(typed) == wanted
 
 
@@ -59,19 +60,21 @@ def test_an_answer_is_that_of_looking_at_every_name(rows, typed, n):
     query = plain(typed.replace("\n", " "))
     lines = [name.replace("\n", " ") for name in plain_all(pa.array(names, pa.string())).to_pylist()]
 
+    beginnings = (query, f"the {query}")
+
     def group(line: str) -> int | None:
-        tests = (
-            line in (query, f"the {query}"),
-            line.startswith((query, f"the {query}")),
-            f" {query}" in line,
-        )
-        return 0 if not query else tests.index(True) if any(tests) else None
+        return 0 if line.startswith(beginnings) else 1 if f" {query}" in line else None
 
     ranked = sorted(
         (group(line), -listeners[i], i) for i, line in enumerate(lines) if group(line) is not None
     )
+    wanted = [i for *_, i in ranked[:n]]
+    exact = [i for *_, i in ranked if lines[i] in beginnings] if query else []
+    if exact and exact[0] not in wanted:
+        wanted[-1] = exact[0]
     answer = type_ahead(names, listeners).find(typed, n)
+    assert answer.is_near == (not ranked)
     if ranked:
-        assert (answer.columns, answer.is_near) == ([i for *_, i in ranked[:n]], False)
-    else:
-        assert answer.is_near
+        assert answer.columns == (
+            wanted if query else sorted(range(len(names)), key=lambda i: -listeners[i])[:n]
+        )
