@@ -102,17 +102,18 @@ class FoldedNames:
         self._lengths = pc.utf8_length(self._folded).to_numpy(zero_copy_only=False).astype(np.int32)
         self._letters = _letters_of(self._folded)
 
-    def nearest(self, name: str, n: int) -> list[int]:
+    def nearest(self, name: str, n: int, least: float | None = None) -> list[int]:
         """Return where the `n` names nearest to one stand, the nearest first, equally near ones in order.
 
-        Names that are too far are left out; see `LEAST_SIMILARITY`.
+        Names less similar than `least` are left out, `LEAST_SIMILARITY` unless given.
         """
         import pyarrow as pa
         from rapidfuzz.distance import Indel
         from rapidfuzz.process import extract
 
         folded = fold(name)
-        edits = (1 - LEAST_SIMILARITY) * (self._lengths + len(folded)) + 1e-6
+        least = LEAST_SIMILARITY if least is None else least
+        edits = (1 - least) * (self._lengths + len(folded)) + 1e-6
         letters = _letters_of(pa.array([folded], pa.string()))[0]
         can_be_near = np.bitwise_count(self._letters ^ letters) <= edits
         can_be_near &= np.abs(self._lengths - len(folded)) <= edits
@@ -121,7 +122,7 @@ class FoldedNames:
             folded,
             self._folded.take(pa.array(places)).to_pylist(),
             scorer=Indel.normalized_similarity,
-            score_cutoff=LEAST_SIMILARITY,
+            score_cutoff=least,
             limit=n,
         )
         return [int(places[position]) for _, _, position in found]

@@ -229,9 +229,9 @@ class Vocabulary:
         """
         return tuple(self.names(self.near_indices(name, n)))
 
-    def near_indices(self, name: str, n: int) -> list[int]:
-        """Return the indices of the names that `near` gives."""
-        return self._folded.nearest(name, n) if _is_unicode(name) else []
+    def near_indices(self, name: str, n: int, least: float | None = None) -> list[int]:
+        """Return the indices of the names that `near` gives, those at least as similar as `least` where that is given."""
+        return self._folded.nearest(name, n, least) if _is_unicode(name) else []
 
 
 def did_you_mean(near: Sequence[str]) -> str:

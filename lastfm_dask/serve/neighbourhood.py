@@ -45,7 +45,8 @@ def _stretched(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     ranks = np.argsort(np.argsort(plane, axis=0, kind="stable"), axis=0, kind="stable") / max(
         len(plane) - 1, 1
     )
-    return np.clip(_STRETCH * ranks + (1 - _STRETCH) * (plane - low) / size, 0, 1)
+    stretched: npt.NDArray[np.float64] = _STRETCH * ranks + (1 - _STRETCH) * (plane - low) / size
+    return np.clip(stretched, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
