@@ -83,6 +83,7 @@ def command(
     from lastfm_dask.serve.run import Settings, plan_for, serve
 
     allocator.begin()
+    allocator.give_back_at_once()
     access = Access(frozenset(name.lower() for name in hosts), frozenset(origins))
     settings = Settings(host, port, max_requests, memory_bytes, threads, watch, access)
     plan = plan_for(model, settings)

@@ -24,6 +24,7 @@ _M_ARENA_MAX = -8
 
 _MMAP_BYTES = 32 << 20
 """From which size a buffer is a map of its own, which goes back when it is freed: the most that glibc takes."""
+_SERVING_BYTES = 256 << 10
 _TRIM_BYTES = 64 << 20
 """How much may lie free at a heap's end."""
 _ARENAS = 1
@@ -89,6 +90,17 @@ def begin() -> None:
     if libc is not None:
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+def give_back_at_once() -> None:
+    """Let every buffer from `_SERVING_BYTES` on be a map of its own: for a process that lives long and answers.
+
+    The C library would raise that bound by itself, and long-lived pieces then keep the heap from ever shrinking.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_THRESHOLD, _SERVING_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _SERVING_BYTES)
 
 
 def use() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lastfm_dask.dataset.layout import MANIFEST
 from lastfm_dask.errors import LastfmDaskError
+from lastfm_dask.memory import allocator
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.serve.metrics import Metrics
 from lastfm_dask.serve.opened import Opened
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WATCH_S = 2.0
 _LOOK_S = 0.5
+_TIDY_S = 2.0
 
 log = logging.getLogger("lastfm_dask.serve")
 
@@ -53,6 +56,7 @@ class Service:
         # Held for good: setting and giving back BLAS's threads around each question costs more than many a question.
         self._stack.enter_context(one_blas_thread())
         self._reloading = asyncio.Lock()
+        self._tidying: asyncio.Task[None] | None = None
 
     async def ask(self, function: Callable[..., T], *values: Any) -> T:
         """Run a function of the opened model on a thread of the pool and return what it returns."""
@@ -77,9 +81,19 @@ class Service:
                 self._version = version
                 return False
             self.opened, self._version = opened, version
+            del opened
             self.metrics.reloads["taken_up"] += 1
-            log.warning("took up %s, fingerprint %s", opened.name, opened.model.manifest.fingerprint)
+            log.warning(
+                "took up %s, fingerprint %s", self.opened.name, self.opened.model.manifest.fingerprint
+            )
+            self._tidying = asyncio.create_task(self._tidy())
             return True
+
+    async def _tidy(self) -> None:
+        """Let go of the old model once its last questions are answered: it refers to itself, so counting does not do."""
+        await asyncio.sleep(_TIDY_S)
+        await asyncio.to_thread(gc.collect)
+        await asyncio.to_thread(allocator.trim)
 
     async def watch(self) -> None:
         """Take up a new model whenever the directory's manifest is another file; runs until it is cancelled."""
