@@ -14,16 +14,16 @@ from lastfm_dask.memory.sizes import MIB, format_size, limit_for, limit_text
 
 _NAME_BYTES = 3
 """How often the names are held: as read, folded for near names, and as the type-ahead's text."""
-_ARTIST_BYTES = 100
+_ARTIST_BYTES = 75
 """By artist: listeners, order and place in it, length, key and position of the name, its letters, its line."""
-_OPENING_BYTES = 3
+_OPENING_BYTES = 2
 """How often the names are held in between, while the indices are built."""
-_OPENING_ARTIST_BYTES = 120
-_QUESTION_BYTES = 56
+_OPENING_ARTIST_BYTES = 80
+_QUESTION_BYTES = 40
 """By artist, for a question on a thread: scores, who may be listed, and the order of those."""
-_REQUEST_BYTES = 256 << 10
+_REQUEST_BYTES = 128 << 10
 """By request in flight: its body, its answer, and its connection's buffers."""
-_SMALL_BYTES = 16 * MIB
+_SMALL_BYTES = 14 * MIB
 
 
 @dataclass(frozen=True, slots=True)
