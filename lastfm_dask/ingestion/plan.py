@@ -33,6 +33,8 @@ faster then."""
 _TASK_BLOCK_SHARE = 6
 _TASK_ROW_BYTES = 30
 _TASK_MBID_BYTES = 48
+_TASK_TIME_BYTES = 24
+_CHUNK_ROW_BYTES, _CHUNK_TIME_BYTES = 45, 32
 _CLIENT_BYTES = 24 * MIB
 """Dask's `distributed`, and what it holds of a run, from the scan on."""
 _TABLE_ROW_BYTES = 300
@@ -53,8 +55,10 @@ class SourceShape:
         Rows, and distinct names.
     user_bytes, artist_bytes : int
         Bytes of a name, on average.
-    with_mbid : bool
-        Whether MBIDs are read.
+    with_mbid, with_time : bool
+        Whether MBIDs and times are read.
+    utf8_percent : int
+        What 100 bytes of the source take as UTF-8, at least 100.
     """
 
     source_bytes: int
@@ -64,6 +68,8 @@ class SourceShape:
     user_bytes: int = 40
     artist_bytes: int = 16
     with_mbid: bool = False
+    with_time: bool = False
+    utf8_percent: int = 100
 
     @property
     def row_bytes(self) -> int:
@@ -164,7 +170,8 @@ def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     n_rows = -(-settings.block_bytes // source.row_bytes)
     # The block, its columns as Arrow reads and then copies them, and what either path keeps by line.
     row_bytes = _TASK_ROW_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
-    return _TASK_BLOCK_SHARE * settings.block_bytes + row_bytes * n_rows
+    row_bytes += _TASK_TIME_BYTES if source.with_time else 0
+    return _TASK_BLOCK_SHARE * settings.block_bytes * source.utf8_percent // 100 + row_bytes * n_rows
 
 
 def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -201,7 +208,8 @@ def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of `assemble`: row bounds, and a thread's block being placed or chunk of rows."""
     n_block_rows = min(source.n_rows, -(-settings.block_bytes // source.row_bytes))
     by_user = 48 * source.n_users
-    chunks = 45 * min(settings.chunk_rows * settings.threads, source.n_rows)
+    row_bytes = _CHUNK_ROW_BYTES + (_CHUNK_TIME_BYTES if source.with_time else 0)
+    chunks = row_bytes * min(settings.chunk_rows * settings.threads, source.n_rows)
     return (
         _SMALL_BYTES
         + _WARM_BYTES
@@ -235,9 +243,11 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     n_block_users, n_block_artists = block_names(source, block_bytes)
     block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
     mbids = 80 * n_block_artists if source.with_mbid else 0
+    # What is encoded, and the matrix; of times the encoded ones, and the first and the last.
+    row_bytes = 8 + 8 + (3 * 8 if source.with_time else 0)
     # The names stand there twice: in the tables, and while they are gathered.
     tables = 2 * (source.n_users * (source.user_bytes + 24) + source.n_artists * (source.artist_bytes + 24))
-    return n_blocks(source, block_bytes) * (block + mbids) + (8 + 8) * source.n_rows + tables
+    return n_blocks(source, block_bytes) * (block + mbids) + row_bytes * source.n_rows + tables
 
 
 def _settings(threads: int, block_bytes: int | None) -> Iterator[list[tuple[int, int]]]:
