@@ -175,7 +175,8 @@ def _budget(report: Report, reserved: Report) -> Budget:
 
 
 def _plan_ingest(report: Report) -> Plan[Any]:
-    from lastfm_dask.ingestion.plan import SourceShape, plan_ingest
+    from lastfm_dask.ingestion.plan import plan_ingest
+    from lastfm_dask.ingestion.source_shape import SourceShape
 
     shape = SourceShape(
         published.N_BYTES, published.N_LINES, published.N_USER_VALUES, published.N_ARTIST_NAMES

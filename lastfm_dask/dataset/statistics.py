@@ -74,7 +74,11 @@ def most_heard(listeners: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]
     if 0 < n < len(listeners):
         # Only those at or above the n-th count have to be sorted.
         least = np.partition(listeners, len(listeners) - n)[len(listeners) - n]
-        candidates = np.flatnonzero(listeners >= least)
+        # Of those that tie with the n-th, however many, the first are enough.
+        candidates = np.concatenate(
+            [np.flatnonzero(listeners > least), np.flatnonzero(listeners == least)[:n]]
+        )
+        candidates.sort()
     else:
         candidates = np.arange(len(listeners))
     return candidates[np.argsort(-listeners[candidates], kind="stable")][:n]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TABLE_ROWS = 1 << 16
 """Rows of a table that are written at once."""
-TABLE_BYTES = 16 << 20
+TABLE_BYTES = 4 << 20
 """Bytes of names that are written at once, unless one name alone has more."""
 
 

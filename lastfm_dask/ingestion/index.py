@@ -7,10 +7,10 @@ block, kept beside the spool; the rows themselves are not touched here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lastfm_dask.ingestion.mbids import Mbids
-from lastfm_dask.ingestion.names import Names, kept_on_disk
+from lastfm_dask.ingestion.names import Names, NamesHeld, kept_on_disk
 from lastfm_dask.interactions.encoding import column, real_plays, row_codes
 
 if TYPE_CHECKING:
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.rejects import RejectsWriter
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.schema import Schema
+
+
+class MergeGuard(Protocol):
+    """Says before each merge of names whether it fits."""
+
+    def fits(self, users: NamesHeld, artists: NamesHeld, *, alone: bool) -> bool:
+        """Whether a batch may be merged as a whole; raises BudgetError where it is a single piece and may not."""
+
+    def merged(self, users: NamesHeld, artists: NamesHeld) -> None:
+        """Take a merge into account whose distinct names are known now."""
+
 
 BATCH_NAMES = 1 << 21
 """Names of blocks that are merged at once where memory allows it."""
@@ -86,6 +97,7 @@ def index(
     *,
     batch_names: int,
     schema: Schema,
+    guard: MergeGuard | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Index:
     """Give ids to the names of all encoded blocks and count them.
@@ -104,6 +116,8 @@ def index(
         Names of blocks that are merged at once: the more, the faster, and the more memory it takes.
     schema : Schema
         What the blocks hold.
+    guard : MergeGuard, optional
+        Says before each merge whether it fits.
     progress : callable, optional
         Called with the number of blocks done since the last call.
     """
@@ -121,7 +135,7 @@ def index(
         with_time=schema.with_time,
     )
     for batches, n_done in _batches(spool, n_blocks, batch_names):
-        _merge(result, batches)
+        _merge_within(result, batches, guard)
         for batch in batches:
             _count_rows(result, batch, rejects)
         if progress is not None:
@@ -146,6 +160,22 @@ def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[li
                 batches, n_names, n_bytes, n_done = [], 0, 0, 0
         n_done += 1
     yield batches, n_done
+
+
+def _merge_within(result: Index, batches: list[pa.RecordBatch], guard: MergeGuard | None) -> None:
+    """Merge a batch, in halves where it would hold too much at once."""
+    users, artists = (
+        names.held_with([column(batch, f"{role}s") for batch in batches])
+        for role, names in (("user", result.users), ("artist", result.artists))
+    )
+    if guard is None or guard.fits(users, artists, alone=len(batches) <= 1):
+        _merge(result, batches)
+        if guard is not None:
+            guard.merged(result.users.merged, result.artists.merged)
+        return
+    half = len(batches) // 2
+    _merge_within(result, batches[:half], guard)
+    _merge_within(result, batches[half:], guard)
 
 
 def _merge(result: Index, batches: list[pa.RecordBatch]) -> None:

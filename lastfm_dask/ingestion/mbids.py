@@ -31,6 +31,11 @@ class Mbids:
         self._pairs: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
+    @property
+    def n_pairs(self) -> int:
+        """How many pairs of artist and MBID were counted."""
+        return len(self._pairs)
+
     def add(self, batches: Sequence[pa.RecordBatch], artist_ids: Sequence[npt.NDArray[np.int32]]) -> None:
         """Add the pairs of blocks, whose artists have these global ids."""
         import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,25 @@ def kept_on_disk(folder: Path, role: str) -> Callable[[pa.StringArray], pa.Strin
     return keep
 
 
+def string_bytes(names: pa.StringArray) -> int:
+    """Return the bytes of names, without those of the places where they begin."""
+    return max(0, int(names.nbytes) - 4 * (len(names) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class NamesHeld:
+    """What decides how much memory it takes to merge a batch of pieces into the names of one role."""
+
+    n: int
+    """Names that are known."""
+    n_bytes: int
+    batch: int
+    """Names of the batch's pieces, each counted in every piece that has it."""
+    distinct: int
+    """Distinct names of the batch, at most."""
+    distinct_bytes: int
+
+
 class Names:
     """The distinct names of one role with their rows and plays, in order of first appearance.
 
@@ -56,7 +76,8 @@ class Names:
 
         self._keep = keep or (lambda names: names)
         self._chunks: list[pa.StringArray] = []
-        self._n = 0
+        self._n = self.n_bytes = 0
+        self._merged = NamesHeld(0, 0, 0, 0, 0)
         self.rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.plays: npt.NDArray[Any] = np.zeros(0, np.float64 if is_real else np.int64)
 
@@ -82,6 +103,16 @@ class Names:
             found.append(names[int(i) - int(ends[chunk]) + len(names)].as_py())
         return found
 
+    def held_with(self, dictionaries: Sequence[pa.StringArray]) -> NamesHeld:
+        """Return what is held while these are merged, if no name stands in two of them."""
+        batch, batch_bytes = sum(map(len, dictionaries)), sum(map(string_bytes, dictionaries))
+        return NamesHeld(self._n, self.n_bytes, batch, batch, batch_bytes)
+
+    @property
+    def merged(self) -> NamesHeld:
+        """What the last merge held, its distinct names being known."""
+        return self._merged
+
     def replace(self, names: pa.StringArray) -> None:
         """Show other names for the same ids."""
         self._chunks = [self._keep(names)]
@@ -101,6 +132,7 @@ class Names:
 
         encoded = pa.chunked_array(dictionaries, pa.string()).dictionary_encode()
         distinct = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())
+        self._merged = NamesHeld(self._n, self.n_bytes, len(encoded), len(distinct), string_bytes(distinct))
         found = pc.index_in(distinct, value_set=self.array)
         unknown = found.is_null()
         ids = found.fill_null(0).to_numpy().copy()
@@ -110,6 +142,7 @@ class Names:
         if n_new:
             new = distinct if n_new == len(distinct) else distinct.filter(unknown)
             self._chunks.append(self._keep(new))
+            self.n_bytes += string_bytes(new)
             self._n += n_new
             self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
             self.plays = np.concatenate([self.plays, np.zeros(n_new, self.plays.dtype)])

@@ -187,6 +187,7 @@ def _json(value: Any) -> Any:
 
 
 def _ingest_in(work: WorkDirectory, run: _Run) -> None:
+    from lastfm_dask.ingestion.replan import plan_rest
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.meter import Meter, receipts_document
@@ -201,6 +202,7 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
         n_blocks, workers = _scan(run, spool, meter)
         allocator.release()
         found = _index(run, spool, n_blocks, work.fresh_maps(), output, meter)
+        run.plan = plan_rest(run.plan, found)
         allocator.release()
         assembled = _assemble(run, found, spool, output, meter)
         allocator.release()
@@ -287,9 +289,11 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
     from lastfm_dask.ingestion.doubts import refuse_rejects, warnings_of
     from lastfm_dask.ingestion.index import add_rows, index
     from lastfm_dask.ingestion.rejects import RejectsWriter
+    from lastfm_dask.ingestion.replan import MergeGuard
 
     options, schema = run.options, run.schema
     with _stage(run, meter, "index") as stage, RejectsWriter(output / layout.REJECTS, run.paths) as rejects:
+        guard = MergeGuard(run.plan, spool, n_blocks)
         found = index(
             spool,
             n_blocks,
@@ -297,8 +301,10 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             rejects,
             batch_names=run.plan.settings.batch_names,
             schema=schema,
+            guard=guard,
             progress=run.count("index", n_blocks),
         )
+        stage.projected_bytes = max(run.plan.stages["index"], guard.needed_bytes)
         refuse_rejects(found, rejects, options.max_rejects, run.files, schema)
         found.warnings = warnings_of(found, rejects, schema)
         for warning in found.warnings:

@@ -14,9 +14,12 @@ from lastfm_dask.dataset import tables
 from lastfm_dask.engine import run as cluster_run
 from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.ingestion import assemble, index, scan
+from lastfm_dask.ingestion import assemble, index, long_rows, scan
+from lastfm_dask.ingestion.names import NamesHeld
+from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks
 from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
+from lastfm_dask.interactions.schema import MAX_LINE_BYTES
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
 
@@ -30,51 +33,26 @@ _WARM_BYTES = 6 * MIB
 _ROOMY_PERCENT = 75
 """A scan that leaves less than a quarter to the pages of files waits for the kernel to find some: smaller blocks are
 faster then."""
-_TASK_BLOCK_SHARE = 6
-_TASK_ROW_BYTES = 30
-_TASK_MBID_BYTES = 48
-_TASK_TIME_BYTES = 24
-_CHUNK_ROW_BYTES, _CHUNK_TIME_BYTES = 45, 32
+_TASK_BLOCK_PERCENT = 260
+"""Of a block's bytes: the block, its columns as Arrow reads and then copies them, and what is written."""
+_TASK_LINE_BYTES = 180
+"""By line of a piece: positions, codes, counts, plays, or what is kept of a reject."""
+_TASK_NAME_BYTES = 260
+"""By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
+_TASK_MBID_BYTES = 220
 _CLIENT_BYTES = 24 * MIB
 """Dask's `distributed`, and what it holds of a run, from the scan on."""
-_TABLE_ROW_BYTES = 300
+_TABLE_ROW_BYTES = 150
 """What writing Parquet holds by row of the piece that is written: encoded, compressed, and buffered."""
+_TABLE_NAMES_SHARE = 6
+_PLACED_ROW_BYTES = 48
+"""By row of a piece that is placed: user, place, order, and column."""
+_SORTED_ROW_BYTES = 56
+"""By row of a chunk that is sorted: keys, values, and those of distinct pairs."""
+_MBID_BYTES = 36
+_PAIR_BYTES = 64
 _HALVINGS = 4
 """How often the batches of index and the chunks of assemble are halved."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceShape:
-    """The numbers of a source that decide what ingest needs; estimated from a sample before the work.
-
-    Attributes
-    ----------
-    source_bytes : int
-        Unpacked.
-    n_rows, n_users, n_artists : int
-        Rows, and distinct names.
-    user_bytes, artist_bytes : int
-        Bytes of a name, on average.
-    with_mbid, with_time : bool
-        Whether MBIDs and times are read.
-    utf8_percent : int
-        What 100 bytes of the source take as UTF-8, at least 100.
-    """
-
-    source_bytes: int
-    n_rows: int
-    n_users: int
-    n_artists: int
-    user_bytes: int = 40
-    artist_bytes: int = 16
-    with_mbid: bool = False
-    with_time: bool = False
-    utf8_percent: int = 100
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a line, on average; one at least."""
-        return max(1, self.source_bytes // max(1, self.n_rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,37 +119,37 @@ def _hash_bytes(n: int) -> int:
 
 def _held_bytes(source: SourceShape) -> int:
     """Return what the stages after scan hold throughout: two counters of 8 bytes for each name."""
-    mbids = 120 * source.n_artists if source.with_mbid else 0
-    return 16 * (source.n_users + source.n_artists) + mbids
+    return 16 * (source.n_users + source.n_artists) + (72 * source.n_mbids if source.with_mbid else 0)
 
 
-def n_blocks(source: SourceShape, block_bytes: int) -> int:
-    """Return how many blocks a source has."""
-    return max(1, -(-source.source_bytes // block_bytes))
-
-
-def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
-    """Return how many distinct users and artists a block has, at most.
-
-    Users come in runs; distinct artists grow with about the root of the rows. Twice that, and never above the rows.
-    """
-    blocks = n_blocks(source, block_bytes)
-    n_rows = -(-source.n_rows // blocks)
-    n_users = min(n_rows, source.n_users, 2 * -(-source.n_users // blocks))
-    return n_users, min(n_rows, source.n_artists, int(2 * source.n_artists / blocks**0.5) + 1)
+def mbid_bytes(source: SourceShape) -> int:
+    """Return what counting MBIDs takes: their names, and each pair of artist and MBID, sorted."""
+    if not source.with_mbid:
+        return 0
+    n = source.n_mbids
+    return _hash_bytes(n) + 2 * _MBID_BYTES * n + _PAIR_BYTES * n
 
 
 def _table_bytes(source: SourceShape) -> int:
-    return _TABLE_ROW_BYTES * min(tables.TABLE_ROWS, max(source.n_users, source.n_artists))
+    """Return what a piece of a table takes while it is written: names as they are, encoded and compressed."""
+    n_rows = min(tables.TABLE_ROWS, max(source.n_users, source.n_artists))
+    names = min(tables.TABLE_BYTES + MAX_LINE_BYTES, n_rows * max(source.user_bytes, source.artist_bytes))
+    mbids = _PAIR_BYTES * source.n_mbids if source.with_mbid else 0
+    return _TABLE_ROW_BYTES * n_rows + _TABLE_NAMES_SHARE * names + mbids
+
+
+def piece_lines(source: SourceShape, settings: IngestSettings) -> int:
+    """Return how many lines are encoded at once."""
+    n_lines = -(-min(settings.block_bytes, source.source_bytes) // source.row_bytes)
+    return max(1, min(settings.piece_lines, n_lines))
 
 
 def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
-    """Return the projected bytes of encoding one block, wherever that runs."""
-    n_rows = -(-settings.block_bytes // source.row_bytes)
-    # The block, its columns as Arrow reads and then copies them, and what either path keeps by line.
-    row_bytes = _TASK_ROW_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
-    row_bytes += _TASK_TIME_BYTES if source.with_time else 0
-    return _TASK_BLOCK_SHARE * settings.block_bytes * source.utf8_percent // 100 + row_bytes * n_rows
+    """Return the projected bytes of encoding one block, wherever that runs: the block, and its largest piece."""
+    n_lines = piece_lines(source, settings)
+    n_names = sum(min(n_lines, n) for n in block_names(source, settings.block_bytes))
+    by_line = _TASK_LINE_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
+    return _TASK_BLOCK_PERCENT * settings.block_bytes // 100 + by_line * n_lines + _TASK_NAME_BYTES * n_names
 
 
 def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -189,39 +167,61 @@ def driver_bytes(source: SourceShape, settings: IngestSettings) -> int:
     return _SMALL_BYTES + (cluster_run.GATHERS + 1) * encoded
 
 
+def merging_bytes(users: NamesHeld, artists: NamesHeld) -> int:
+    """Return the bytes of `index` while a batch is merged: one role after the other, beside both roles' counters."""
+    held = 16 * (users.n + artists.n)
+    return _SMALL_BYTES + _WARM_BYTES + held + max(_merge_bytes(users), _merge_bytes(artists))
+
+
+def _merge_bytes(names: NamesHeld) -> int:
+    """Return what merging takes: the batch's own dictionary, then a hash table of all names that are known."""
+    # A buffer that doubles stands beside the one that it grew from; the dictionary is a copy.
+    building = _hash_bytes(names.distinct) + 26 * names.distinct_bytes // 10 + 12 * names.distinct
+    table = 3 * _hash_bytes(names.n) // 2 + 26 * names.n_bytes // 10 + 12 * names.n
+    looking = table + names.distinct_bytes + 12 * names.distinct
+    grown = 8 * (names.n + names.distinct) + 16 * names.distinct
+    return max(building, looking) + 16 * names.batch + grown
+
+
 def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
-    """Return the projected bytes of `index`: one role's names in a hash table, and one batch of blocks' names."""
-    n_users, n_artists = source.n_users, source.n_artists
-    # A hash table that doubles stands beside the one that it grew from.
-    hashes = max(
-        n_users * (source.user_bytes + 4) + 3 * _hash_bytes(n_users) // 2,
-        n_artists * (source.artist_bytes + 4) + 3 * _hash_bytes(n_artists) // 2,
-    )
-    grown = 16 * max(n_users, n_artists)
+    """Return the projected bytes of `index`, when the last batch is merged."""
     blocks = n_blocks(source, settings.block_bytes)
-    n_names = min(settings.batch_names, blocks * sum(block_names(source, settings.block_bytes)))
-    batch = 14 * n_names + min(n_names, n_artists) * (source.artist_bytes + 28)
-    return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + hashes + grown + batch
+    listed = [blocks * n for n in block_names(source, settings.block_bytes)]
+    roles = []
+    for in_all, n, n_bytes in zip(
+        listed,
+        (source.n_users, source.n_artists),
+        (source.user_bytes, source.artist_bytes),
+        strict=True,
+    ):
+        # A batch ends with the piece that fills it.
+        batch = min(in_all, settings.batch_names + _names_of_piece(source, settings))
+        distinct = min(batch, n)
+        roles.append(NamesHeld(n, n * n_bytes, batch, distinct, distinct * n_bytes))
+    return merging_bytes(*roles) + mbid_bytes(source)
+
+
+def _names_of_piece(source: SourceShape, settings: IngestSettings) -> int:
+    """Return how many names of a role a piece has at most."""
+    return min(piece_lines(source, settings), max(block_names(source, settings.block_bytes)))
 
 
 def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
-    """Return the projected bytes of `assemble`: row bounds, and a thread's block being placed or chunk of rows."""
-    n_block_rows = min(source.n_rows, -(-settings.block_bytes // source.row_bytes))
-    by_user = 48 * source.n_users
-    row_bytes = _CHUNK_ROW_BYTES + (_CHUNK_TIME_BYTES if source.with_time else 0)
-    chunks = row_bytes * min(settings.chunk_rows * settings.threads, source.n_rows)
-    return (
-        _SMALL_BYTES
-        + _WARM_BYTES
-        + _held_bytes(source)
-        + by_user
-        + max(chunks, 24 * settings.threads * n_block_rows)
+    """Return the projected bytes of `assemble`: row bounds, and a thread's piece being placed or chunk of rows."""
+    placed = _PLACED_ROW_BYTES * settings.threads * piece_lines(source, settings)
+    sorted_rows = assemble.longest_sorted(settings.chunk_rows, source.n_artists)
+    chunks = _SORTED_ROW_BYTES * min(
+        settings.threads * max(settings.chunk_rows, min(sorted_rows, source.longest)), source.n_rows
     )
+    long_row = long_rows.ARTIST_BYTES * source.n_artists if source.longest > sorted_rows else 0
+    by_user = 48 * source.n_users
+    return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + by_user + max(chunks + long_row, placed)
 
 
 def summarize_bytes(source: SourceShape, settings: IngestSettings) -> int:  # noqa: ARG001
-    """Return the projected bytes of `summarize`: the names, the medians, sorted copies, and Parquet's buffers."""
-    return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + 48 * source.n_users + _table_bytes(source)
+    """Return the projected bytes of `summarize`: the medians, sorted copies, and the piece of a table."""
+    sorting = max(48 * source.n_users, 24 * source.n_artists)
+    return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + sorting + _table_bytes(source)
 
 
 def publish_bytes(source: SourceShape, settings: IngestSettings) -> int:  # noqa: ARG001
@@ -243,11 +243,9 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     n_block_users, n_block_artists = block_names(source, block_bytes)
     block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
     mbids = 80 * n_block_artists if source.with_mbid else 0
-    # What is encoded, and the matrix; of times the encoded ones, and the first and the last.
-    row_bytes = 8 + 8 + (3 * 8 if source.with_time else 0)
     # The names stand there twice: in the tables, and while they are gathered.
     tables = 2 * (source.n_users * (source.user_bytes + 24) + source.n_artists * (source.artist_bytes + 24))
-    return n_blocks(source, block_bytes) * (block + mbids) + row_bytes * source.n_rows + tables
+    return n_blocks(source, block_bytes) * (block + mbids) + (8 + 8) * source.n_rows + tables
 
 
 def _settings(threads: int, block_bytes: int | None) -> Iterator[list[tuple[int, int]]]:
@@ -267,7 +265,15 @@ def _settings(threads: int, block_bytes: int | None) -> Iterator[list[tuple[int,
     yield [(1, scan.MIN_BLOCK_BYTES)]
 
 
-def _shrunk(settings: IngestSettings) -> Iterator[IngestSettings]:
+def _settings_of(source: SourceShape, threads: int, block_bytes: int) -> IngestSettings:
+    """Return settings whose pieces hold a block as the sample shows it, and fewer lines where they are short."""
+    most = max(encoding.MIN_PIECE_LINES, encoding.PIECE_LINES * block_bytes // scan.BLOCK_BYTES)
+    expected = 5 * block_bytes // (4 * source.row_bytes)
+    piece_lines = min(encoding.PIECE_LINES, most, max(encoding.MIN_PIECE_LINES, expected))
+    return IngestSettings(threads, block_bytes, piece_lines=piece_lines)
+
+
+def shrunk(settings: IngestSettings) -> Iterator[IngestSettings]:
     """Return settings with smaller and smaller batches of index and chunks of assemble."""
     for halvings in range(_HALVINGS + 1):
         yield replace(
@@ -332,7 +338,7 @@ def plan_ingest(
             plans = [
                 project(source, settings, on_cluster=on_cluster)
                 for pair in group
-                for settings in _shrunk(IngestSettings(*pair))
+                for settings in shrunk(_settings_of(source, *pair))
             ]
             # Of equal threads those that leave room come first; the sort is stable.
             yield from sorted(plans, key=lambda plan: plan.stages["scan"] > roomy_bytes)

@@ -8,10 +8,9 @@ from itertools import accumulate
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
-from lastfm_dask.ingestion.plan import SourceShape
+from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.interactions.blocks import ROW_BYTES
-from lastfm_dask.interactions.decoding import decode
-from lastfm_dask.interactions.reading import read_rows, sample_lines, whole_lines
+from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 _PIECES = 64
 _PIECE_BYTES = 128 << 10
+_PIECE_LINES = 1 << 12
+"""Lines of a piece that are looked at: short lines take many times their bytes."""
 _SAMPLE_ROWS = 1 << 17
 """Of a columnar source."""
 _COME_AGAIN = 1.01
@@ -39,8 +40,6 @@ class _Sample:
     """What the pieces that were read hold together."""
 
     n_bytes: int = 0
-    utf8_bytes: int = 0
-    """The same as UTF-8."""
     n_lines: int = 0
     n_rows: int = 0
     n_users: int = 0
@@ -50,14 +49,15 @@ class _Sample:
     user_bytes: int = 0
     user_rows: Counter[str] = field(default_factory=Counter)
     artists: list[pa.StringArray] = field(default_factory=list)
+    mbids: list[pa.StringArray] = field(default_factory=list)
     packed_bytes: int = 0
     """Of compressed files: how much was read of them, and what that unpacks to."""
     unpacked_bytes: int = 0
 
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
-        """Count the lines of a piece."""
-        self.utf8_bytes += len(decode(lines, schema.encoding))
-        self.add_rows(read_rows(lines, schema, file_start=at_start), len(lines))
+        """Count the first lines of a piece."""
+        first = next(iter(pieces_of(lines, schema, _PIECE_LINES)))
+        self.add_rows(read_rows(first, schema, file_start=at_start), len(first))
 
     def add_rows(self, rows: Rows, n_bytes: int) -> None:
         """Count rows that take so many bytes of the source."""
@@ -74,6 +74,8 @@ class _Sample:
             dict(zip(users, np.bincount(codes, minlength=len(users)).tolist(), strict=True))
         )
         self.artists.append(rows.artist.cast(rows.user.dictionary.type))
+        if rows.mbid is not None:
+            self.mbids.append(rows.mbid.cast(rows.user.dictionary.type))
 
     def whole_users(self, scale: float) -> float:
         """Estimate the users of a source that is `scale` times as large."""
@@ -112,27 +114,29 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
 
 def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
     scale = source_bytes / max(sample.n_bytes, 1)
-    curve, artist_bytes = _artists(sample)
+    curve, artist_bytes = _distinct(sample.artists)
+    n_rows = round(sample.n_rows * max(1.0, scale))
+    n_mbids = extrapolate(_distinct(sample.mbids)[0], n_rows) if schema.with_mbid else 0
     return SourceShape(
         source_bytes=source_bytes,
         n_rows=max(1, round(sample.n_lines * scale)),
         n_users=max(1, round(sample.whole_users(scale))),
-        n_artists=max(1, extrapolate(curve, round(sample.n_rows * max(1.0, scale)))),
+        n_artists=max(1, extrapolate(curve, n_rows)),
         user_bytes=-(-sample.user_bytes // max(sample.n_users, 1)),
         artist_bytes=artist_bytes,
         with_mbid=schema.with_mbid,
-        with_time=schema.with_time,
-        utf8_percent=max(100, -(-100 * sample.utf8_bytes // max(sample.n_bytes, 1))),
+        longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
+        n_mbids=n_mbids,
     )
 
 
-def _artists(sample: _Sample) -> tuple[list[tuple[int, int]], int]:
-    """Return how many artists every 64th, every 8th and all of the rows have, and a name's bytes on average."""
+def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[int, int]], int]:
+    """Return how many distinct names every 64th, every 8th and all of the rows have, and a name's bytes on average."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    artists = pa.chunked_array(sample.artists, pa.string()).combine_chunks().dictionary_encode()
+    artists = pa.chunked_array(sample, pa.string()).combine_chunks().dictionary_encode()
     codes = artists.indices.to_numpy()
     curve = [(len(codes[::step]), len(np.unique(codes[::step]))) for step in _THINNED]
     n_bytes = pc.sum(pc.binary_length(artists.dictionary)).as_py() or 0
@@ -211,9 +215,17 @@ def _look_at_groups(files: Sequence[SourceFile], schema: Schema, sample: _Sample
 def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) -> None:
     """Add the first lines of a compressed file, and how far it had to be read for them."""
     with open_packed(file.path) as packed, unpacked(packed, file) as stream:
-        lines = stream.read(n_bytes)
-        sample.unpacked_bytes += len(lines)
-        sample.packed_bytes += packed.tell() if len(lines) == n_bytes else file.size_bytes
-    if len(lines) == n_bytes:
-        lines = whole_lines(lines, schema)
-    sample.add(lines, schema, at_start=True)
+        lines, at_start = b"", True
+        for _ in range(-(-n_bytes // _PIECE_BYTES)):
+            read = stream.read(_PIECE_BYTES)
+            sample.unpacked_bytes += len(read)
+            lines += read
+            piece = whole_lines(lines, schema) if read else lines
+            if piece.endswith(b"\n") or not read:
+                sample.add(piece, schema, at_start=at_start)
+                lines, at_start = lines[len(piece) :], False
+            if not read:
+                break
+        sample.packed_bytes += packed.tell() if read else file.size_bytes
+        if lines:
+            sample.add(lines, schema, at_start=at_start)

@@ -19,6 +19,8 @@ MAX_BLOCK_BYTES = 1 << 30
 """Arrow counts a block's bytes in 32 bits."""
 ROW_BYTES = 16
 """What a row of a columnar source counts for in the size of a block: its codes and plays, as they are decoded."""
+LONG_LINE_BYTES = 256
+LONG_LINE_PIECES = 4
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5
@@ -60,10 +62,16 @@ def cut(file_bytes: Sequence[int], block_bytes: int) -> list[Block]:
 
 
 def cut_lines(lines: bytes | bytearray, most: int) -> Iterator[bytes | bytearray]:
-    """Cut a block behind line ends into pieces of at most `most` lines; one that has no more is given as it is."""
+    """Cut a block behind line ends into pieces of at most `most` lines; one that has no more is given as it is.
+
+    Long lines are cut into a few pieces as well: nearly all of their bytes are names, which are copied many times.
+    """
     import numpy as np
 
-    if lines.count(b"\n") <= most:
+    n_lines = lines.count(b"\n")
+    if len(lines) > LONG_LINE_BYTES * (n_lines + 1):
+        most = min(most, max(1, n_lines // LONG_LINE_PIECES))
+    if n_lines <= most:
         yield lines
         return
     begin, room = 0, most

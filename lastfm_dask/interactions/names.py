@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_AT_ONCE = 1 << 14
+"""Names that become Python's objects at once."""
+
 
 def lower(name: str) -> str:
     """Return a name in lower case."""
@@ -26,5 +29,10 @@ def lower_all(names: pa.StringArray) -> pa.StringArray:
     if pc.all(ascii_only).as_py() is not False:
         return lowered
     others = pc.invert(ascii_only)
-    replaced = [lower(name) for name in names.filter(others).to_pylist()]
-    return pc.replace_with_mask(lowered, others, pa.array(replaced, names.type))
+    found = names.filter(others)
+    # Some at a time: a name takes ten times its bytes while it is an object of Python's.
+    replaced = [
+        pa.array([lower(name) for name in found.slice(first, _AT_ONCE).to_pylist()], names.type)
+        for first in range(0, len(found), _AT_ONCE)
+    ]
+    return pc.replace_with_mask(lowered, others, pa.concat_arrays(replaced))

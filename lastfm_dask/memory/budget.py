@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+SPARE_BYTES = 16 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a command may use; memory and disk in bytes.
@@ -37,6 +40,9 @@ class Budget:
         Whether that disk's pages count as memory (a tmpfs).
     source : str
         Where `allowed` was found.
+    spare : int
+        Of `allowed`, what no plan takes: a control group is charged with the pages of files that are in use and with
+        the kernel's tables as well, and one that is filled to the brim reads the same pages again and again.
     """
 
     allowed: int
@@ -45,6 +51,7 @@ class Budget:
     free_disk: int | None = None
     disk_in_memory: bool = False
     source: str = ""
+    spare: int = 0
 
     @classmethod
     def measured(
@@ -70,6 +77,7 @@ class Budget:
             free_disk=disk.free_bytes(folder) if folder is not None and folder.is_dir() else None,
             disk_in_memory=folder is not None and disk.lives_in_memory(folder),
             source=allowed.source,
+            spare=SPARE_BYTES if allowed.in_group else 0,
         )
 
 
@@ -159,7 +167,7 @@ def fit(candidates: Iterable[P], budget: Budget, *, work: str, elsewhere: str) -
     too_large: list[P] = []
     for candidate in candidates:
         plan = _in_budget(candidate, budget)
-        if plan.projected_bytes > budget.allowed:
+        if plan.projected_bytes + budget.spare > budget.allowed:
             too_large.append(plan)
         elif budget.free_disk is None or plan.disk_bytes <= budget.free_disk:
             return plan
@@ -178,12 +186,14 @@ def _in_budget(candidate: P, budget: Budget) -> P:
 
 def _too_little_memory(plan: Plan[Any], work: str) -> BudgetError:
     needed, allowed = plan.projected_bytes, plan.budget.allowed
+    smallest = needed + plan.budget.spare
     msg = (
         f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings,"
-        f" allowed are {format_size(allowed)}: give it {limit_for(needed)} bytes or more (--memory {limit_text(needed)}, the pod's limit)"
+        f" allowed are {format_size(allowed)}: give it {limit_for(smallest)} bytes or more (--memory"
+        f" {limit_text(smallest)}, the pod's limit)"
     )
     return BudgetError(
-        msg, stage=plan.worst_stage, projected_bytes=needed, allowed_bytes=allowed, smallest_bytes=needed
+        msg, stage=plan.worst_stage, projected_bytes=needed, allowed_bytes=allowed, smallest_bytes=smallest
     )
 
 

@@ -42,6 +42,11 @@ class Allowed:
     candidates: tuple[Limit, ...]
     """Every bound, in the order in which they were looked for."""
 
+    @property
+    def in_group(self) -> bool:
+        """Whether a control group sets the bound, which is charged with more than this process holds."""
+        return "memory." in self.source
+
 
 def allowed_memory(memory_bytes: int | None = None, *, root: Path = SYSTEM_ROOT) -> Allowed:
     """Return how many bytes of anonymous and shared memory this process may hold.

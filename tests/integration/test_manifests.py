@@ -15,8 +15,9 @@ from clusters import ROOT
 from manifests import CLUSTER, compose, documents, operator_schema, pods, with_kind
 
 from lastfm_dask.engine.preflight import PAUSE_SHARE, Facts, projected_bytes
-from lastfm_dask.ingestion.plan import IngestSettings, SourceShape, task_bytes
+from lastfm_dask.ingestion.plan import IngestSettings, task_bytes
 from lastfm_dask.ingestion.scan import BLOCK_BYTES
+from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.sizes import parse_size
 

@@ -9,7 +9,8 @@ import pytest
 
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.evaluation.plan import EvaluationShape, stage_bytes
-from lastfm_dask.ingestion.plan import IngestSettings, SourceShape, project
+from lastfm_dask.ingestion.plan import IngestSettings, project
+from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.memory.budget import Budget, Plan, Progress, fit, progress_of
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.all_users import BatchSettings
@@ -68,6 +69,16 @@ def test_a_disk_that_is_too_small_is_refused():
     assert (caught.value.stage, caught.value.smallest_bytes) == ("disk", needed)
 
 
+def test_a_control_group_is_not_filled_to_the_brim():
+    # The kernel charges it with the pages of files in use, too.
+    assert fitted(allowed=20 * MIB, spare=2 * MIB).settings == Size(8)
+    assert fitted(allowed=20 * MIB - 1, spare=2 * MIB).settings == Size(4)
+    with pytest.raises(BudgetError) as caught:
+        fitted(allowed=12 * MIB, spare=2 * MIB)
+    assert (caught.value.projected_bytes, caught.value.smallest_bytes) == (12 * MIB, 14 * MIB)
+    assert fitted(allowed=14 * MIB, spare=2 * MIB).settings == Size(2)
+
+
 def test_a_plan_is_shown_and_is_json():
     plan = fitted(free_disk=1 << 30, source="--memory")
     assert plan.lines() == [
@@ -121,12 +132,15 @@ EVALUATION = EvaluationShape(
 ALL_USERS = RecommendingShape(1 << 20, 1 << 20, 1 << 24, 64, 10, 1 << 20)
 
 
-def ingest_bytes(stage: str, *, on_cluster: bool = False) -> int:
-    return project(SOURCE, IngestSettings(2, 1 << 24), on_cluster=on_cluster).stages[stage]
+def ingest_bytes(stage: str, *, on_cluster: bool = False, **changes) -> int:
+    source = replace(SOURCE, **changes)
+    return project(source, IngestSettings(2, 1 << 24), on_cluster=on_cluster).stages[stage]
 
 
 TIES = {
     "dataset.tables.TABLE_ROWS": lambda: ingest_bytes("summarize"),
+    "dataset.tables.TABLE_BYTES": lambda: ingest_bytes("summarize", user_bytes=1000),
+    "ingestion.long_rows.ARTIST_BYTES": lambda: ingest_bytes("assemble", longest=1 << 23),
     "engine.run.GATHERS": lambda: ingest_bytes("scan", on_cluster=True),
     "dataset.arrays.BLOCK_NNZ": lambda: prepare_bytes(TRAINING, FitSettings(2, 1 << 18)),
     "dataset.arrays.BLOCK_VALUES": lambda: fit_bytes(TRAINING, FitSettings(2, 1 << 18)),
@@ -150,8 +164,8 @@ def test_a_larger_buffer_moves_the_projection(name, monkeypatch):
     assert TIES[name]() > before
 
 
-@pytest.mark.parametrize("field", ["threads", "batch_names", "chunk_rows"])
+@pytest.mark.parametrize("field", ["threads", "batch_names", "chunk_rows", "piece_lines"])
 def test_settings_of_ingest_move_the_projection(field):
-    few = IngestSettings(1, 1 << 22, 1 << 10, 1 << 19)
+    few = IngestSettings(1, 1 << 22, 1 << 10, 1 << 19, 1 << 10)
     more = replace(few, **{field: 2 * getattr(few, field)})
     assert sum(project(SOURCE, more).stages.values()) > sum(project(SOURCE, few).stages.values())

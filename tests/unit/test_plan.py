@@ -11,15 +11,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from lastfm_dask.errors import BadInputError, BudgetError
-from lastfm_dask.ingestion.plan import (
-    SourceShape,
-    block_names,
-    n_blocks,
-    plan_ingest,
-    scan_bytes,
-    task_bytes,
-)
+from lastfm_dask.ingestion.plan import plan_ingest, scan_bytes, task_bytes
 from lastfm_dask.ingestion.scan import BLOCK_BYTES, MIN_BLOCK_BYTES, SMALL_BLOCK_BYTES
+from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks
 from lastfm_dask.memory.budget import Budget
 
 MIB = 1 << 20
