@@ -194,7 +194,8 @@ def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
 def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
     """Print what was written, what it took, and commands to go on with."""
     path, model = _short(dataset.path), _short(result.path)
-    echo(f"Wrote {path} and {model} ({len(result.iteration_s)} iterations in {result.fit_s:.1f} s).\nNext:")
+    done = result.training.get("iterations", len(result.iteration_s))
+    echo(f"Wrote {path} and {model} ({done} iterations in {result.fit_s:.1f} s).\nNext:")
     for line in (
         f"stats {path}",
         f"profile {path}",

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     Ranked = npt.NDArray[np.int64]
 
-SAMPLE_VALUES = 1 << 16
+SAMPLE_VALUES = 1 << 15
 """Interactions of the sample, at most, but for its last user's."""
 LONGEST = 1 << 13
 """Users with more artists are left out, so that the sample is bounded."""
-RANKED_USERS = 1 << 10
+RANKED_USERS = 1 << 9
 """Users of the sample that are ranked."""
 MIN_USERS = 20
 """Fewer say nothing."""
-ITERATIONS = 6
+ITERATIONS = 4
 K = 10
 """Length of the lists."""
 BATCH_USERS = 16
@@ -177,7 +177,7 @@ class Sample:
         for row, found in zip(self.ranked.tolist(), lists, strict=True):
             wanted = self.held_out.indices[slice(*self.held_out.indptr[row : row + 2])]
             total += float(discounts[: len(found)] @ np.isin(found, wanted)) / ideal[min(K, len(wanted))]
-        return total / len(self.ranked)
+        return float(total / len(self.ranked))
 
     def _lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
         """Return the ten best columns for each ranked row, the row's own left out; ties go to the smaller column."""
@@ -188,8 +188,15 @@ class Sample:
             scores = scores_of(rows)
             for i, row in enumerate(rows.tolist()):
                 scores[i, self.train.indices[slice(*self.train.indptr[row : row + 2])]] = -np.inf
-                lists[first + i] = np.argsort(-scores[i], kind="stable")[:k]
+                lists[first + i] = _best(scores[i], k)
         return lists
+
+
+def _best(scores: npt.NDArray[np.float32], k: int) -> Ranked:
+    """Return the places of the k highest scores, the highest first; ties go to the smaller place."""
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    places = np.flatnonzero(scores >= least)
+    return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
 def _part(whole: csr_matrix, kept: npt.NDArray[np.bool_]) -> csr_matrix:

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 TOLERANCE = 0.005
 """Training has settled once an iteration lowers the objective by less than this share of it."""
-MIN_ITERATIONS = 2
-"""Iterations before the objective is trusted."""
+MIN_ITERATIONS = 5
+"""Iterations before the objective is trusted: from a random start it rests for a while where only popularity is
+learnt (measured on data with little else: it settled after 3 iterations, 5 % below what 30 reach)."""
+MIN_FROM_A_MODEL = 2
+"""The same from a model's factors."""
 
 
 @dataclass(slots=True)
@@ -24,7 +27,9 @@ class History:
     @property
     def has_settled(self) -> bool:
         """Whether the last iteration lowered the objective by less than the tolerance."""
-        if self.iterations < MIN_ITERATIONS or len(self.objective) < MIN_ITERATIONS:
+        if self.iterations < (MIN_ITERATIONS if self.known is None else MIN_FROM_A_MODEL):
+            return False
+        if len(self.objective) < 2:
             return False
         before, now = self.objective[-2:]
         return before - now < TOLERANCE * abs(now)
