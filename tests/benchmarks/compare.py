@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from comparing import asking, clustering, ingesting, training
+from comparing import asking, clustering, ingesting, running, training
 from comparing.contest import compete, save
 from comparing.machine import machine_line
 from comparing.measure import run
@@ -47,7 +47,7 @@ def parsed() -> argparse.Namespace:
         "--with-rejects", type=Path, help="the same log by `synth --rejects 300`, for ingest to read too"
     )
     parser.add_argument(
-        "--parts", default="ingest", help="of ingest, train, ask, all_users, cluster; comma between"
+        "--parts", default="ingest", help="of ingest, train, run, ask, all_users, cluster; comma between"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=3, help="of training")
@@ -122,6 +122,11 @@ def train_part(bench: Bench) -> str:
     )
 
 
+def run_part(bench: Bench) -> str:
+    """From the log to the notebook's answers."""
+    return running.table(bench.contest("run", running.contestants(bench.options.source)))
+
+
 def ask_part(bench: Bench) -> str:
     """One answer: from process start, and from an open model."""
     made = (bench.dataset, bench.model, bench.npz)
@@ -145,6 +150,7 @@ def cluster_part(bench: Bench) -> str:
 PARTS = {
     "ingest": ingest_part,
     "train": train_part,
+    "run": run_part,
     "ask": ask_part,
     "all_users": all_users_part,
     "cluster": cluster_part,
