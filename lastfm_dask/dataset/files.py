@@ -98,6 +98,21 @@ def _claimed(target: Path) -> tuple[Path, int]:
 
 
 @contextmanager
+def scratch_folder(folder: Path, name: str) -> Iterator[Path]:
+    """Give an empty folder for temporary files; it goes when the block ends, or with the next run beside it."""
+    target = folder / f"{name}-{secrets.token_hex(4)}"
+    with write_errors(target):
+        place, descriptor = _claimed(target)
+        try:
+            files = place / "files"
+            files.mkdir()
+            yield files
+        finally:
+            remove(place, _LOCK)
+            os.close(descriptor)
+
+
+@contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Let one run at a time look for what is left in a folder and claim its own; no file is made for it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

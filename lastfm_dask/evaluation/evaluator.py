@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lastfm_dask.dataset.files import scratch_folder
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation.candidates import FitRun
@@ -113,9 +114,9 @@ class ModelReport:
 
 @contextmanager
 def temporary_folder(run: EvaluationRun) -> Iterator[Path]:
-    """Give an empty folder that goes when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=run.folder, ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    """Give an empty folder that goes when the block ends; those of runs that were killed go too."""
+    with scratch_folder(run.folder or Path(tempfile.gettempdir()), "evaluate") as folder:
+        yield folder
 
 
 def choose_users(split: Split, settings: EvaluationSettings) -> tuple[Users, int]:

@@ -235,8 +235,8 @@ def write_part(user_items: csr_matrix, roles: Roles, role: int, folder: Path) ->
         Made; holds `user_items/{indptr,indices,data}.npy`, as a dataset does.
     """
     import numpy as np
-    from numpy.lib.format import open_memmap
 
+    from lastfm_dask.dataset.arrays import create_array
     from lastfm_dask.dataset.layout import USER_ITEMS
     from lastfm_dask.dataset.matrix import open_user_items
 
@@ -244,8 +244,8 @@ def write_part(user_items: csr_matrix, roles: Roles, role: int, folder: Path) ->
     part_indptr = np.zeros_like(indptr, subok=False)
     n_kept = int(np.count_nonzero(roles == role))
     (folder / USER_ITEMS[0]).parent.mkdir(parents=True)
-    indices = open_memmap(folder / USER_ITEMS[1], "w+", user_items.indices.dtype, (n_kept,))
-    data = open_memmap(folder / USER_ITEMS[2], "w+", user_items.data.dtype, (n_kept,))
+    indices = create_array(folder / USER_ITEMS[1], (n_kept,), user_items.indices.dtype)
+    data = create_array(folder / USER_ITEMS[2], (n_kept,), user_items.data.dtype)
     done = 0
     for first, last in row_blocks(indptr, BLOCK_NNZ):
         start, stop = int(indptr[first]), int(indptr[last])

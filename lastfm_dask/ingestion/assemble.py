@@ -107,14 +107,15 @@ def assemble(
     """
     import numpy as np
 
+    from lastfm_dask.dataset.arrays import create_array
+
     n_users, n_rows = len(found.users), int(found.users.rows.sum())
     kind = np.int32 if n_rows < 1 << 31 else np.int64
     (output / layout.INDICES).parent.mkdir()
     indptr = np.zeros(n_users + 1, np.int64)
     np.cumsum(found.users.rows, out=indptr[1:])
-    create = np.lib.format.open_memmap
-    indices = create(output / layout.INDICES, mode="w+", dtype=kind, shape=(n_rows,))
-    data = create(output / layout.DATA, mode="w+", dtype=np.int32, shape=(n_rows,))
+    indices = create_array(output / layout.INDICES, (n_rows,), kind)
+    data = create_array(output / layout.DATA, (n_rows,), np.int32)
     listens = Listens.create(output, n_rows) if found.with_time else None
     csr = Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens)
     report = progress or (lambda _: None)

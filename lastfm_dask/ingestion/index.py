@@ -144,6 +144,10 @@ def index(
     return result
 
 
+_MOST_PIECES = 4096
+"""Each piece is a map of its own, of which the kernel gives a process 65,530."""
+
+
 def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:
     """Return consecutive pieces whose names together are about `batch_names`, and how many blocks end with them."""
     batches: list[pa.RecordBatch] = []
@@ -155,7 +159,8 @@ def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[li
                 names = column(batch, role)
                 n_names += len(names)
                 n_bytes += names.nbytes
-            if n_names >= batch_names or n_bytes >= BATCH_NAME_BYTES * batch_names:
+            is_full = len(batches) >= _MOST_PIECES or n_names >= batch_names
+            if is_full or n_bytes >= BATCH_NAME_BYTES * batch_names:
                 yield batches, n_done
                 batches, n_names, n_bytes, n_done = [], 0, 0, 0
         n_done += 1

@@ -33,10 +33,9 @@ class Listens:
         """Make the two files, with a place for each row of the source."""
         import numpy as np
 
-        first, last = (
-            np.lib.format.open_memmap(output / name, mode="w+", dtype=np.int64, shape=(n_rows,))
-            for name in layout.LISTENS
-        )
+        from lastfm_dask.dataset.arrays import create_array
+
+        first, last = (create_array(output / name, (n_rows,), np.int64) for name in layout.LISTENS)
         return cls(first, last)
 
     def join(self, start: int, pairs: npt.NDArray[np.uint64]) -> None:
