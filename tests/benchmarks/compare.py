@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from comparing import asking, clustering, ingesting, running, training
+from comparing import asking, clustering, ingesting, running, scaling, training
 from comparing.contest import compete, save
 from comparing.machine import machine_line
 from comparing.measure import run
@@ -47,9 +47,16 @@ def parsed() -> argparse.Namespace:
         "--with-rejects", type=Path, help="the same log by `synth --rejects 300`, for ingest to read too"
     )
     parser.add_argument(
-        "--parts", default="ingest", help="of ingest, train, run, ask, all_users, cluster; comma between"
+        "--parts",
+        default="ingest",
+        help="of ingest, train, run, ask, all_users, cluster, scale; comma between",
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--scales",
+        default="0.05,1,3",
+        help="sizes of the logs that scale makes and ingests, in times the published one; 10 needs 50 GB of disk",
+    )
     parser.add_argument("--iterations", type=int, default=3, help="of training")
     parser.add_argument(
         "--only", default="", help="of ingest's peers those whose script's name holds one of these"
@@ -147,6 +154,17 @@ def cluster_part(bench: Bench) -> str:
         return clustering.table(bench.contest("cluster", found))
 
 
+def scale_part(bench: Bench) -> str:
+    """Ingest by size: time and memory by stage, what grows first, and what larger logs would take."""
+    folder = bench.work / "scale"
+    folder.mkdir()
+    scales = sorted(map(float, bench.options.scales.split(",")))
+    sizes = [scaling.measure(scale, folder, note) for scale in scales]
+    if bench.options.save:
+        scaling.save(sizes, bench.options.save)
+    return scaling.table(sizes)
+
+
 PARTS = {
     "ingest": ingest_part,
     "train": train_part,
@@ -154,6 +172,7 @@ PARTS = {
     "ask": ask_part,
     "all_users": all_users_part,
     "cluster": cluster_part,
+    "scale": scale_part,
 }
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import compare
 import pytest
+from comparing import scaling
 
+from lastfm_dask.interactions import published
 from lastfm_dask.synthesis import LogSize, write_log
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("part", list(compare.PARTS))
+@pytest.mark.parametrize("part", [part for part in compare.PARTS if part != "scale"])
 def test_contestants_do_the_same_work(part: str, source: Path, tmp_path: Path) -> None:
     if part == "ingest":
         pytest.importorskip("duckdb")
@@ -52,6 +54,24 @@ def test_contestants_do_the_same_work(part: str, source: Path, tmp_path: Path) -
         ]
         # The table shows what peers make of these lines; pandas and dask.dataframe give up at the first of them.
         assert sum(ours["rejects"].values()) == 300
+
+
+def test_scale_says_how_each_stage_grows(source: Path, tmp_path: Path) -> None:
+    save = tmp_path / "figures"
+    options = argparse.Namespace(source=source, rounds=1, scales="0.004,0.002", save=save, parts="scale")
+    compare.compare(options, tmp_path)
+    sizes = [scaling.Size(**size) for size in json.loads((save / "scale.json").read_text())]
+    assert [size.scale for size in sizes] == [0.002, 0.004]
+    assert all(size.rows == pytest.approx(size.scale * published.N_LINES, rel=1e-3) for size in sizes)
+    assert set(sizes[0].held_bytes) == {"scan", "index", "assemble", "summarize", "publish"}
+    assert "bokeh" in (save / "scale.html").read_text().lower()
+    assert {path.name for path in (tmp_path / "scale").iterdir()} == {"synth", "ingest"}
+
+
+def test_growth_is_carried_on_along_a_line_on_logarithmic_scales() -> None:
+    square = [(2.0, 12.0), (10.0, 300.0)]
+    assert scaling.exponent(*square) == pytest.approx(2)
+    assert scaling.carried_on(*square, 100) == pytest.approx(3 * 100**2)
 
 
 def _same_counts(said: dict[str, list[dict[str, int]]]) -> None:
