@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lastfm_dask.interactions.encoding import column
 from lastfm_dask.interactions.schema import REASONS
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 _SAMPLES = 100
-_AT_ONCE = 1 << 14
-"""Rows that become Python's objects at once."""
+_AT_ONCE = 1 << 11
+"""Rows that are put together in memory at once."""
 
 
 class Reject(NamedTuple):
@@ -50,9 +52,11 @@ class RejectsWriter:
     """
 
     def __init__(self, path: Path, files: Sequence[str]) -> None:
+        import numpy as np
+
         self._file = path.open("wb")
         self._files = files
-        self._counts = [0] * len(REASONS)
+        self._counts: npt.NDArray[np.int64] = np.zeros(len(REASONS), np.int64)
         self.samples: list[Reject] = []
 
     def __enter__(self) -> Self:
@@ -63,23 +67,30 @@ class RejectsWriter:
 
     def write(self, file: int, lines_before: int, batch: pa.RecordBatch) -> None:
         """Add the rejects of an encoded block, before which its file has `lines_before` lines."""
-        rows: tuple[Any, Any, Any] = (
-            column(batch, "reject_lines"),
-            column(batch, "reject_reasons"),
-            column(batch, "reject_bytes"),
-        )
-        for first in range(0, len(rows[0]), _AT_ONCE):
-            self._write(file, lines_before, *(values[first : first + _AT_ONCE].tolist() for values in rows))
+        lines, reasons = column(batch, "reject_lines"), column(batch, "reject_reasons")
+        raw = column(batch, "reject_bytes")
+        for first in range(0, len(lines), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            self._write(self._files[file], lines[part] + (lines_before + 1), reasons[part], raw[part])
 
-    def _write(self, file: int, lines_before: int, *rows: list[Any]) -> None:
-        for line, reason, raw in zip(*rows, strict=True):
-            self._counts[reason] += 1
-            number, path = lines_before + line + 1, self._files[file]
-            self._file.write(b"%s\t%d\t%s\t%s\n" % (os.fsencode(path), number, REASONS[reason].encode(), raw))
-            if len(self.samples) < _SAMPLES:
-                self.samples.append(Reject(path, number, REASONS[reason], raw))
+    def _write(
+        self, path: str, numbers: npt.NDArray[np.int64], reasons: npt.NDArray[np.int8], raw: pa.BinaryArray
+    ) -> None:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        names = pa.array([reason.encode() for reason in REASONS], pa.binary()).take(pa.array(reasons))
+        written = pa.array(numbers).cast(pa.string()).cast(pa.binary())
+        lines = pc.binary_join_element_wise(os.fsencode(path), written, names, raw, b"\t")
+        lines = pc.binary_join_element_wise(lines, b"", b"\n")
+        _, ends, data = lines.buffers()
+        self._file.write(memoryview(data)[: np.frombuffer(ends, np.int32)[len(lines)]])
+        self._counts += np.bincount(reasons, minlength=len(REASONS))
+        for i in range(min(len(raw), _SAMPLES - len(self.samples))):
+            self.samples.append(Reject(path, int(numbers[i]), REASONS[reasons[i]], raw[i].as_py()))
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows rejected by reason; reasons that did not occur are left out."""
-        return {reason: n for reason, n in zip(REASONS, self._counts, strict=True) if n}
+        return {reason: n for reason, n in zip(REASONS, self._counts.tolist(), strict=True) if n}
