@@ -26,7 +26,7 @@ _BODY_S = 10.0
 """How long a body may take to arrive."""
 _MAX_HISTORIES = 2
 """Histories that are read at once: each may hold some mebibytes of names."""
-RECOMMEND = ("likes", "n", "exclude", "min_listeners", "max_listeners", "explain")
+RECOMMEND = ("likes", "n", "exclude", "min_listeners", "max_listeners", "novelty", "diverse", "explain")
 
 
 class Api:

@@ -16,6 +16,7 @@ _NUMBER = {"type": "number"}
 _NAME = {"type": "string", "minLength": 1, "maxLength": questions.MAX_NAME, "pattern": r"\S"}
 _N = {"type": "integer", "minimum": 1, "maximum": questions.MAX_N, "default": questions.DEFAULT_N}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1, "default": 0}
 _PLAYS = {"type": "integer", "minimum": 1, "maximum": MAX_PLAYS}
 _LIKES = {
     "description": "Plays by name, or names alone (30 plays each).",
@@ -38,6 +39,8 @@ _BODY_KEYS: dict[str, dict[str, Any]] = {
     "exclude": _NAMES,
     "min_listeners": _COUNT,
     "max_listeners": _COUNT,
+    "novelty": {**_SHARE, "description": "How much it counts that few know an artist."},
+    "diverse": {**_SHARE, "description": "How much it counts that artists differ from each other."},
     "explain": {"type": "boolean", "description": "Whether each artist comes with its reasons."},
     "vectors": {"type": "boolean", "description": "Whether to give the vectors too."},
 }
@@ -145,7 +148,7 @@ def document() -> dict[str, Any]:
     }
 
 
-_RECOMMEND_KEYS = ("n", "exclude", "min_listeners", "max_listeners", "explain")
+_RECOMMEND_KEYS = ("n", "exclude", "min_listeners", "max_listeners", "novelty", "diverse", "explain")
 
 
 def _suggestions() -> dict[str, Any]:

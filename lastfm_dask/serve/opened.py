@@ -85,6 +85,8 @@ class Opened:
             exclude=question.exclude,
             min_listeners=question.min_listeners,
             max_listeners=question.max_listeners,
+            novelty=question.novelty,
+            diverse=question.diverse,
         )
         answer = found.to_dict()
         if question.explain and found.fallback is None and found.items:

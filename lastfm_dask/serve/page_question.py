@@ -30,12 +30,15 @@ class PageQuestion:
     exclude: tuple[str, ...] = ()
     unknown: int = 0
     """0: whatever fits best; 100: artists that hardly anybody listens to."""
+    variety: int = 0
+    """How much it counts that the answers differ from each other, in per cent."""
 
     def address(self) -> str:
         """Return the address that holds this question."""
         pairs = [pair for name, plays in self.likes for pair in (("artist", name), ("plays", str(plays)))]
         pairs += [("not", name) for name in self.exclude]
         pairs += [("unknown", str(self.unknown))] if self.unknown else []
+        pairs += [("variety", str(self.variety))] if self.variety else []
         return f"/?{urlencode(pairs, errors='replace')}" if pairs else "/"
 
     def with_like(self, name: str, plays: int = DEFAULT_PLAYS) -> PageQuestion:
@@ -64,6 +67,7 @@ class PageQuestion:
         words += [word for name, plays in self.likes for word in ("--like", f"{name}={plays}")]
         words += [word for name in self.exclude for word in ("--exclude", name)]
         words += [] if max_listeners is None else ["--max-listeners", str(max_listeners)]
+        words += ["--diverse", str(self.variety / 100)] if self.variety else []
         return shlex.join(words)
 
 
@@ -83,8 +87,9 @@ def read_page_question(pairs: Sequence[tuple[str, str]]) -> PageQuestion:
     if len(likes) > MAX_LIKES or len(exclude) > MAX_NOT:
         message = f"the address names {len(likes)} artists and {len(exclude)} to leave out: allowed are {MAX_LIKES} and {MAX_NOT}"
         raise Problem(400, "bad_input", message)
-    unknown = next((text for name, text in pairs if name == "unknown"), "")
-    return PageQuestion(tuple(likes.items()), tuple(exclude), _number("unknown", unknown, 0, 0, 100))
+    values = {name: text for name, text in pairs if name in ("unknown", "variety")}
+    unknown, variety = (_number(name, values.get(name, ""), 0, 0, 100) for name in ("unknown", "variety"))
+    return PageQuestion(tuple(likes.items()), tuple(exclude), unknown, variety)
 
 
 def _checked(text: str) -> str:

@@ -39,8 +39,8 @@ class Question:
     exclude: tuple[str, ...] = ()
     min_listeners: int | None = None
     max_listeners: int | None = None
-    novelty: float | None = None
-    diverse: float | None = None
+    novelty: float = 0.0
+    diverse: float = 0.0
     vectors: bool = False
     explain: bool = False
 

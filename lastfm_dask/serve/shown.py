@@ -57,7 +57,14 @@ def answers(opened: Opened, question: PageQuestion) -> dict[str, Any]:
     likes = dict(question.likes)
     most = max_listeners(opened, question.unknown)
     exclude = tuple(name for name in opened.model.known_artists(question.exclude) if name is not None)
-    asked = Question(likes=likes, n=N_ANSWERS, exclude=exclude, max_listeners=most, explain=True)
+    asked = Question(
+        likes=likes,
+        n=N_ANSWERS,
+        exclude=exclude,
+        max_listeners=most,
+        diverse=question.variety / 100,
+        explain=True,
+    )
     found = opened.recommend(asked) if likes else None
     facts: dict[str, Any] = {
         "question": question,

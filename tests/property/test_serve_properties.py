@@ -43,6 +43,8 @@ def values(schema: dict):
     kind = schema.get("type")
     if kind == "integer":
         return st.integers(schema.get("minimum", -5), min(schema.get("maximum", 5), 10**12))
+    if kind == "number":
+        return st.floats(schema["minimum"], schema["maximum"])
     if kind == "boolean":
         return st.booleans()
     if kind == "array":

@@ -3,6 +3,7 @@
 
 const DEFAULT_PLAYS = "30";
 const HISTORY_ARTISTS = 20;
+const SLIDERS = ["unknown", "variety"];
 const PAUSE_MS = 120;
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -22,7 +23,7 @@ let latest = 0;
 const addressOf = (data) => {
   const pairs = new URLSearchParams();
   for (const [name, value] of data) {
-    if (name === "unknown" && value === "0") continue;
+    if (SLIDERS.includes(name) && value === "0") continue;
     pairs.append(name, value);
   }
   const text = pairs.toString();
@@ -37,7 +38,7 @@ const pairsOf = () => {
     pairs.push(["artist", $("[name=artist]", like).value], ["plays", plays.checkValidity() && plays.value ? plays.value : DEFAULT_PLAYS]);
   }
   for (const left of $$("[name=not]", form)) pairs.push(["not", left.value]);
-  pairs.push(["unknown", $("#unknown").value]);
+  for (const name of SLIDERS) pairs.push([name, $(`#${name}`).value]);
   return pairs;
 };
 
@@ -55,7 +56,7 @@ const show = async (address, part, remember) => {
     if (!response.ok) { say(messageOf(text, response.status)); answers.prepend(noteOf(text, response.status)); return; }
     const found = new DOMParser().parseFromString(text, "text/html").body;
     for (const piece of $$("[data-part]", found)) $(`#${piece.dataset.part}`).replaceChildren(...piece.childNodes);
-    if (part === "all") $("#unknown").value = asked.searchParams.get("unknown") ?? "0";
+    if (part === "all") for (const name of SLIDERS) $(`#${name}`).value = asked.searchParams.get(name) ?? "0";
     if (remember === "push") history.pushState(null, "", address);
     if (remember === "replace") history.replaceState(null, "", address);
   } catch {
