@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lastfm_dask.serve.service import Service
 
 _BACKLOG = 256
-_FINISH_S = 30
+FINISH_S = 30
 """How long requests under way may take after SIGTERM."""
 _SWITCH_S = 0.001
 _CONNECTIONS_BY_REQUEST = 8
@@ -180,7 +180,7 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
             proxy_headers=False,
             limit_concurrency=_CONNECTIONS_BY_REQUEST * plan.max_requests,
             timeout_keep_alive=15,
-            timeout_graceful_shutdown=_FINISH_S,
+            timeout_graceful_shutdown=FINISH_S,
         )
         server = uvicorn.Server(config)
         with asyncio.Runner() as runner:

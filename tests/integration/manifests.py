@@ -32,6 +32,8 @@ def pods(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     spec = document.get("spec", {})
     if document["kind"] == "Job":
         return {"driver": spec["template"]["spec"]}
+    if document["kind"] == "Deployment":
+        return {"serve": spec["template"]["spec"]}
     if document["kind"] == "DaskJob":
         return {
             "driver": spec["job"]["spec"],

@@ -20,6 +20,8 @@ from lastfm_dask.ingestion.scan import BLOCK_BYTES
 from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.sizes import parse_size
+from lastfm_dask.serve.guard import ALWAYS_ANSWERED
+from lastfm_dask.serve.run import FINISH_S
 
 DOCUMENTS = dict(documents())
 PODS = {f"{name} {role}": pod for name, document in DOCUMENTS.items() for role, pod in pods(document).items()}
@@ -90,14 +92,35 @@ def test_pods_run_without_privilege(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_services_run_without_privilege_and_publish_no_port(name):
+def test_services_run_without_privilege_and_publish_no_port_but_the_pages_on_loopback(name):
     service = SERVICES[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["user"] == "10001:10001"
-    assert "ports" not in service
+    assert service.get("ports", []) == (["127.0.0.1:8000:8000"] if name.endswith(" serve") else [])
+    assert (service["networks"] == ["cluster"]) == (not name.endswith(" serve"))
     assert service["mem_limit"]
     assert yaml.safe_load((CLUSTER / "compose.yaml").read_text())["networks"]["cluster"] == {"internal": True}
+
+
+def test_the_page_answers_its_probes_and_its_service():
+    pod, service = PODS["serve.yaml:lastfm-serve serve"], compose("compose.yaml")["serve"]
+    (container,) = pod["containers"]
+    options = container["args"]
+    port = container["ports"][0]
+    assert options[options.index("--allow-host") + 1] == "lastfm-page"
+    assert options[options.index("--port") + 1] == str(port["containerPort"]) == "8000"
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert {probe["path"] for probe in probes} <= ALWAYS_ANSWERED
+    selector = DOCUMENTS["serve.yaml:lastfm-page"]["spec"]["selector"]
+    labels = DOCUMENTS["serve.yaml:lastfm-serve"]["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= labels.items()
+    assert container["resources"]["limits"]["memory"] == "256Mi"
+    assert service["mem_limit"] == "256m"
+    grace = pod["terminationGracePeriodSeconds"]
+    assert grace > FINISH_S
+    assert service["stop_grace_period"] == f"{grace}s"
 
 
 def command_lines():
@@ -120,7 +143,7 @@ def test_dashboards_are_bound_to_loopback_and_encryption_is_asked_for(name, comm
 
 def test_each_role_sees_its_own_key_alone():
     for name, pod in PODS.items():
-        if name.startswith("single-pod"):
+        if name.startswith(("single-pod", "serve")):
             continue
         role = name.split()[-1].replace("driver", "client")
         (config,) = (volume for volume in pod["volumes"] if volume["name"] == "dask-config")
@@ -174,10 +197,8 @@ def test_all_run_the_image_of_this_version_with_what_is_locked():
     assert {name: ours[name] for name in ours if name in all_pins} == {
         name: all_pins[name] for name in ours if name in all_pins
     }
-    needed = {re.match(r"[a-z0-9_-]+", name).group() for name in project["dependencies"]} | {
-        "s3fs",
-        "aiohttp",
-    }
+    extras = {"s3fs", "aiohttp", "starlette", "uvicorn", "jinja2"}
+    needed = {re.match(r"[a-z0-9_-]+", name).group() for name in project["dependencies"]} | extras
     assert needed <= set(ours)
     text = (CLUSTER / "requirements.lock").read_text()
     assert all("--hash=sha256:" in text.split(f"\n{name}==", 1)[1].split("\n\n")[0][:400] for name in needed)
