@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from making import make_dataset, random_plays
+from serving import HOSTILE
 
 from lastfm_dask.profile.page import write_page
 from lastfm_dask.profile.receipts import open_profile
@@ -64,3 +65,41 @@ def test_every_chart_is_drawn_and_nothing_is_fetched(width, tmp_path):
     assert seen["drawn"] >= 4, seen
     assert seen["fetched"] == 0, seen
     assert seen["wide"] <= width, seen
+
+
+@pytest.mark.slow
+def test_hostile_names_stay_text_and_nobody_is_asked(tmp_path):
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: see browser-test"
+    )
+    program = browser()
+    artists = [*HOSTILE, *(f"artist {j}" for j in range(len(HOSTILE), 60))]
+    # The hostile ones have the most listeners, so that they are in the tables and the charts.
+    plays = random_plays(n_users=200, n_artists=60).tolil()
+    plays[:, : len(HOSTILE)] = 5
+    dataset = make_dataset(tmp_path / "d.dataset", plays.tocsr(), artists=artists)
+    file = tmp_path / "page.html"
+    write_page(open_profile(dataset.path), file)
+    wrong: list[str] = []
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = found.new_page()
+        page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda one: wrong.append(one.url) if one.url.startswith("http") else None)
+        page.goto(file.as_uri())
+        page.wait_for_timeout(1500)
+        names = page.locator(".top li span").all_text_contents()
+        asked = list(wrong)
+        # The page's own policy forbids what would be asked if somebody got something in.
+        blocked = page.evaluate(
+            """() => new Promise((tell) => {
+                document.addEventListener("securitypolicyviolation", (event) => tell(event.blockedURI));
+                const image = document.createElement("img");
+                image.src = "https://example.org/x.png";
+                document.body.append(image);
+            })"""
+        )
+        found.close()
+    assert set(HOSTILE) <= set(names)
+    assert (blocked, asked) == ("https://example.org/x.png", [])
