@@ -111,6 +111,7 @@ def make_dataset(path: Path, user_items: csr_matrix, users=None, artists=None, s
         np.save(output / layout.INDPTR, user_items.indptr.astype(np.int32))
         np.save(output / layout.INDICES, user_items.indices.astype(np.int32))
         np.save(output / layout.DATA, user_items.data)
+        np.save(output / layout.SUMMED, np.zeros((0, 4), np.int32))
         table = {
             "user": users,
             "n_artists": pa.array(by_user, pa.int64()),

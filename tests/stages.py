@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.source_file import SourceFile
 
-SAME_BYTES = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS, layout.REJECTS)
+SAME_BYTES = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS, layout.SUMMED, layout.REJECTS)
 
 
 @dataclass

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
+_MAX_PLAYS = float(1 << 30)
+"""Larger plays are taken for real values."""
+
+
 def write_csr(
     user_items: Any, users: Iterable[object], artists: Iterable[object], output: str | PathLike[str]
 ) -> Path:
@@ -35,7 +39,7 @@ def write_csr(
         "user": _names(users, "user", matrix.shape[0]),
         "artist": _names(artists, "artist", matrix.shape[1]),
     }
-    whole = bool((matrix.data == np.floor(matrix.data)).all())
+    whole = bool((matrix.data == np.floor(matrix.data)).all() and matrix.data.max() <= _MAX_PLAYS)
     lengths = np.diff(matrix.indptr).astype(np.int64)
     columns = _columns(matrix, lengths, whole=whole)
     with work_directory(Path(output)) as work:
@@ -43,6 +47,7 @@ def write_csr(
         (folder / layout.DATA).parent.mkdir()
         for name, array in zip(layout.USER_ITEMS, (matrix.indptr, matrix.indices, matrix.data), strict=True):
             np.save(folder / name, array)
+        np.save(folder / layout.SUMMED, np.zeros((0, 4), np.int32))
         write_table(folder / layout.USERS, "user", names["user"], columns["user"])
         write_table(folder / layout.ARTISTS, "artist", names["artist"], columns["artist"])
         (folder / layout.REJECTS).touch()

@@ -32,6 +32,8 @@ ITEM_GRAM = "item_gram.npy"
 ITEM_NORMS = "item_norms.npy"
 MODEL_CARD = "MODEL_CARD.md"
 
+SUMMED = "user_items/summed_rows.npy"
+
 USER_ITEMS = (INDPTR, INDICES, DATA)
 LISTENS = (FIRST_LISTEN, LAST_LISTEN)
 """Only in a dataset whose source has times."""
@@ -51,18 +53,31 @@ class Kind:
     counts: tuple[str, ...] | None = None
     """The keys that lead to `users`, `artists` and `nnz` in its manifest's content; None for a kind without them."""
 
-    def files_among(self, names: Container[str]) -> tuple[str, ...]:
+    oldest: int | None = None
+    """The oldest version that is read; its own alone unless given."""
+    added: tuple[str, ...] = ()
+    """Files that the versions before its own lack."""
+
+    def reads(self, version: int) -> bool:
+        """Whether directories of a version are read."""
+        return (self.oldest or self.version) <= version <= self.version
+
+    def files_among(self, names: Container[str], version: int | None = None) -> tuple[str, ...]:
         """Return its files, of the optional ones those that are among these names."""
-        return (*self.files, *(name for name in self.optional if name in names))
+        lacking = self.added if version is not None and version < self.version else ()
+        files = (name for name in self.files if name not in lacking)
+        return (*files, *(name for name in self.optional if name in names))
 
 
 DATASET = Kind(
     "lastfm_dask.dataset",
-    1,
-    (USERS, ARTISTS, *USER_ITEMS, REJECTS, RECEIPTS),
+    2,
+    (USERS, ARTISTS, *USER_ITEMS, SUMMED, REJECTS, RECEIPTS),
     (USERS, ARTISTS, *USER_ITEMS),
     LISTENS,
     ("statistics",),
+    oldest=1,
+    added=(SUMMED,),
 )
 MODEL = Kind(
     "lastfm_dask.model",

@@ -240,12 +240,11 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
     if kind is None:
         msg = f"{path} is a {manifest.kind}, but a {wanted} is wanted"
         raise StoreError(msg, path=str(path))
-    if manifest.version != kind.version:
-        msg = (
-            f"{path} has format version {manifest.version}, this program reads {kind.version}: build it again"
-        )
+    if type(manifest.version) is not int or not kind.reads(manifest.version):
+        readable = f"{kind.oldest} to {kind.version}" if kind.oldest else kind.version
+        msg = f"{path} has format version {manifest.version}, this program reads {readable}: build it again"
         raise StoreError(msg, path=str(path))
-    names = kind.files_among(manifest.files)
+    names = kind.files_among(manifest.files, manifest.version)
     problems = [problem for name in names if (problem := _size_problem(path, name, manifest))]
     problems += [
         f"{MANIFEST} names {name!r}, which is not a file of it"

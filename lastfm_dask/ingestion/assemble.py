@@ -17,6 +17,7 @@ from lastfm_dask.engine.threads import for_each
 from lastfm_dask.ingestion import long_rows
 from lastfm_dask.ingestion.listens import Listens
 from lastfm_dask.ingestion.placing import place_rows
+from lastfm_dask.ingestion.summed import SummedRows
 from lastfm_dask.interactions.schema import MAX_PLAYS
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Csr:
     """Whether plays are the bits of float32."""
     events: bool = False
     listens: Listens | None = None
+    summed: SummedRows | None = None
+    """Where rows go that are summed; None for events, whose plays all are one."""
 
     @property
     def sums_exactly(self) -> bool:
@@ -117,10 +120,14 @@ def assemble(
     indices = create_array(output / layout.INDICES, (n_rows,), kind)
     data = create_array(output / layout.DATA, (n_rows,), np.int32)
     listens = Listens.create(output, n_rows) if found.with_time else None
-    csr = Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens)
+    column_bits = max(len(found.artists) - 1, 1).bit_length()
+    summed = SummedRows(found.folder, column_bits, is_real=found.is_real)
+    rows_of = None if found.events else summed
+    csr = Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens, rows_of)
     report = progress or (lambda _: None)
     place_rows(found, spool, csr, threads, report)
     lengths, medians = _sort_rows(csr, chunk_rows, threads, report)
+    summed.write(output / layout.SUMMED)
     nnz = int(lengths.sum())
     if nnz < n_rows:
         _close_gaps(csr, lengths, chunk_rows)
@@ -188,9 +195,9 @@ def _sort_rows(
         bounds = csr.indptr[first : end + 1]
         if bounds[-1] - bounds[0] > longest and csr.sums_exactly:
             with one_at_a_time:
-                lengths[first], medians[first] = _sum_long_row(csr, int(bounds[0]), int(bounds[-1]))
+                lengths[first], medians[first] = _sum_long_row(csr, first, int(bounds[0]), int(bounds[-1]))
         else:
-            _sort_chunk(csr, bounds, column_bits, lengths[first:end], medians[first:end])
+            _sort_chunk(csr, first, bounds, column_bits, lengths[first:end], medians[first:end])
 
     def done(chunk: tuple[int, int]) -> None:
         first, end = chunk
@@ -205,12 +212,14 @@ def longest_sorted(chunk_rows: int, n_artists: int) -> int:
     return max(chunk_rows, n_artists // 8)
 
 
-def _sum_long_row(csr: Csr, start: int, stop: int) -> tuple[int, float]:
+def _sum_long_row(csr: Csr, user: int, start: int, stop: int) -> tuple[int, float]:
     """Sum one user's rows in place by artist; return how many artists there are, and the median."""
     import numpy as np
 
     plays = csr.data[start:stop]
     median = 0.0 if csr.events else long_rows.median(plays)
+    if csr.summed is not None:
+        csr.summed.add_long_row(user, csr.indices[start:stop], plays, csr.n_artists)
     columns, sums = long_rows.sum_by_artist(csr.indices[start:stop], plays, csr.n_artists)
     if csr.events:
         median = float(np.median(sums))
@@ -221,6 +230,7 @@ def _sum_long_row(csr: Csr, start: int, stop: int) -> tuple[int, float]:
 
 def _sort_chunk(
     csr: Csr,
+    first_user: int,
     bounds: npt.NDArray[np.int64],
     column_bits: int,
     lengths: npt.NDArray[np.int64],
@@ -250,6 +260,8 @@ def _sort_chunk(
     keys >>= np.uint64(_PLAYS_BITS)
     is_first = np.ones(len(keys), np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
+    if csr.summed is not None:
+        csr.summed.add(first_user, keys, values, is_first)
     if not is_first.all():
         firsts = np.flatnonzero(is_first)
         values = np.add.reduceat(values, firsts)

@@ -19,6 +19,8 @@ BLOCK_ROWS = 1 << 16
 ARTIST_BYTES = 32
 """By artist: the sum, and of those that the user has the column and the sum again."""
 _HIGH_BITS = 16
+_PLAYS_BITS = 31
+_RANGE_ROWS = 1 << 18
 
 
 def sum_by_artist(
@@ -69,3 +71,33 @@ def median(plays: npt.NDArray[np.int32]) -> float:
 
 def _blocks(n_rows: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK_ROWS, n_rows)) for start in range(0, n_rows, BLOCK_ROWS))
+
+
+def repeated(
+    columns: npt.NDArray[np.integer], plays: npt.NDArray[np.int32], n_artists: int, exact: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield artist, plays and number of rows, ascending, for artists with several rows or plays above `exact`.
+
+    The rows are read once for each range of artists with some hundred thousand of them.
+    """
+    import numpy as np
+
+    rows, chosen = np.zeros(n_artists, np.int64), np.zeros(n_artists, np.bool_)
+    for part in _blocks(len(plays)):
+        np.add.at(rows, columns[part], 1)
+        chosen[columns[part][plays[part] > exact]] = True
+    chosen |= rows > 1
+    artists = np.flatnonzero(chosen)
+    ranges = np.cumsum(rows[artists]) // _RANGE_ROWS
+    for number in np.unique(ranges):
+        of_range = artists[ranges == number]
+        keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        for part in _blocks(len(plays)):
+            block = columns[part].astype(np.int64)
+            inside = (block >= of_range[0]) & (block <= of_range[-1]) & chosen[block]
+            found = np.concatenate((keys, block[inside] << _PLAYS_BITS | plays[part][inside]))
+            weights = np.concatenate((counts, np.ones(len(found) - len(keys), np.int64)))
+            keys, inverse = np.unique(found, return_inverse=True)
+            counts = np.zeros(len(keys), np.int64)
+            np.add.at(counts, inverse, weights)
+        yield keys >> _PLAYS_BITS, keys & ((1 << _PLAYS_BITS) - 1), counts

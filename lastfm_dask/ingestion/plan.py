@@ -47,8 +47,8 @@ _TABLE_ROW_BYTES = 150
 _TABLE_NAMES_SHARE = 6
 _PLACED_ROW_BYTES = 48
 """By row of a piece that is placed: user, place, order, and column."""
-_SORTED_ROW_BYTES = 56
-"""By row of a chunk that is sorted: keys, values, and those of distinct pairs."""
+_SORTED_ROW_BYTES = 80
+"""By row of a chunk that is sorted: keys, values, those of distinct pairs, and of rows that are summed."""
 _MBID_BYTES = 36
 _PAIR_BYTES = 64
 _HALVINGS = 4
