@@ -103,15 +103,22 @@ def read_lines(read: Callable[[int, int], bytearray], start: int, end: int) -> b
         that it takes little memory and still shows as too long. Empty where no line starts in the range.
     """
     lead = 1 if start else 0
-    lines = read(start - lead, end - start + lead)
-    if lead:
-        # The byte before tells whether a line starts right here; a bytearray drops its front without a copy.
-        first = lines.find(b"\n") + 1
-        del lines[: first or len(lines)]
-    if not lines or lines.endswith(b"\n"):
+    n_bytes = end - start + lead
+    # In one request with the end of the last line, which nearly always is not far: a bytearray that grows is copied.
+    lines = read(start - lead, n_bytes + _PROBE_BYTES)
+    # The byte before tells whether a line starts right here.
+    first = lines.find(b"\n", 0, n_bytes) + 1 if lead else 0
+    if lead and not first:
+        return bytearray()
+    stop = lines.find(b"\n", n_bytes - 1) + 1
+    is_whole = stop or len(lines) < n_bytes + _PROBE_BYTES
+    # A bytearray drops its end and its front without a copy.
+    del lines[stop or len(lines) :]
+    del lines[:first]
+    if is_whole or not lines:
         return lines
     last_bytes = len(lines) - (lines.rfind(b"\n") + 1)
-    offset = end
+    offset = end + _PROBE_BYTES
     while last_bytes <= _TRUNCATED_BYTES:
         piece = read(offset, _PROBE_BYTES)
         stop = piece.find(b"\n") + 1
