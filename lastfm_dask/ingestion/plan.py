@@ -40,6 +40,7 @@ _TASK_LINE_BYTES = 180
 _TASK_NAME_BYTES = 260
 """By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
 _TASK_MBID_BYTES = 220
+_TASK_TIME_BYTES = 24
 _CLIENT_BYTES = 24 * MIB
 """Dask's `distributed`, and what it holds of a run, from the scan on."""
 _TABLE_ROW_BYTES = 150
@@ -49,6 +50,7 @@ _PLACED_ROW_BYTES = 48
 """By row of a piece that is placed: user, place, order, and column."""
 _SORTED_ROW_BYTES = 80
 """By row of a chunk that is sorted: keys, values, those of distinct pairs, and of rows that are summed."""
+_SORTED_TIME_BYTES = 32
 _MBID_BYTES = 36
 _PAIR_BYTES = 64
 _HALVINGS = 4
@@ -149,7 +151,9 @@ def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     n_lines = piece_lines(source, settings)
     n_names = sum(min(n_lines, n) for n in block_names(source, settings.block_bytes))
     by_line = _TASK_LINE_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
-    return _TASK_BLOCK_PERCENT * settings.block_bytes // 100 + by_line * n_lines + _TASK_NAME_BYTES * n_names
+    by_line += _TASK_TIME_BYTES if source.with_time else 0
+    block = _TASK_BLOCK_PERCENT * settings.block_bytes * source.utf8_percent // 10_000
+    return block + by_line * n_lines + _TASK_NAME_BYTES * n_names
 
 
 def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -210,9 +214,10 @@ def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of `assemble`: row bounds, and a thread's piece being placed or chunk of rows."""
     placed = _PLACED_ROW_BYTES * settings.threads * piece_lines(source, settings)
     sorted_rows = assemble.longest_sorted(settings.chunk_rows, source.n_artists)
-    chunks = _SORTED_ROW_BYTES * min(
-        settings.threads * max(settings.chunk_rows, min(sorted_rows, source.longest)), source.n_rows
-    )
+    # Times are joined by sorting, however long a row is.
+    longest = source.longest if source.with_time else min(sorted_rows, source.longest)
+    row_bytes = _SORTED_ROW_BYTES + (_SORTED_TIME_BYTES if source.with_time else 0)
+    chunks = row_bytes * min(settings.threads * max(settings.chunk_rows, longest), source.n_rows)
     long_row = long_rows.ARTIST_BYTES * source.n_artists if source.longest > sorted_rows else 0
     by_user = 48 * source.n_users
     return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + by_user + max(chunks + long_row, placed)
@@ -243,9 +248,11 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     n_block_users, n_block_artists = block_names(source, block_bytes)
     block = n_block_users * (20 + source.user_bytes) + n_block_artists * (20 + source.artist_bytes) + 8192
     mbids = 80 * n_block_artists if source.with_mbid else 0
+    # What is encoded, and the matrix; of times the encoded ones, and the first and the last.
+    row_bytes = 8 + 8 + (3 * 8 if source.with_time else 0)
     # The names stand there twice: in the tables, and while they are gathered.
     tables = 2 * (source.n_users * (source.user_bytes + 24) + source.n_artists * (source.artist_bytes + 24))
-    return n_blocks(source, block_bytes) * (block + mbids) + (8 + 8) * source.n_rows + tables
+    return n_blocks(source, block_bytes) * (block + mbids) + row_bytes * source.n_rows + tables
 
 
 def _settings(threads: int, block_bytes: int | None) -> Iterator[list[tuple[int, int]]]:

@@ -17,8 +17,10 @@ class SourceShape:
         Rows, and distinct names.
     user_bytes, artist_bytes : int
         Bytes of a name, on average.
-    with_mbid : bool
-        Whether MBIDs are read.
+    with_mbid, with_time : bool
+        Whether MBIDs and times are read.
+    utf8_percent : int
+        What 100 bytes of the source take as UTF-8, at least 100.
     """
 
     source_bytes: int
@@ -28,6 +30,8 @@ class SourceShape:
     user_bytes: int = 40
     artist_bytes: int = 16
     with_mbid: bool = False
+    with_time: bool = False
+    utf8_percent: int = 100
     longest: int = 0
     """Rows of the user who has most."""
     n_mbids: int = 0

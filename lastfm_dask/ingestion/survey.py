@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.interactions.blocks import ROW_BYTES
+from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
 
@@ -40,6 +41,8 @@ class _Sample:
     """What the pieces that were read hold together."""
 
     n_bytes: int = 0
+    utf8_bytes: int = 0
+    """The same as UTF-8."""
     n_lines: int = 0
     n_rows: int = 0
     n_users: int = 0
@@ -57,6 +60,7 @@ class _Sample:
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
         """Count the first lines of a piece."""
         first = next(iter(pieces_of(lines, schema, _PIECE_LINES)))
+        self.utf8_bytes += len(decode(first, schema.encoding))
         self.add_rows(read_rows(first, schema, file_start=at_start), len(first))
 
     def add_rows(self, rows: Rows, n_bytes: int) -> None:
@@ -125,8 +129,10 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         user_bytes=-(-sample.user_bytes // max(sample.n_users, 1)),
         artist_bytes=artist_bytes,
         with_mbid=schema.with_mbid,
+        with_time=schema.with_time,
         longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
         n_mbids=n_mbids,
+        utf8_percent=max(100, -(-100 * sample.utf8_bytes // max(sample.n_bytes, 1))),
     )
 
 

@@ -6,16 +6,19 @@ are numbered through.
 
 from __future__ import annotations
 
+import bz2
 import fnmatch
+import gzip
 import io
+import lzma
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import Self
 
 ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
 MEMBERS = (
@@ -33,30 +36,117 @@ MEMBERS = (
 """Logs by the names that their publishers gave them; the first member of one of these names is read."""
 JOINED = "*.listens"
 _STREAM_BYTES = 1 << 20
+_HEAD_BYTES = 6
+_MOST_BEYOND = 4
+_SHOWN_NAMES = 20
 
 
-def open_member(packed: BinaryIO, path: str) -> Iterator[Any]:
-    """Yield the stream of the log within a tar archive, which may be compressed as `tarfile` knows."""
+def open_member(packed: Any, path: str) -> Iterator[Any]:
+    """Yield the stream of the log within a tar archive, which may be compressed with gzip, bzip2 or xz.
+
+    Whoever reads the log to its end has read the archive to its own: what compressed it has its checksum there.
+    """
     names = []
-    with tarfile.open(fileobj=packed, mode="r|*") as archive:
+    with (
+        _Whole(_decompressed(packed)) as whole,
+        tarfile.open(fileobj=cast("Any", whole), mode="r|", bufsize=_STREAM_BYTES) as archive,
+    ):
         for member in archive:
             names.append(member.name)
             name = member.name.rsplit("/", 1)[-1]
             if member.isfile() and name in MEMBERS:
-                yield _stream_of(archive, member)
+                yield _ToTheEnd(_stream_of(archive, member), whole)
                 return
             if member.isfile() and fnmatch.fnmatch(name, JOINED):
                 with io.BufferedReader(_Members(archive, member), _STREAM_BYTES) as stream:
-                    yield stream
+                    yield _ToTheEnd(stream, whole)
                 return
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     msg = (
-        f"{path} holds no log of a name that is known, only {', '.join(names) or 'nothing'}: unpack the one that you"
+        f"{path} holds no log of a name that is known, only {', '.join(names[:_SHOWN_NAMES]) or 'nothing'}{more}:"
+        " unpack the one that you"
         f" want (known are {', '.join((*MEMBERS, JOINED))})"
     )
     raise BadInputError(msg, path=path)
 
 
+def _decompressed(packed: Any) -> Any:
+    """Return the bytes of a file as a stream: unpacked, and its checksums compared, where its head says that it is packed.
+
+    `tarfile` would do it too, and never reach gzip's checksum.
+    """
+    buffered = io.BufferedReader(packed, _STREAM_BYTES) if isinstance(packed, io.RawIOBase) else packed
+    head = buffered.read(_HEAD_BYTES)
+    stream = io.BufferedReader(_Joined(head, buffered), _STREAM_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=stream)
+    if head.startswith(b"BZh"):
+        return bz2.BZ2File(stream)
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(stream)
+    return stream
+
+
+class _Joined(io.RawIOBase):
+    """The bytes that were read already, and the rest of a stream."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] or self._rest.read(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Whole:
+    """A stream that refuses to be read far beyond its end: `tarfile` looks there for as much as a member declares."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._n_beyond = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def read(self, n_bytes: int) -> bytes:
+        data: bytes = self._stream.read(n_bytes)
+        self._n_beyond = 0 if data else self._n_beyond + 1
+        if self._n_beyond > _MOST_BEYOND:
+            msg = "it ends within a member"
+            raise tarfile.ReadError(msg)
+        return data
+
+
+class _ToTheEnd:
+    """The log; where it ends, the rest of the archive is read too."""
+
+    def __init__(self, log: Any, archive: _Whole) -> None:
+        self._log = log
+        self._archive = archive
+        self._has_ended = False
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        data: bytes = self._log.read(n_bytes)
+        if not data and n_bytes and not self._has_ended:
+            self._has_ended = True
+            while self._archive.read(_STREAM_BYTES):
+                pass
+        return data
+
+
 def _stream_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    if member.issparse():
+        msg = f"{member.name} is stored with holes: unpack it first"
+        raise tarfile.ReadError(msg)
     stream = archive.extractfile(member)
     assert stream is not None, "a regular file has a stream"
     return stream

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.reader import Rows
 
 _PROBE_BYTES = 64 << 10
+_PIECE_BYTES = 1 << 20
 TRUNCATED_BYTES = MAX_LINE_BYTES + 16
 """What is kept of a longer line: enough to see that it is too long, in whole units of any encoding."""
 _MARK = "lastfm_dask.mark"
@@ -70,19 +71,38 @@ def read_lines(read: Callable[[int, int], bytearray], start: int, end: int, line
     return lines
 
 
-def decode(raw: bytes | bytearray, encoding: str) -> bytes:
-    """Return whole lines as UTF-8, one line for each; a line that can't be decoded is not valid UTF-8."""
+def decode(raw: bytes | bytearray, encoding: str) -> bytes | bytearray:
+    """Return whole lines as UTF-8, one line for each; a line that can't be decoded is not valid UTF-8.
+
+    A piece after the other, since a text takes up to four bytes a character while it is between two encodings.
+    """
+    import numpy as np
+
     if encoding == UTF8:
-        return bytes(raw)
+        return raw
     stops = line_stops(raw, line_end_of(encoding))
-    text = codecs.decode(raw, encoding, _MARK).encode(UTF8, "surrogatepass")
-    longest = max([*(stops[1:] - stops[:-1]).tolist(), int(stops[0])]) if len(stops) else len(raw)
-    longest = max(longest, len(raw) - (int(stops[-1]) if len(stops) else 0))
-    if text.count(b"\n") == len(stops) and longest <= MAX_LINE_BYTES:
+    if not len(stops) or stops[-1] < len(raw):
+        stops = np.append(stops, len(raw))
+    decoded, first = bytearray(), 0
+    start = 0
+    while first < len(stops):
+        last = max(first + 1, int(np.searchsorted(stops, start + _PIECE_BYTES, side="right")))
+        decoded += _decoded(raw, [start, *stops[first:last].tolist()], encoding)
+        first, start = last, int(stops[last - 1])
+    return decoded
+
+
+def _decoded(raw: bytes | bytearray, bounds: list[int], encoding: str) -> bytes:
+    """Return the lines between these bounds as UTF-8."""
+    line_end = line_end_of(encoding)
+    piece = raw[bounds[0] : bounds[-1]]
+    text = codecs.decode(piece, encoding, _MARK).encode(UTF8, "surrogatepass")
+    longest = max(stop - start for start, stop in pairwise(bounds))
+    n_ends = len(bounds) - 1 - (not piece.endswith(line_end))
+    if text.count(b"\n") == n_ends and longest <= MAX_LINE_BYTES:
         return text
     # A line end inside another character, or a line too long: each line by itself.
-    bounds = [0, *stops.tolist(), *([len(raw)] if not len(stops) or stops[-1] < len(raw) else [])]
-    return b"".join(_line(raw[a:b], encoding) for a, b in pairwise(bounds))
+    return b"".join(_line(raw[start:stop], encoding) for start, stop in pairwise(bounds))
 
 
 def _line(raw: bytes | bytearray, encoding: str) -> bytes:
@@ -98,7 +118,7 @@ def _line(raw: bytes | bytearray, encoding: str) -> bytes:
 
 
 def read_decoded(
-    raw: bytes | bytearray, encoding: str, read: Callable[[bytes], Rows], *, file_start: bool
+    raw: bytes | bytearray, encoding: str, read: Callable[[bytes | bytearray], Rows], *, file_start: bool
 ) -> Rows:
     """Read a block's whole lines in another encoding.
 

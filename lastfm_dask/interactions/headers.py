@@ -94,6 +94,9 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
     shapes = options.shapes
     if kind := kind_of(files):
         return resolve_columnar(files, options, kind)
+    if shapes[0].is_columnar:
+        msg = f"{files[0].path} is text, and {options.name} is published as {shapes[0].kind}: name its files"
+        raise BadInputError(msg, path=files[0].path)
     if not options.by_name:
         # What is wrong with the options themselves comes before what is wrong with a file.
         for shape in shapes:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.columnar import kind_of
 from lastfm_dask.interactions.formats import SchemaOptions, role_of
 from lastfm_dask.interactions.headers import decode_head, first_record, read_head, records_of, resolve
 from lastfm_dask.interactions.reading import read_rows, whole_lines
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 N_ROWS = 10
 _N_LINES = 200
-_PARQUET = b"PAR1"
+_REAL = ("halffloat", "float", "double")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ def inspect(file: SourceFile) -> Inspection:
     BadInputError
         Where it can't be read, or nothing in it looks like a user and an artist.
     """
+    if kind := kind_of([file]):
+        return _columnar(file, kind)
     head = read_head(file)
-    if head.startswith(_PARQUET):
-        return _parquet(file)
     encoding = guess_encoding(head)
     text = decode_head(whole_lines(head, Schema((USER, ARTIST, PLAYS), encoding=encoding)), encoding)
     lines = [line.removesuffix("\r") for line in text.split("\n")[:_N_LINES] if line.strip("\r")]
@@ -282,21 +283,41 @@ def _leaves(row: Any, above: str = "") -> list[str]:
     return found
 
 
-def _parquet(file: SourceFile) -> Inspection:
-    """Return what a Parquet file's own schema says."""
-    import pyarrow.parquet as pq
+def _columnar(file: SourceFile, kind: str) -> Inspection:
+    """Return what a columnar file's own schema says."""
+    from lastfm_dask.interactions.columnar_reader import read_columns
+    from lastfm_dask.interactions.row_groups import layout_of
 
-    from lastfm_dask.interactions.source_file import is_remote
-
-    names: list[str] = [] if is_remote(file.path) else pq.read_schema(file.path).names
+    layout = layout_of(file, kind)
     roles: dict[str, str] = {}
-    for name in names:
+    for name in layout.schema.names:
         role = role_of(name)
-        if role and role not in roles.values():
-            roles[name] = role
-    options = SchemaOptions(
-        columns=tuple(f"{role}={name}" for name, role in roles.items()), events=PLAYS not in roles.values()
+        if role not in (None, MBID, *roles.values()):
+            roles[name] = str(role)
+    if not {USER, ARTIST} <= set(roles.values()):
+        msg = (
+            f"{file.path}: no column of {', '.join(map(repr, layout.schema.names))} looks like a user and an artist:"
+            " name them with --columns user=NAME,artist=NAME,plays=NAME"
+        )
+        raise BadInputError(msg, path=file.path)
+    is_real = any(
+        str(layout.schema.field(name).type) in _REAL for name, role in roles.items() if role == PLAYS
     )
-    text = options_text(options) if {USER, ARTIST} <= set(roles.values()) else ""
-    columns = tuple((name, roles.get(name, IGNORED)) for name in names)
-    return Inspection(file.path, "parquet", "", None, None, True, columns, text)
+    options = SchemaOptions(
+        columns=tuple(f"{role}={name}" for name, role in roles.items()),
+        values=FLOAT if is_real else None,
+        events=PLAYS not in roles.values(),
+    )
+    schema = resolve([file], options)
+    rows = read_columns(file.path, 0, min(N_ROWS, layout.n_rows), schema)
+    return Inspection(
+        path=file.path,
+        format=kind,
+        encoding="",
+        delimiter=None,
+        quote=None,
+        header=True,
+        columns=tuple((name, roles.get(name, IGNORED)) for name in layout.schema.names),
+        options=options_text(options),
+        rows=_first_rows(rows, schema),
+    )

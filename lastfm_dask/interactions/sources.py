@@ -107,7 +107,8 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
         with remote.open_ranges(path) as read:
             yield read
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with _told_when_gone(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read_local(offset: int, n_bytes: int) -> bytearray:
         data = bytearray(n_bytes)
@@ -178,5 +179,17 @@ def open_packed(path: str) -> Iterator[BinaryIO]:
         with remote.open_stream(path) as stream:
             yield stream
     else:
-        with Path(path).open("rb") as stream:
+        with _told_when_gone(path):
+            stream = Path(path).open("rb")  # noqa: SIM115 - what goes wrong later is not about opening it
+        with stream:
             yield stream
+
+
+@contextmanager
+def _told_when_gone(path: str) -> Iterator[None]:
+    """Turn the error of opening a source that was there when it was found into a BadInputError that names it."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        msg = f"{path} can't be read any more: {error.strerror}; leave it where it is until the command has ended"
+        raise BadInputError(msg, path=path) from error

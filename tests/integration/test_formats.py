@@ -13,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from click.testing import CliRunner
@@ -21,6 +23,8 @@ from lastfm_dask import IngestOptions, SchemaOptions, ingest
 from lastfm_dask.cli import cli
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
+from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.formats import FORMATS
 
 SHA = [f"{i:040x}" for i in (10, 11)]
 MBID = "0d1e2f3a-0000-4000-8000-00000000000"
@@ -192,6 +196,42 @@ def test_what_inspect_proposes_reads_the_file(tmp_path, monkeypatch, name):
     (output,) = Path().glob("*.dataset")
     assert values_of(Dataset(output)) == wanted
     assert found["command"] in run("inspect", file)
+
+
+YAMBDA = {"uid": [7, 7, 9], "timestamp": [5, 10, 20], "item_id": [3, 3, 4], "is_organic": [1, 0, 1]}
+FRAMES = {
+    "yambda": (YAMBDA, {("7", "3"): 2, ("9", "4"): 1}),
+    "listenbrainz": (
+        {"listened_at": [1241478537] * 3, "user_id": [1, 1, 2], "artist_name": ["Muse", "muse", "Björk"]},
+        {("1", "muse"): 2, ("2", "björk"): 1},
+    ),
+    "ratings": (
+        {"user": ["a", "b"], "item": ["x", "y"], "rating": [3.5, 4.0]},
+        {("a", "x"): 3.5, ("b", "y"): 4},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_parquet_is_inspected_and_read_by_its_schema(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    columns, wanted = FRAMES[name]
+    pq.write_table(pa.table(columns), "listens.parquet")
+    found = json.loads(run("inspect", "listens.parquet", "--json"))
+    assert (found["format"], [column["name"] for column in found["columns"]]) == ("parquet", list(columns))
+    assert len(found["rows"]) == len(next(iter(columns.values())))
+    run(*shlex.split(found["command"])[1:])
+    assert values_of(Dataset("listens.dataset")) == wanted
+    if name in FORMATS:
+        dataset = ingest("listens.parquet", "named.dataset", IngestOptions(SchemaOptions(format=name)))
+        assert values_of(dataset) == wanted
+        assert (dataset.path / layout.FIRST_LISTEN).exists()
+
+
+def test_a_format_of_parquet_refuses_text(tmp_path):
+    (tmp_path / "log.tsv").write_text("7\t3\n")
+    with pytest.raises(BadInputError, match="parquet"):
+        ingest(tmp_path / "log.tsv", tmp_path / "x.dataset", IngestOptions(SchemaOptions(format="yambda")))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])

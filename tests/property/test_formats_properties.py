@@ -47,6 +47,7 @@ def small(limit: int = MAX_LINE, piece: int = 7):
         **{(module, "MAX_REJECT_BYTES"): 20 for module in (exact, fast, quoted, json_lines, decoding)},
         (decoding, "TRUNCATED_BYTES"): limit + 16,
         (decoding, "_PROBE_BYTES"): piece,
+        (decoding, "_PIECE_BYTES"): piece,
         (blocks, "_TRUNCATED_BYTES"): limit + 5,
         (blocks, "_PROBE_BYTES"): piece,
         (quoted, "_PIECE_BYTES"): piece,
