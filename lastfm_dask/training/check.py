@@ -9,6 +9,7 @@ or more and popularity is better, regularization is raised.
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from lastfm_dask.dataset.matrix import csr_of
 from lastfm_dask.training.strength import Lengths, four_digits, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.training.settings import TrainSettings
 
+    Factors = npt.NDArray[np.float32]
     Ranked = npt.NDArray[np.int64]
 
 SAMPLE_VALUES = 1 << 15
@@ -146,10 +148,18 @@ class Sample:
     def by_popularity(self) -> Ranked:
         """Return the lists of the artists that most users of the sample have."""
         counts = np.bincount(self.train.indices, minlength=self.train.shape[1])
-        return self._lists(lambda rows: np.tile(counts.astype(np.float32), (len(rows), 1)))
+        return self.lists(lambda rows: np.tile(counts.astype(np.float32), (len(rows), 1)))
 
     def by_reduced_model(self, settings: TrainSettings, noise: float, folder: Path, threads: int) -> Ranked:
         """Return the lists of a model of the sample, as strong for its size as the settings are for all data."""
+        with self.reduced(settings, noise, folder, threads) as (users, items):
+            return self.lists(lambda rows: np.asarray(users[rows] @ items.T))
+
+    @contextmanager
+    def reduced(
+        self, settings: TrainSettings, noise: float, folder: Path, threads: int
+    ) -> Iterator[tuple[Factors, Factors]]:
+        """Give the factors of a model of the sample, and one BLAS thread, until the block ends; its files go then."""
         from lastfm_dask.training.fit import fit
         from lastfm_dask.training.prepare import prepare
 
@@ -165,9 +175,8 @@ class Sample:
         items = create_array(folder / "items.npy", (n_artists, settings.factors), np.float32)
         fit(prepared.user_items, reduced, users, items, threads=threads)
         with threadpoolctl.threadpool_limits(1, "blas"):
-            lists = self._lists(lambda rows: np.asarray(users[rows] @ items.T))
+            yield users, items
         shutil.rmtree(folder, ignore_errors=True)
-        return lists
 
     def ndcg(self, lists: Ranked) -> float:
         """Return the mean NDCG@10 of the ranked users' lists (Järvelin, Kekäläinen 2002; binary relevance)."""
@@ -179,24 +188,29 @@ class Sample:
             total += float(discounts[: len(found)] @ np.isin(found, wanted)) / ideal[min(K, len(wanted))]
         return float(total / len(self.ranked))
 
-    def _lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
+    def lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
         """Return the ten best columns for each ranked row, the row's own left out; ties go to the smaller column."""
+        starts = range(0, len(self.ranked), BATCH_USERS)
+        batches = (self.ranked[start : start + BATCH_USERS] for start in starts)
+        return np.concatenate([self.best(rows, scores_of(rows)) for rows in batches])
+
+    def best(self, rows: Ranked, scores: npt.NDArray[np.float32]) -> Ranked:
+        """Return the ten best columns for each of some rows, by scores of all columns."""
         k = min(K, self.train.shape[1])
-        lists = np.empty((len(self.ranked), k), np.int64)
-        for first in range(0, len(self.ranked), BATCH_USERS):
-            rows = self.ranked[first : first + BATCH_USERS]
-            scores = scores_of(rows)
-            for i, row in enumerate(rows.tolist()):
-                scores[i, self.train.indices[slice(*self.train.indptr[row : row + 2])]] = -np.inf
-                lists[first + i] = _best(scores[i], k)
+        lists = np.empty((len(rows), k), np.int64)
+        for i, row in enumerate(rows.tolist()):
+            known = self.train.indices[slice(*self.train.indptr[row : row + 2])]
+            own = scores[i].copy()
+            own[known] = -np.inf
+            lists[i] = _best(own, k)
         return lists
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> Ranked:
-    """Return the places of the k highest scores, the highest first; ties go to the smaller place."""
+    """Return the `k` best places, the best first; ties go to the smaller."""
     least = np.partition(scores, len(scores) - k)[len(scores) - k]
     places = np.flatnonzero(scores >= least)
-    return places[np.argsort(-scores[places], kind="stable")][:k]
+    return places[np.argsort(-scores[places], kind="stable")[:k]]
 
 
 def _part(whole: csr_matrix, kept: npt.NDArray[np.bool_]) -> csr_matrix:

@@ -23,6 +23,7 @@ MAX_FACTORS = 4096
 DEFAULT_PRESET = "recommended"
 SETTLED = ("alpha", "regularization", "iterations")
 """The settings that training can settle from the data, in place of taking them as given."""
+MODELS = ("als", "neighbours", "blend", "auto")
 AUTO = "auto"
 """Said in place of a number: let training settle it."""
 
@@ -54,6 +55,9 @@ class TrainSettings:
     settled on, or where it starts."""
     max_iterations: int = 30
     """Where iterations are settled: at most so many."""
+    model: str = "als"
+    """`als`: factors alone; `neighbours`: item weights rank (`second`), the factors stand beside; `blend`: both count;
+    `auto`: item weights are added where a held-out sample shows that they help."""
 
     def __post_init__(self) -> None:
         problems = _problems(self)
@@ -143,6 +147,7 @@ def _problems(settings: TrainSettings) -> list[str]:
     check("bm25_b", "a number from 0 to 1", _is_number(settings.bm25_b) and settings.bm25_b <= 1)
     check("preset", "a text", isinstance(settings.preset, str))
     check("auto", f"a list of {', '.join(SETTLED)}", _is_choice(settings.auto))
+    check("model", f"one of {', '.join(MODELS)}", settings.model in MODELS)
     check("max_iterations", "an integer from 1 to 10000", _is_int(settings.max_iterations, 1, 10_000))
     return problems
 
@@ -163,7 +168,7 @@ PRESETS = {
     "notebook": TrainSettings(
         factors=100, regularization=0.01, alpha=1.0, iterations=15, weighting="raw", preset="notebook"
     ),
-    "recommended": TrainSettings(iterations=30, auto=SETTLED, preset="recommended"),
+    "recommended": TrainSettings(iterations=30, auto=SETTLED, model=AUTO, preset="recommended"),
 }
 
 
