@@ -109,6 +109,12 @@ def settings_options(function: F) -> F:
                 type=click.Choice(["recommended", "notebook"]),
                 help="Settings with a name.  [default: recommended]",
             ),
+            click.option(
+                "--model",
+                type=click.Choice(("als", "neighbours", "blend", "auto")),
+                help="What ranks: factors (als), item weights (neighbours), both (blend), or what a held-out sample"
+                " favours (auto, the preset's).",
+            ),
             click.option("--settings", "settings_file", type=PATH, help="Settings that `tune` wrote."),
             click.option("--factors", type=int, help="Latent factors of each user and artist."),
             click.option(

@@ -31,6 +31,8 @@ ITEM_FACTORS = "item_factors.npy"
 ITEM_GRAM = "item_gram.npy"
 ITEM_NORMS = "item_norms.npy"
 MODEL_CARD = "MODEL_CARD.md"
+ITEM_WEIGHTS = ("item_weights/indptr.npy", "item_weights/indices.npy", "item_weights/data.npy")
+"""Only in a model that ranks by item weights too."""
 
 SUMMED = "user_items/summed_rows.npy"
 
@@ -84,7 +86,8 @@ MODEL = Kind(
     1,
     (USER_FACTORS, ITEM_FACTORS, ITEM_GRAM, ITEM_NORMS, USERS, ARTISTS, *USER_ITEMS, MODEL_CARD, RECEIPTS),
     (USER_FACTORS, ITEM_FACTORS, USERS, ARTISTS, *USER_ITEMS),
-    counts=(),
+    ITEM_WEIGHTS,
+    (),
 )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from lastfm_dask.evaluation.baselines import WeightsRanker, fit_popularity
+from lastfm_dask.recommender.blend import Blend, Lists
 from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.recommender.item_weights import of_matrix
 from lastfm_dask.recommender.ranking import Ranking, SeenItems
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.training.second import Second
     from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.weighting import Totals
 
@@ -116,6 +118,8 @@ def als(name: str, settings: TrainSettings) -> Candidate:
 def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     """Train implicit's ALS on the training part; weights, transpose and factors are files in the run's folder.
 
+    Item weights are added as `train` would.
+
     Raises
     ------
     BadInputError
@@ -123,12 +127,14 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     """
     from lastfm_dask.dataset.arrays import create_array
     from lastfm_dask.training import fit as fitting
+    from lastfm_dask.training import second
     from lastfm_dask.training.check import settle_and_check
     from lastfm_dask.training.prepare import prepare
 
     n_users, n_artists = split.train.shape
     if settings.auto:
         settings, _ = settle_and_check(split.train, settings, run.folder / "check", threads=run.threads)
+    added, _ = second.choose(split.train, settings, run.folder / "choice", threads=run.threads)
     prepared = prepare(split.train, settings, run.folder, range_nnz=run.range_nnz)
     user_factors = create_array(run.folder / "user_factors.npy", (n_users, settings.factors), np.float32)
     item_factors = create_array(run.folder / "item_factors.npy", (n_artists, settings.factors), np.float32)
@@ -146,11 +152,30 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     )
     gram, norms = fitting.item_statistics(item_factors)
     ranking = Ranking.of(item_factors, norms)
+    blend = None if added is None else _blend(split.train, added, user_factors, gram, run)
     if not split.folds_in:
-        return AlsRanker(user_factors, ranking, None)
+        return AlsRanker(user_factors, ranking, None, blend)
     # Only bm25 asks for statistics: those of the training part, as `prepare` counted them.
     weigher = Weigher(settings, lambda: cast("Totals", prepared.totals))
-    return AlsRanker(user_factors, ranking, FoldIn(ranking.factors, gram, weigher))
+    return AlsRanker(user_factors, ranking, FoldIn(ranking.factors, gram, weigher), blend)
+
+
+def _blend(
+    train: csr_matrix,
+    added: Second,
+    user_factors: npt.NDArray[np.float32],
+    gram: npt.NDArray[np.float64],
+    run: FitRun,
+) -> Blend:
+    """Return the blend that `train` would keep."""
+    from lastfm_dask.training import second
+
+    folder = run.folder / "weights"
+    folder.mkdir()
+    weights = second.fit(
+        train, added, folder, threads=run.threads, range_nnz=run.range_nnz, progress=run.progress
+    )
+    return Blend(of_matrix(weights), *second.shares(added.share, train, weights, user_factors, gram))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +211,13 @@ class AlsRanker:
     ranking: Ranking
     fold_in: FoldIn | None
     """Where users are answered from their history alone."""
+    blend: Blend | None = None
+    """Where item weights count too."""
 
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
         vectors = self.user_factors[users] if self.fold_in is None else self.fold_in.vectors(history)
+        if self.blend is not None:
+            lists = Lists(history.indptr, history.indices, history.data)
+            return self.blend.best(self.ranking, vectors, lists, k).items
         return self.ranking.best(vectors, k, SeenItems(history.indptr, history.indices)).items

@@ -133,9 +133,12 @@ def plan_for(
 ) -> Plan[FitSettings]:
     """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
+    from lastfm_dask.training.ease import has_room
+
     if factors:
         # Imported before anything is planned, so that it counts as reserved.
         import lastfm_dask.training.fit  # noqa: F401
+    blends = any(c.settings and c.settings.model != "als" for c in candidates)
     lengths = np.diff(user_items.indptr)
     n_users, n_artists = user_items.shape
     shape = EvaluationShape(
@@ -148,8 +151,8 @@ def plan_for(
         k=max(settings.ks),
         n_ks=len(settings.ks),
         factors=factors,
-        neighbours=any(c.name == NEIGHBOURS for c in candidates),
-        ease=any(c.name == EASE for c in candidates),
+        neighbours=blends or any(c.name == NEIGHBOURS for c in candidates),
+        ease=(blends and has_room(user_items.shape)) or any(c.name == EASE for c in candidates),
         n_splits=n_splits,
     )
     folder = run.folder or Path(tempfile.gettempdir())

@@ -16,7 +16,17 @@ from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender import ranking
 from lastfm_dask.training import ease, neighbours
-from lastfm_dask.training.plan import FitSettings, TrainingShape, disk_bytes, fit_bytes, halved, prepare_bytes
+from lastfm_dask.training.plan import (
+    FitSettings,
+    TrainingShape,
+    disk_bytes,
+    ease_bytes,
+    fit_bytes,
+    halved,
+    neighbours_bytes,
+    prepare_bytes,
+    weights_disk_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +36,6 @@ _SPLIT_VALUE_BYTES = 64
 _THREAD_BYTES = 8 * MIB
 """What BLAS touches of its buffers and keeps, and a thread's stack and arena."""
 _PRODUCT_VALUE_BYTES = 32
-_EASE_VALUE_BYTES = 24
-"""By weight of a block: a sparse product with its indices, as a dense block and turned, and its order by size."""
 _SCORE_BYTES = 20
 """By artist and user: the score, its negative, and places."""
 _N_METRICS = 7
@@ -72,7 +80,8 @@ def stage_bytes(shape: EvaluationShape, settings: FitSettings) -> dict[str, int]
 
 
 def _training(shape: EvaluationShape) -> TrainingShape:
-    return TrainingShape(shape.n_users, shape.n_artists, shape.nnz, max(shape.factors, 1))
+    model = "blend" if shape.factors and shape.neighbours else "als"
+    return TrainingShape(shape.n_users, shape.n_artists, shape.nnz, max(shape.factors, 1), model=model)
 
 
 def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
@@ -81,13 +90,9 @@ def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
     if shape.factors:
         needs += [prepare_bytes(training, settings), fit_bytes(training, settings)]
     if shape.neighbours:
-        by_artist = 8 * 8 * shape.n_artists
-        product = _PRODUCT_VALUE_BYTES * (min(neighbours.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
-        needs += [prepare_bytes(training, settings) + by_artist, by_artist + settings.threads * product]
+        needs.append(neighbours_bytes(training, settings))
     if shape.ease:
-        longer = max(shape.n_users, shape.n_artists)
-        block = _EASE_VALUE_BYTES * max(ease.BLOCK_VALUES, longer)
-        needs += [prepare_bytes(training, settings) + 16 * shape.n_artists, settings.threads * block]
+        needs.append(ease_bytes(training, settings))
     return max(needs)
 
 
@@ -124,12 +129,9 @@ def temporary_bytes(shape: EvaluationShape) -> int:
     models = [0]
     if shape.factors:
         models.append(disk_bytes(_training(shape)))
-    if shape.neighbours:
-        models.append(12 * shape.nnz + (16 + 8 * neighbours.N_NEIGHBOURS) * shape.n_artists)
-    if shape.ease:
-        side = min(shape.n_users, shape.n_artists, ease.MAX_SIDE)
-        models.append(16 * shape.nnz + 4 * side**2 + 16 * (ease.N_WEIGHTS + 1) * shape.n_artists)
-    return parts + max(models) + MIB
+    if shape.neighbours or shape.ease:
+        models[0] = weights_disk_bytes(_training(shape))
+    return parts + sum(models) + MIB
 
 
 def plan_evaluation(shape: EvaluationShape, budget: Budget) -> Plan[FitSettings]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from lastfm_dask.engine.threads import completed
 from lastfm_dask.memory.blas import one_blas_thread
-from lastfm_dask.recommender.ranking import Ranked, SeenItems
+from lastfm_dask.recommender.blend import Lists
+from lastfm_dask.recommender.listing import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,18 +76,15 @@ class AllUsers:
 
     def batches(self, at_once: BatchSettings) -> Iterator[Batch]:
         """Yield all batches in the order of their rows, a bounded number of them worked on at once."""
-        ranking = self.model.ranking(self.settings.filters)
         self.model.check_matrix()
-        indptr, indices, _ = self.model.matrix
+        indptr, indices, data = self.model.matrix
 
         def work(start: int) -> Batch:
             end = min(start + at_once.batch_users, self.model.n_users)
             ends = np.asarray(indptr[start : end + 1], np.int64)
-            seen = SeenItems(ends - ends[0], indices[ends[0] : ends[-1]])
-            if self.settings.include_known:
-                seen = SeenItems(np.zeros(len(ends), np.int64), indices[:0])
-            found: Ranked = ranking.best(self.model.user_factors[start:end], self.settings.n_pool, seen)
-            found = self.model.reranked(found, self.settings)
+            part = slice(ends[0], ends[-1])
+            lists = Lists(ends - ends[0], indices[part], data[part])
+            found = listed(self.model, self.model.user_factors[start:end], lists, self.settings)
             return Batch(start, found.items, found.scores)
 
         starts = range(0, self.model.n_users, at_once.batch_users)

@@ -13,10 +13,12 @@ import numpy as np
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.recommender.blend import Lists
 from lastfm_dask.recommender.explain import explanation
 from lastfm_dask.recommender.fold_in import NormalEquations
+from lastfm_dask.recommender.listing import listed
 from lastfm_dask.recommender.model_files import ModelFiles
-from lastfm_dask.recommender.ranking import Ranked, Ranking, SeenItems, exact_scores, most_similar
+from lastfm_dask.recommender.ranking import Ranking, exact_scores, most_similar
 from lastfm_dask.recommender.rerank import self_information
 from lastfm_dask.recommender.results import (
     POPULARITY,
@@ -117,12 +119,9 @@ class Recommender(ModelFiles):
         found = self._names.model_user(user, likes)
         if not len(found.items):
             return self._popular(found.user, settings)
-        seen = np.zeros(0, np.int32) if settings.include_known else found.items
+        lists = Lists(np.array([0, len(found.items)]), found.items, found.plays)
         with one_blas_thread():
-            vectors = self._vector(found)[None, :]
-            seen_items = SeenItems(np.array([0, len(seen)]), seen)
-            ranked = self.ranking(settings.filters).best(vectors, settings.n_pool, seen_items)
-            ranked = self.reranked(ranked, settings)
+            ranked = listed(self, self._vector(found)[None, :], lists, settings)
         items = ranked.items[0][ranked.items[0] >= 0]
         lines = self._lines(items, ranked.scores[0][: len(items)], settings)
         return Recommendations(found.user, lines, rerank=settings.rerank if settings.rerank.is_on else None)
@@ -167,19 +166,6 @@ class Recommender(ModelFiles):
     def list_settings(self, n: int = 10, **options: Unpack[ListOptions]) -> ListSettings:
         """Return what `recommend` lists for these arguments, in the model's terms; raises as it does."""
         return self._names.list_settings(n, options)
-
-    def reranked(self, ranked: Ranked, settings: ListSettings) -> Ranked:
-        """Return the `n` artists to list for each user, in their order, out of pools of the best."""
-        if not settings.rerank.is_on:
-            return ranked
-        items = np.full((len(ranked.items), settings.n), -1, np.int32)
-        scores = np.full(items.shape, np.nan)
-        for row, (pool, values) in enumerate(zip(ranked.items, ranked.scores, strict=True)):
-            pool, values = pool[pool >= 0], values[pool >= 0]
-            informations = self_information(self.listeners[pool], self.n_users)
-            order = settings.rerank.order(values, self.item_factors[pool], informations, settings.n)
-            items[row, : len(order)], scores[row, : len(order)] = pool[order], values[order]
-        return Ranked(items, scores)
 
     def similar(
         self, artist: str, n: int = 10, min_listeners: int | None = None, *, shrink: float = SHRINK
@@ -246,8 +232,7 @@ class Recommender(ModelFiles):
         indices = np.array(self._names.artists_of(artists), np.int64)
         vector, rows = self._vector(found), self.item_factors[indices]
         names = self.artists.names(indices)
-        lines = zip(names, indices.tolist(), exact_scores(vector, rows).tolist(), strict=True)
-        scores = tuple(ScoredArtist(*line) for line in lines)
+        scores = self._scored(found, names, indices, exact_scores(vector, rows))
         if not vectors:
             return Scores(found.user, scores)
         by_name = {name: tuple(row.tolist()) for name, row in zip(names, rows, strict=True)}
@@ -280,11 +265,14 @@ class Recommender(ModelFiles):
         found = self._names.known_user(user, likes)
         indices = np.array(self._names.artists_of(artists), np.int64)
         targets = self.item_factors[indices]
-        scores = exact_scores(self._vector(found), targets).tolist()
+        scores = exact_scores(self._vector(found), targets)
         with one_blas_thread():
             contributions = self._equations(found).contributions(targets)
+        if self.blend is not None:
+            contributions = self.blend.contributions(contributions, found.items, found.plays, indices)
+            scores = self.blend.score(scores, found.items, found.plays, indices)
         known = self.artists.names(found.items)
-        lines = zip(self.artists.names(indices), scores, contributions, strict=True)
+        lines = zip(self.artists.names(indices), scores.tolist(), contributions, strict=True)
         return tuple(explanation(found.user, name, score, known, parts) for name, score, parts in lines)
 
     def knows_artist(self, name: str) -> bool:
@@ -345,6 +333,22 @@ class Recommender(ModelFiles):
             return np.asarray(self.user_factors[found.row], np.float64)
         with one_blas_thread():
             return self._equations(found).vector()
+
+    def _scored(
+        self,
+        found: ModelUser,
+        names: list[str],
+        indices: npt.NDArray[np.int64],
+        dots: npt.NDArray[np.float64],
+    ) -> tuple[ScoredArtist, ...]:
+        """Return scores by their parts: the dot products, and item weights where the model has them."""
+        if self.blend is None:
+            return tuple(map(ScoredArtist, names, indices.tolist(), dots.tolist()))
+        blended = self.blend.score(dots, found.items, found.plays, indices)
+        parts = (self.blend.share_als * dots, blended - self.blend.share_als * dots)
+        return tuple(
+            map(ScoredArtist, names, indices.tolist(), blended.tolist(), *(p.tolist() for p in parts))
+        )
 
     def _equations(self, found: ModelUser) -> NormalEquations:
         ends = np.array([0, len(found.items)])

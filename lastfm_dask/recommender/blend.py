@@ -56,6 +56,17 @@ class Blend:
         reached, values = self.weights.scores(items, plays)
         return self.share_als * np.asarray(als) + self.share_weights * _of(reached, values, targets)
 
+    def contributions(
+        self,
+        als: Floats,
+        items: npt.NDArray[np.integer],
+        plays: Floats,
+        targets: npt.NDArray[np.integer],
+    ) -> npt.NDArray[np.float64]:
+        """Return what each artist of a list adds to blended scores, given what it adds to dot products; same shape."""
+        added = self.weights.contributions(items, plays, targets)
+        return self.share_als * np.asarray(als) + self.share_weights * added
+
     def best(
         self, ranking: Ranking, vectors: Floats, lists: Lists, n: int, include_known: bool = False
     ) -> Ranked:

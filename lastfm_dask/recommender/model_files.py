@@ -22,6 +22,8 @@ from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.recommender.blend import Blend
+from lastfm_dask.recommender.item_weights import ItemWeights
 from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -109,6 +111,20 @@ class ModelFiles(Shown):
     @property
     def _matrix_files(self) -> list[Path]:
         return [self.path / name for name in layout.USER_ITEMS]
+
+    @cached_property
+    def blend(self) -> Blend | None:
+        """How item weights count beside the vectors; None where vectors alone rank."""
+        said = self.manifest.content.get("blend")
+        if said is None:
+            return None
+        try:
+            n_weights, *shares = (float(said[key]) for key in ("n_weights", "share_als", "share_weights"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(self.path / layout.MANIFEST, f"its blend lacks {error}") from error
+        files = [self.path / name for name in layout.ITEM_WEIGHTS]
+        csr = open_csr(files, self.n_artists, int(n_weights))
+        return Blend(ItemWeights(*(array.view(np.ndarray) for array in csr)), *shares)
 
     @cached_property
     def item_norms(self) -> npt.NDArray[np.float32]:

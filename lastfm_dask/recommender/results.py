@@ -148,6 +148,14 @@ class ScoredArtist:
     artist: str
     index: int
     score: float
+    als: float | None = None
+    """The part of the dot product of vectors, where the model is a blend."""
+    item_weights: float | None = None
+    """The part of item weights, where the model is a blend; both parts add up to the score."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object; the parts only where the model is a blend."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -169,7 +177,7 @@ class Scores(Shown):
         vectors = {name: list(vector) for name, vector in self.artist_vectors.items()}
         return {
             **self.user.to_dict(),
-            "scores": [asdict(score) for score in self.scores],
+            "scores": [score.to_dict() for score in self.scores],
             "unknown": self.user.unknown_list(),
             **({"vectors": {"user": list(self.user_vector), "artists": vectors}} if self.user_vector else {}),
         }

@@ -36,7 +36,7 @@ N_WEIGHTS = 500
 """Weights that are kept of each artist."""
 REGULARIZATION = 70.0
 """Lambda unless another is chosen."""
-BLOCK_VALUES = 1 << 20
+BLOCK_VALUES = 1 << 19
 """Weights that are worked out at once, on each thread."""
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-PRODUCT_NNZ = 1 << 20
+PRODUCT_NNZ = 1 << 18
 """Similarities that a product may hold, on each thread, unless one artist has more."""
 N_NEIGHBOURS = 200
 """Others that are kept of each artist."""

@@ -7,13 +7,13 @@ count; on a file system that lives in memory they do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lastfm_dask.dataset import arrays, matrix
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
-from lastfm_dask.training import check
+from lastfm_dask.training import check, ease, neighbours, second
 from lastfm_dask.training.objective import CHUNK_FACTORS
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ _SCORED_BYTES = 24
 """By artist of the check's sample: the order of one list."""
 _OBJECTIVE_BYTES = 40
 """By factor of a chunk of the objective: two vectors' blocks, in float64 too, and products."""
+_CHOICE_SCORE_BYTES = 64
+"""By score of a batch of the choice: both parts, their blend, products before, and one list's order."""
+_PRODUCT_VALUE_BYTES = 32
+_EASE_VALUE_BYTES = 24
+"""By weight of a block: a sparse product with its indices, as a dense block and turned, and its order by size."""
 _BLAS_THREAD_BYTES = 2 * MIB
 """What BLAS touches of its buffer, and a thread's stack and arena."""
 _SMALL_BYTES = 4 * MIB
@@ -49,6 +54,8 @@ class TrainingShape:
     """Of the dataset's files, where they can't be linked into the model."""
     names_bytes: int = 0
     """To match the names of a model that training starts from."""
+    model: str = "als"
+    """As the settings name it; whatever is not `als` may have item weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class FitSettings:
     threads: int
     range_nnz: int
     """Stored values that the transpose holds at once."""
+    weights: bool = True
+    """Whether item weights may be added; where the settings leave it open and memory is short they are not."""
 
 
 def prepare_bytes(shape: TrainingShape, settings: FitSettings) -> int:
@@ -66,7 +75,7 @@ def prepare_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     weighting = _WEIGHTED_VALUE_BYTES * block
     transpose = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * min(settings.range_nnz, shape.nnz)
     by_row_and_column = 8 * shape.n_users + 24 * shape.n_artists
-    work = max(_check_bytes(shape, settings), weighting, transpose)
+    work = max(_check_bytes(shape, settings), _choice_bytes(shape, settings), weighting, transpose)
     return _SMALL_BYTES + work + by_row_and_column
 
 
@@ -83,6 +92,54 @@ def _check_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     return _SAMPLED_VALUE_BYTES * values + max(scores, fit_bytes(small, settings))
 
 
+def _choice_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what choosing item weights holds at most, beside the check's sample: the users' Gram matrix, and scores."""
+    if shape.model == "als" or not settings.weights:
+        return 0
+    values = _sampled(shape)
+    n_users, n_artists = min(shape.n_users, second.SAMPLE_USERS), min(shape.n_artists, values)
+    blocks = 8 * n_users * second.BLOCK_ARTISTS * 2
+    scores = _CHOICE_SCORE_BYTES * second.BATCH_USERS * n_artists
+    return 2 * _SAMPLED_VALUE_BYTES * values + 5 * 4 * n_users**2 + max(blocks, scores) + 16 * n_artists
+
+
+def neighbours_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what cosine neighbours hold at most: columns' sums, a transpose, then a product on each thread."""
+    by_artist = 8 * 8 * shape.n_artists
+    product = _PRODUCT_VALUE_BYTES * (min(neighbours.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
+    return by_artist + max(_transpose_bytes(shape, settings), settings.threads * product)
+
+
+def ease_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what EASE holds at most: a transpose, then a block of weights on each thread; the inverse is a map."""
+    block = _EASE_VALUE_BYTES * max(ease.BLOCK_VALUES, shape.n_users, shape.n_artists)
+    kept = replace(shape, nnz=max(shape.nnz, min(ease.N_WEIGHTS, shape.n_artists) * shape.n_artists))
+    return 16 * shape.n_artists + max(_transpose_bytes(kept, settings), settings.threads * block)
+
+
+def weights_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return the projected bytes of `weights`, whichever kind is chosen."""
+    needs = [neighbours_bytes(shape, settings)]
+    if ease.has_room((shape.n_users, shape.n_artists)):
+        needs.append(ease_bytes(shape, settings))
+    return _SMALL_BYTES + settings.threads * _BLAS_THREAD_BYTES + max(needs)
+
+
+def _transpose_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    block = min(arrays.BLOCK_NNZ, shape.nnz)
+    values = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * min(settings.range_nnz, shape.nnz)
+    return values + 8 * shape.n_users + 24 * shape.n_artists
+
+
+def weights_disk_bytes(shape: TrainingShape) -> int:
+    """Return the bytes of the files that item weights are worked out in, and of those that are kept."""
+    needs = [12 * shape.nnz + (16 + 16 * neighbours.N_NEIGHBOURS) * shape.n_artists]
+    if ease.has_room((shape.n_users, shape.n_artists)):
+        side = min(shape.n_users, shape.n_artists)
+        needs.append(16 * shape.nnz + 4 * side**2 + 24 * (ease.N_WEIGHTS + 1) * shape.n_artists)
+    return max(needs)
+
+
 def fit_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return the projected bytes of `fit`: Gram matrices and each thread's vectors; all else is mapped."""
     gram = 4 * 8 * shape.factors * shape.factors
@@ -97,7 +154,8 @@ def disk_bytes(shape: TrainingShape) -> int:
     factors = 8 * shape.factors * (shape.n_users + shape.n_artists) + 8 * shape.factors * shape.factors
     values = _sampled(shape)
     checked = 4 * shape.factors * (min(shape.n_users, values) + min(shape.n_artists, values)) + 12 * values
-    return factors + checked + 12 * shape.nnz + 12 * shape.n_artists + MIB + shape.copied_bytes
+    weights = 0 if shape.model == "als" else weights_disk_bytes(shape)
+    return factors + checked + weights + 12 * shape.nnz + 12 * shape.n_artists + MIB + shape.copied_bytes
 
 
 def halved(range_nnz: int, least: int) -> Iterator[int]:
@@ -109,7 +167,7 @@ def halved(range_nnz: int, least: int) -> Iterator[int]:
 
 
 def plan_training(shape: TrainingShape, budget: Budget) -> Plan[FitSettings]:
-    """Return a plan that keeps to the budget: the transpose is made in smaller ranges first.
+    """Return a plan that keeps to the budget: smaller ranges first, then no item weights where they are left open.
 
     Raises
     ------
@@ -118,9 +176,16 @@ def plan_training(shape: TrainingShape, budget: Budget) -> Plan[FitSettings]:
     """
 
     def candidates() -> Iterator[Plan[FitSettings]]:
-        for range_nnz in halved(matrix.RANGE_NNZ, matrix.MIN_RANGE_NNZ):
-            settings = FitSettings(budget.cpus, range_nnz)
+        ranges = list(halved(matrix.RANGE_NNZ, matrix.MIN_RANGE_NNZ))
+        pairs = [FitSettings(budget.cpus, range_nnz) for range_nnz in ranges]
+        if shape.model != "als":
+            pairs += [FitSettings(threads, ranges[-1]) for threads in range(budget.cpus - 1, 0, -1)]
+        if shape.model == "auto":
+            pairs += [FitSettings(budget.cpus, range_nnz, weights=False) for range_nnz in ranges]
+        for settings in pairs:
             stages = {"prepare": prepare_bytes(shape, settings), "fit": fit_bytes(shape, settings)}
+            if shape.model != "als" and settings.weights:
+                stages["weights"] = weights_bytes(shape, settings)
             yield Plan(stages, disk_bytes(shape), settings)
 
     return fit(candidates(), budget, work="training", elsewhere="choose another folder (-o)")

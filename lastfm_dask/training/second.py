@@ -11,12 +11,14 @@ K = X X^T = U diag(e) U^T the scores of EASE are x X^T (K + lambda I)^-1 X over 
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import threadpoolctl
 
+from lastfm_dask.dataset import layout
 from lastfm_dask.training import ease
 from lastfm_dask.training.check import Sample
 from lastfm_dask.training.strength import Lengths
@@ -228,3 +230,67 @@ def fit(
         strength = second.regularization or ease.REGULARIZATION
         return ease.fit_ease(plays, folder, strength, threads=threads, range_nnz=range_nnz, progress=progress)
     return fit_neighbours(plays, folder, threads=threads, range_nnz=range_nnz, progress=progress)
+
+
+def add_to(
+    output: Path,
+    plays: csr_matrix,
+    second: Second,
+    folder: Path,
+    *,
+    threads: int,
+    range_nnz: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Work item weights out, write them to a model's folder, and return what its manifest says of the blend.
+
+    Parameters
+    ----------
+    output : Path
+        The model's folder, whose factors are whole.
+    folder : Path
+        Made for what is worked with, and removed.
+    """
+    folder.mkdir()
+    weights = fit(plays, second, folder, threads=threads, range_nnz=range_nnz, progress=progress)
+    (output / layout.ITEM_WEIGHTS[0]).parent.mkdir()
+    for name, array in zip(layout.ITEM_WEIGHTS, (weights.indptr, weights.indices, weights.data), strict=True):
+        np.save(output / name, array)
+    gram = np.load(output / layout.ITEM_GRAM)
+    share_als, share_weights = shares(
+        second.share, plays, weights, np.load(output / layout.USER_FACTORS, mmap_mode="r"), gram
+    )
+    shutil.rmtree(folder)
+    return {
+        **second.to_dict(),
+        "n_weights": len(weights.indices),
+        "share_als": share_als,
+        "share_weights": share_weights,
+        "meaning": "score = share_als * (user factors . artist factors) + share_weights * sum of ln(1 + plays) * weight",
+    }
+
+
+def shares(
+    share: float,
+    plays: csr_matrix,
+    weights: csr_matrix,
+    user_factors: npt.NDArray[np.floating],
+    gram: npt.NDArray[np.floating],
+) -> tuple[float, float]:
+    """Return what each part is multiplied by: its share over the root mean square of some users' scores.
+
+    The mean square of a user's dot products with all artists is x^T G x over their number, G being the Gram matrix of
+    the artists' factors: no score is worked out for it.
+    """
+    n_users, n_artists = plays.shape
+    rows = np.unique(np.linspace(0, n_users - 1, min(n_users, SCALED_USERS)).astype(np.int64))
+    vectors = np.asarray(user_factors[rows], np.float64)
+    by_als = float(np.einsum("ij,jk,ik->", vectors, gram, vectors)) / (len(rows) * n_artists)
+    squares = 0.0
+    for row in rows.tolist():
+        squares += float(np.square((_log(plays[row]) @ weights).data, dtype=np.float64).sum())
+    by_weights = squares / (len(rows) * n_artists)
+    return tuple(  # type: ignore[return-value]
+        float(f"{part / np.sqrt(square) if square > 0 else part:.6g}")
+        for part, square in ((1 - share, by_als), (share, by_weights))
+    )

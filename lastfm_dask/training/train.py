@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def train(
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
     start = None if start_from is None else StartModel.open(start_from, settings)
     run = _Run(_opened(dataset), settings, progress_of(progress), measured, start)
-    _import_libraries()
+    _import_libraries(run.settings)
     shape, folder = _shape(run, output), output.absolute().parent
     plan = plan_training(shape, Budget.measured(folder, memory_bytes=memory_bytes, threads=threads))
     run.progress.planned(plan)
@@ -134,10 +134,13 @@ def _opened(dataset: Dataset | str | PathLike[str]) -> Dataset:
     return dataset
 
 
-def _import_libraries() -> None:
+def _import_libraries(settings: TrainSettings) -> None:
     """Import what training needs, so that it counts as reserved before anything is planned."""
     import lastfm_dask.training.fit
     import lastfm_dask.training.prepare  # noqa: F401
+
+    if settings.model != "als":
+        import scipy.linalg.lapack  # noqa: F401
 
 
 def _shape(run: _Run, output: Path) -> TrainingShape:
@@ -154,6 +157,7 @@ def _shape(run: _Run, output: Path) -> TrainingShape:
         factors=run.settings.factors,
         copied_bytes=0 if linked else sum(files[name].size_bytes for name in _SHARED),
         names_bytes=run.start.names_bytes(dataset) if run.start else 0,
+        model=run.settings.model,
     )
 
 
@@ -168,6 +172,7 @@ def _train_in(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainR
 
 def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
+    from lastfm_dask.training import second
     from lastfm_dask.training.check import settle_and_check
     from lastfm_dask.training.factors import Fitting
     from lastfm_dask.training.prepare import prepare
@@ -182,6 +187,8 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
             settings, checked = settle_and_check(
                 user_items, run.settings, work.spool / "check", threads=threads
             )
+            wanted = settings if plan.settings.weights else replace(settings, model="als")
+            added, tried = second.choose(user_items, wanted, work.spool / "choice", threads=threads)
             prepared = prepare(
                 user_items,
                 settings,
@@ -198,6 +205,20 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
             )
             stage.rows = 2 * len(fitted.iteration_s) * nnz
             stage.details = {"iteration_s": fitted.iteration_s, **fitted.to_dict()}
+        blend = None
+        if added is not None:
+            allocator.trim()
+            with meter.stage("weights", projected_bytes=plan.stages["weights"], threads=threads) as stage:
+                stage.rows = nnz
+                blend = second.add_to(
+                    output,
+                    user_items,
+                    added,
+                    work.spool / "weights",
+                    threads=threads,
+                    range_nnz=plan.settings.range_nnz,
+                    progress=run.progress.of("weights"),
+                )
     document = receipts_document(meter.receipts, plan.budget, allocator="default", threads=threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     content = model_content(
@@ -206,8 +227,13 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
         prepared.seen,
         mean_plays=prepared.totals.mean_plays if prepared.totals else None,
         metrics=run.metrics,
-        training=training_report(run.settings, fitted, checked),
+        training={
+            **training_report(run.settings, fitted, checked),
+            "second": {"tried": tried, "kept": blend is not None},
+        },
     )
+    if blend is not None:
+        content["blend"] = blend
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
     return train_result(work.final, content, document)

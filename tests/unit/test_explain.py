@@ -10,7 +10,7 @@ from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.training.settings import PRESETS, TrainSettings
 
 SETTINGS = {
-    "recommended": PRESETS["recommended"].changed(factors=8, regularization=2.0),
+    "recommended": PRESETS["recommended"].changed(factors=8, regularization=2.0, model="als"),
     "notebook": PRESETS["notebook"].changed(factors=8),
     "bm25": TrainSettings(factors=8, weighting="bm25", regularization=1.0),
 }

@@ -1,0 +1,131 @@
+"""A model with item weights beside its factors: chosen on a sample, stored as arrays, answered and explained exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from making import random_plays
+from models import N_ARTISTS, N_USERS, named_dataset
+
+from lastfm_dask import train
+from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.store import verify_directory
+from lastfm_dask.memory.budget import Budget
+from lastfm_dask.memory.sizes import MIB
+from lastfm_dask.recommender.answers import Recommender
+from lastfm_dask.training import second
+from lastfm_dask.training.plan import TrainingShape, plan_training
+from lastfm_dask.training.settings import TrainSettings
+
+SETTINGS = TrainSettings(factors=8, regularization=2.0, iterations=3)
+USER = "user00003"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The same data as ALS, as a blend, and by item weights alone."""
+    folder = tmp_path_factory.mktemp("second")
+    dataset = named_dataset(folder / "lastfm.dataset")
+    found = {}
+    for kind in ("als", "blend", "neighbours"):
+        train(dataset, folder / f"{kind}.model", replace(SETTINGS, model=kind))
+        found[kind] = Recommender(folder / f"{kind}.model")
+    return found
+
+
+def all_scores(model, items, plays, vector):
+    """Return the blended scores of all artists by dense arithmetic."""
+    said = model.manifest.content["blend"]
+    indptr, indices, data = (np.load(model.path / name) for name in layout.ITEM_WEIGHTS)
+    weights = np.zeros((N_ARTISTS, N_ARTISTS))
+    for u in range(N_ARTISTS):
+        np.add.at(weights[u], indices[indptr[u] : indptr[u + 1]], data[indptr[u] : indptr[u + 1]])
+    second_part = np.log1p(np.asarray(plays, np.float64)) @ weights[items]
+    first = np.asarray(model.item_factors, np.float64) @ vector
+    return said["share_als"] * first + said["share_weights"] * second_part
+
+
+def test_als_has_no_item_weights(models):
+    assert models["als"].blend is None
+    assert not (models["als"].path / layout.ITEM_WEIGHTS[0]).exists()
+
+
+@pytest.mark.parametrize("kind", ["blend", "neighbours"])
+def test_answers_are_those_of_dense_arithmetic(models, kind):
+    model = models[kind]
+    verify_directory(model.path, layout.MODEL)
+    indptr, indices, data = model.matrix
+    row = model.users.index(USER)
+    items, plays = indices[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
+    expected = all_scores(model, items, plays, np.asarray(model.user_factors[row], np.float64))
+    names = model.artists.names(range(N_ARTISTS))
+    scores = model.score(names, USER).scores
+    np.testing.assert_allclose([one.score for one in scores], expected, rtol=1e-5, atol=1e-7)
+    assert all(abs(one.als + one.item_weights - one.score) < 1e-12 for one in scores)
+    listed = model.recommend(USER, n=7).items
+    allowed = np.delete(np.arange(N_ARTISTS), items)
+    best = -np.sort(-expected[allowed])[: len(listed)]
+    np.testing.assert_allclose([one.score for one in listed], best, rtol=1e-5)
+    by_name = {one.artist: one.score for one in scores}
+    assert [one.score for one in listed] == [by_name[one.artist] for one in listed]
+
+
+@pytest.mark.parametrize("kind", ["blend", "neighbours"])
+def test_all_users_and_new_ones_get_the_same_numbers(models, kind):
+    model = models[kind]
+    (batch,) = model.recommend_all(n=5)
+    for row in range(0, N_USERS, 9):
+        one = model.recommend(model.users.name(row), n=5)
+        assert batch.items[row][: len(one.items)].tolist() == [item.index for item in one.items]
+        assert batch.scores[row][: len(one.items)].tolist() == [item.score for item in one.items]
+    likes = {"sigur rós": 30, "radiohead": 5}
+    for item in model.recommend(likes=likes, n=3).items:
+        found = model.explain(item.artist, likes=likes)
+        assert found.score == item.score
+        total = sum(one.contribution for one in found.contributions) + found.remainder
+        assert total == pytest.approx(item.score, abs=1e-12)
+        assert found.remainder == pytest.approx(0, abs=1e-9)
+
+
+def test_a_blend_of_item_weights_alone_leaves_the_factors_out(models):
+    assert models["neighbours"].blend.share_als == 0
+    assert np.array_equal(models["neighbours"].item_factors, models["als"].item_factors)
+
+
+def test_the_choice_depends_on_no_threads_and_brings_the_best(tmp_path):
+    plays = random_plays(n_users=300, n_artists=120, per_user=15, n_groups=5)
+    settings = TrainSettings(factors=8, model="auto")
+    found = [second.choose(plays, settings, tmp_path / "x", threads=threads) for threads in (1, 3)]
+    assert found[0] == found[1]
+    chosen, tried = found[0]
+    best = max(tried.values())
+    if chosen is None:
+        assert best < second.GAIN * tried["als"]
+    else:
+        assert best >= second.GAIN * tried["als"]
+    blend, _ = second.choose(plays, replace(settings, model="blend"), tmp_path / "x", threads=1)
+    assert 0 < blend.share < 1
+    assert second.choose(plays, replace(settings, model="als"), tmp_path / "x", threads=1) == (None, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_sample_scores_ease_as_the_dense_inverse_does():
+    plays = random_plays(n_users=50, n_artists=70, per_user=8, seed=2)
+    weights = np.log1p(plays.toarray().astype(np.float64))
+    weights /= np.sqrt(np.mean(np.square(weights[weights > 0])))
+    inverse = np.linalg.inv(weights.T @ weights + 9 * np.eye(70))
+    dense = np.eye(70) - inverse / np.diag(inverse)
+    rows = np.array([3, 17, 40])
+    found = second._ease(plays, (9.0,))[9.0](rows)
+    unseen = weights[rows] == 0
+    np.testing.assert_allclose(found[unseen], (weights[rows] @ dense)[unseen], atol=1e-4)
+
+
+def test_where_memory_is_short_what_is_left_open_is_left_out():
+    shape = TrainingShape(359_347, 292_385, 17_500_000, 128, model="auto")
+    assert plan_training(shape, Budget(1024 * MIB, 60 * MIB, 2)).settings.weights
+    short = plan_training(shape, Budget(118 * MIB, 60 * MIB, 2))
+    assert not short.settings.weights
+    assert "weights" not in short.stages
