@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,16 +56,11 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: Path,
-    host: str,
-    port: int,
     open_browser: bool,
-    watch: bool,
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
-    max_requests: int,
-    memory_bytes: int | None,
-    threads: int | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Serve a web page and a JSON API that recommend artists.
 
@@ -85,7 +80,7 @@ def command(
     allocator.begin()
     allocator.give_back_at_once()
     access = Access(frozenset(name.lower() for name in hosts), frozenset(origins))
-    settings = Settings(host, port, max_requests, memory_bytes, threads, watch, access)
+    settings = Settings(**options, access=access)
     plan = plan_for(model, settings)
     if not as_json:
         click.echo(plan.line(), err=True)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _BODY_S = 10.0
 """How long a body may take to arrive."""
-_MAX_HISTORIES = 2
-"""Histories that are read at once: each may hold some mebibytes of names."""
 RECOMMEND = ("likes", "n", "exclude", "min_listeners", "max_listeners", "novelty", "diverse", "explain")
 
 
@@ -105,8 +103,8 @@ class Api:
 
     async def history(self, request: Request) -> Response:
         """Match the artists of an export of somebody's history; nothing of it is kept."""
-        if self._n_histories >= _MAX_HISTORIES:
-            message = f"{_MAX_HISTORIES} histories are being read: send it again in some seconds"
+        if self._n_histories >= history.MAX_AT_ONCE:
+            message = f"{history.MAX_AT_ONCE} histories are being read: send it again in some seconds"
             raise Problem(503, "busy", message, retry_after_s=5)
         self._n_histories += 1
         try:

@@ -18,7 +18,9 @@ from lastfm_dask.serve.questions import MAX_NAME
 
 MAX_BYTES = 64 << 20
 MAX_S = 120.0
-MAX_ARTISTS = 50_000
+MAX_ARTISTS = 20_000
+MAX_AT_ONCE = 2
+"""Histories that are read at once."""
 MAX_SHOWN = 1000
 """Matched and unmatched names that an answer lists."""
 

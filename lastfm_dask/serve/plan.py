@@ -1,8 +1,8 @@
 """Projected bytes of serving a model. Pure: integers in, integers out.
 
 Factors and the matrix are maps of files and do not count. What counts is the names, their indices, the order of all
-artists, what each thread holds for its question, and the connections; and all of that once more but for the threads
-while a new model is taken up.
+artists, what each thread holds for its question, histories that are read, and the connections. While a new model is
+taken up, the names, the indices and the order count twice.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.memory.sizes import MIB, format_size, limit_for, limit_text
+from lastfm_dask.serve.history import MAX_ARTISTS, MAX_AT_ONCE
 
 _NAME_BYTES = 3
 """How often the names are held: as read, folded for near names, and as the type-ahead's text."""
@@ -23,6 +24,8 @@ _QUESTION_BYTES = 40
 """By artist, for a question on a thread: scores, who may be listed, and the order of those."""
 _REQUEST_BYTES = 128 << 10
 """By request in flight: its body, its answer, and its connection's buffers."""
+_HISTORY_BYTES = 400
+"""By artist of a history that is read: its name, its count, and its place in the answer."""
 _SMALL_BYTES = 14 * MIB
 
 
@@ -63,7 +66,7 @@ def serving_bytes(shape: ServingShape, threads: int, max_requests: int, reserved
     model = _NAME_BYTES * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + 8 * shape.factors**2
     opening = _OPENING_BYTES * shape.names_bytes + _OPENING_ARTIST_BYTES * shape.n_artists
     question = _QUESTION_BYTES * shape.n_artists + 64 * shape.factors**2
-    requests = _REQUEST_BYTES * max_requests
+    requests = _REQUEST_BYTES * max_requests + _HISTORY_BYTES * MAX_ARTISTS * MAX_AT_ONCE
     return reserved_bytes + _SMALL_BYTES + 2 * model + opening + threads * question + requests
 
 
