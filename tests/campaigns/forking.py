@@ -7,12 +7,16 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+_STEPS = ("open", "os.link", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree")
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,25 @@ class Ended:
         return "Traceback" in self.err or "unforeseen" in self.err
 
 
-def run(*arguments: object, timeout_s: float = 60, disturb: Callable[[int], None] | None = None) -> Ended:
-    """Run a command in a child; `disturb` gets its process id once it runs."""
+def run(
+    *arguments: object,
+    timeout_s: float = 60,
+    disturb: Callable[[int], None] | None = None,
+    at_step: tuple[int, int] | None = None,
+) -> Ended:
+    """Run a command in a child, and perhaps end it.
+
+    Parameters
+    ----------
+    disturb : callable, optional
+        Gets its process id once it runs.
+    at_step : tuple of int, optional
+        The file operation, from 1, at which the child sends itself a signal, and which.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
-            _become(out.fileno(), err.fileno(), list(map(str, arguments)))
+            _become(out.fileno(), err.fileno(), list(map(str, arguments)), at_step)
         if disturb is not None:
             disturb(child)
         code = _wait(child, timeout_s)
@@ -45,16 +62,19 @@ def run(*arguments: object, timeout_s: float = 60, disturb: Callable[[int], None
     return Ended(code, *texts)
 
 
-def _become(out: int, err: int, arguments: list[str]) -> None:
+def _become(out: int, err: int, arguments: list[str], at_step: tuple[int, int] | None) -> None:
     code = 99
     try:
         from lastfm_dask.cli import main
 
+        warnings.simplefilter("ignore")
         os.dup2(out, 1)
         os.dup2(err, 2)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["lastfm-dask", *arguments]
+        if at_step is not None:
+            sys.addaudithook(_sender(*at_step))
         main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 98
@@ -62,6 +82,20 @@ def _become(out: int, err: int, arguments: list[str]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _sender(step: int, number: int) -> Callable[[str, tuple[object, ...]], None]:
+    seen = 0
+
+    def send_at_the_step(event: str, args: tuple[object, ...]) -> None:
+        nonlocal seen
+        # What is opened to be read by an import is no step.
+        if event in _STEPS and not (event == "open" and str(args[0]).endswith((".py", ".pyc", ".so"))):
+            seen += 1
+            if seen == step:
+                os.kill(os.getpid(), number)
+
+    return send_at_the_step
 
 
 def _wait(child: int, timeout_s: float) -> int:
