@@ -135,6 +135,9 @@ def candidates_of(settings: TrainSettings, compare: tuple[str, ...]) -> list[Can
     multiple=True,
     help="Measure this beside it. Repeat it for more.",
 )
+@click.option(
+    "--per-user", type=PATH, metavar="FILE", help="Write every user's figures to this Parquet file."
+)
 @memory_option
 @threads_option
 @json_option
@@ -147,12 +150,17 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure recommendations on held-out interactions, popularity beside them.
+    r"""Measure recommendations on held-out interactions, popularity beside them.
 
     The model is trained on the rest of DATASET by the settings given and measured on what was held out.
+
+    \b
+    Example: lastfm-dask evaluate lastfm.dataset --split new-users --compare ease --per-user users.parquet
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.dataset.writing import refuse_existing
+    from lastfm_dask.evaluation.beyond import write_per_user
     from lastfm_dask.evaluation.evaluate import evaluate
     from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
     from lastfm_dask.evaluation.splits import SplitSettings
@@ -162,15 +170,23 @@ def command(
     )
     wanted = EvaluationSettings(split, ks, options.pop("n_users") or None)
     folder = scratch_folder(dataset, options.pop("scratch"))
+    per_user = options.pop("per_user")
     settings = settings_of(**options)
     opened = Dataset(dataset)
+    if per_user is not None:
+        refuse_existing(per_user)
     with shown_progress() as progress:
         run = EvaluationRun(memory_bytes, threads, folder, progress)
         found = evaluate(opened.user_items, candidates_of(settings, compare), wanted, run, opened.last_listen)
+    if per_user is not None and found.users is not None:
+        names = opened.users.names(found.users)
+        write_per_user(per_user, names, {model.name: model.per_user for model in found.models})
     if as_json:
         echo_json(found.to_dict())
-    else:
-        show(found, max(ks))
+        return
+    show(found, max(ks))
+    for one in found.differences(f"ndcg@{max(ks)}"):
+        click.echo(str(one))
 
 
 def show(found: Evaluation | Tuning, k: int) -> None:
@@ -184,5 +200,9 @@ def show(found: Evaluation | Tuning, k: int) -> None:
     rows = [[m.name, *(m.metrics[name].value for name in names)] for m in found.models]
     print_table(title, ["model", *names], rows)
     ndcg = f"ndcg@{k}"
+    others = [f"{name}@{k}" for name in ("gini", "popularity", "novelty")]
+    print_table(
+        "", ["model", *others], [[m.name, *(m.beyond[name] for name in others)] for m in found.models]
+    )
     intervals = [[m.name, m.metrics[ndcg].low, m.metrics[ndcg].high, m.fit_s, m.rank_s] for m in found.models]
     print_table("", ["model", f"{ndcg} 95 % from", "to", "fit s", "rank s"], intervals)

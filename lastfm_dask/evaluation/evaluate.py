@@ -7,13 +7,14 @@ are in modules of their own.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lastfm_dask.display import Shown, Table
+from lastfm_dask.evaluation.beyond import Difference, difference
 from lastfm_dask.evaluation.candidates import EASE, NEIGHBOURS
 from lastfm_dask.evaluation.evaluator import (
     EvaluationRun,
@@ -50,6 +51,24 @@ class Evaluation(Shown):
     allowed_bytes: int
     stages: list[dict[str, Any]] = field(repr=False)
     """The receipts, stage by stage."""
+    users: Users | None = field(default=None, repr=False, compare=False)
+    """The rows that were evaluated, in order."""
+    n_resamples: int = field(default=1000, repr=False)
+
+    def differences(self, metric: str) -> tuple[Difference, ...]:
+        """Return how much better the first model is than each other, on the same users: a paired bootstrap."""
+        first, *others = self.models
+        seed = int(self.split.get("seed", 0))
+        return tuple(
+            difference(
+                (first.name, other.name),
+                metric,
+                (first.per_user[metric], other.per_user[metric]),
+                seed,
+                self.n_resamples,
+            )
+            for other in others
+        )
 
     def _table(self) -> Table:
         names = list(self.models[0].metrics) if self.models else []
@@ -57,11 +76,16 @@ class Evaluation(Shown):
         split = ", ".join(f"{key} {value}" for key, value in self.split.items())
         return Table(f"Evaluation: {split}", ("model", *names), rows)
 
+    @property
+    def _first_metric(self) -> str:
+        return next(iter(self.models[0].per_user))
+
     def to_dict(self) -> dict[str, Any]:
         """Return what `evaluate --json` prints."""
         return {
             "split": self.split,
             "models": [model.to_dict() for model in self.models],
+            "differences": [asdict(one) for one in self.differences(self._first_metric)],
             "allowed_bytes": self.allowed_bytes,
             "stages": stages_json(self.stages),
         }
@@ -109,7 +133,9 @@ def evaluate(
         evaluator = Evaluator(split, users, settings, plan, run, meter)
         reports = [evaluator.report(candidate) for candidate in candidates]
         described = describe(split, users, n_unknown)
-    return Evaluation(described, tuple(reports), plan.budget.allowed, meter.receipts)
+    return Evaluation(
+        described, tuple(reports), plan.budget.allowed, meter.receipts, users, settings.n_resamples
+    )
 
 
 def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:
@@ -153,6 +179,7 @@ def plan_for(
         factors=factors,
         neighbours=blends or any(c.name == NEIGHBOURS for c in candidates),
         ease=(blends and has_room(user_items.shape)) or any(c.name == EASE for c in candidates),
+        n_models=len(candidates),
         n_splits=n_splits,
     )
     folder = run.folder or Path(tempfile.gettempdir())

@@ -18,11 +18,13 @@ from threadpoolctl import threadpool_limits
 from lastfm_dask.dataset.files import scratch_folder
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.evaluation.beyond import beyond_accuracy
 from lastfm_dask.evaluation.candidates import FitRun
-from lastfm_dask.evaluation.metrics import measure
+from lastfm_dask.evaluation.metrics import measure, per_user
 from lastfm_dask.evaluation.splits import Split, SplitSettings
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.memory.budget import Progress
+from lastfm_dask.training.weighting import count_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,12 +101,17 @@ class ModelReport:
     settings: TrainSettings | None
     fit_s: float
     rank_s: float
+    beyond: dict[str, float] = field(default_factory=dict)
+    """Gini index, mean popularity and novelty of the lists, as in `gini@10`."""
+    per_user: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    """Each metric that users have, by user."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model's entry in what `evaluate --json` prints."""
         return {
             "name": self.name,
             **{name: interval.value for name, interval in self.metrics.items()},
+            **self.beyond,
             "ci95": {name: [interval.low, interval.high] for name, interval in self.metrics.items()},
             "settings": self.settings.to_dict() if self.settings else None,
             "fit_s": round(self.fit_s, 3),
@@ -175,16 +182,21 @@ class Evaluator:
             self.meter.stage(f"measure {name}", projected_bytes=stages["measure"], threads=1),
             threadpool_limits(1, "blas"),
         ):
+            ks, held_out, train = self.settings.ks, self.split.held_out[self.users], self.split.train
             metrics = measure(
                 items,
-                self.split.held_out[self.users],
-                self.settings.ks,
+                held_out,
+                ks,
                 seed=self.settings.split.seed,
                 n_resamples=self.settings.n_resamples,
             )
+            listeners = count_columns(train.indices, train.shape[1])
+            beyond = beyond_accuracy(items, listeners, train.shape[0], ks)
+            by_user = per_user(items, held_out, ks)
             # What freed lists and scores leave behind would count against the next stage.
             trim()
-        return ModelReport(name, metrics, candidate.settings, fitted - started, ranked - fitted)
+        fit_s, rank_s = fitted - started, ranked - fitted
+        return ModelReport(name, metrics, candidate.settings, fit_s, rank_s, beyond, by_user)
 
     def _progress(self, what: str) -> Callable[[int, int], None]:
         self.run.progress(what, 0, 1)

@@ -105,6 +105,14 @@ def _distinct(items: Items) -> Items:
     return found[found >= 0]
 
 
+def per_user(items: Items, held_out: csr_matrix, ks: Sequence[int]) -> dict[str, Floats]:
+    """Return each metric of `PER_USER` at each k by user, named as in `ndcg@10`; see `measure`."""
+    import numpy as np
+
+    hits, n_relevant = find_hits(items, held_out), np.diff(held_out.indptr)
+    return {f"{name}@{k}": values for k in ks for name, values in score_lists(hits, n_relevant, k).items()}
+
+
 def measure(
     items: Items,
     held_out: csr_matrix,
@@ -133,11 +141,9 @@ def measure(
     """
     import numpy as np
 
-    hits = find_hits(items, held_out)
-    n_relevant = np.diff(held_out.indptr)
     n_users, n_artists = held_out.shape
-    names = [f"{name}@{k}" for k in ks for name in PER_USER]
-    values = np.column_stack([column for k in ks for column in score_lists(hits, n_relevant, k).values()])
+    by_user = per_user(items, held_out, ks)
+    names, values = list(by_user), np.column_stack(list(by_user.values()))
     means = values.mean(axis=0)
     resampled = np.empty((n_resamples, len(names)))
     covered = np.empty((n_resamples, len(ks)))

@@ -60,6 +60,8 @@ class EvaluationShape:
     """Of the largest model; 0 where none has factors."""
     neighbours: bool
     ease: bool = False
+    n_models: int = 4
+    """Models whose figures by user are kept."""
     n_splits: int = 1
     """Splits whose files stand at the same time."""
 
@@ -120,7 +122,8 @@ def _measure_bytes(shape: EvaluationShape) -> int:
         shape.k + shape.longest
     )
     by_user = shape.n_evaluated * (64 + 8 * 2 * _N_METRICS * (shape.n_ks + 1) + 32 * shape.k)
-    return held_out + by_list + by_user + 4 * shape.n_artists
+    by_user += 8 * _N_METRICS * shape.n_ks * shape.n_evaluated * (shape.n_models + 1)
+    return held_out + by_list + by_user + 40 * shape.n_artists
 
 
 def temporary_bytes(shape: EvaluationShape) -> int:

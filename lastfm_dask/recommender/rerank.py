@@ -88,7 +88,7 @@ class Rerank:
         return np.array(chosen, np.intp)
 
 
-def self_information(listeners: npt.NDArray[np.int64], n_users: int) -> npt.NDArray[np.float64]:
+def self_information(listeners: npt.NDArray[np.integer], n_users: int) -> npt.NDArray[np.float64]:
     """Return -log2 of the share of users who listen to each artist, in bits."""
     return np.asarray(np.log2(max(n_users, 1) / np.maximum(listeners, 1)))
 
