@@ -71,10 +71,6 @@ class Stage:
     _first_traffic: Traffic = field(init=False, default=Traffic(0, 0, 0, 0))
     _start_s: float = field(init=False, default=0.0)
 
-    def mark_reserved(self) -> None:
-        """Take what is held now for the interpreter and its libraries: call it after the stage's imports."""
-        self.reserved_bytes = anon_bytes()
-
     def sample(self) -> None:
         """Look now, at a moment that the code knows to be a peak."""
         if self._meter is not None:

@@ -159,7 +159,7 @@ def scale_part(bench: Bench) -> str:
     folder = bench.work / "scale"
     folder.mkdir()
     scales = sorted(map(float, bench.options.scales.split(",")))
-    sizes = [scaling.measure(scale, folder, note) for scale in scales]
+    sizes = [scaling.measure(scale, bench.options.rounds, folder, note) for scale in scales]
     if bench.options.save:
         scaling.save(sizes, bench.options.save)
     return scaling.table(sizes)

@@ -46,7 +46,7 @@ def small(limit: int = MAX_LINE, piece: int = 7):
         (decoding, "MAX_LINE_BYTES"): limit,
         **{(module, "MAX_REJECT_BYTES"): 20 for module in (exact, fast, quoted, json_lines, decoding)},
         (decoding, "TRUNCATED_BYTES"): limit + 16,
-        (decoding, "_PROBE_BYTES"): piece,
+        (decoding, "_PROBE_BYTES"): 4 * piece,
         (decoding, "_PIECE_BYTES"): piece,
         (blocks, "_TRUNCATED_BYTES"): limit + 5,
         (blocks, "_PROBE_BYTES"): piece,

@@ -30,7 +30,6 @@ def test_a_known_allocation_is_measured() -> None:
         Meter() as meter,
         meter.stage("scan", projected_bytes=1 << 40, threads=2, block_bytes=16 * MIB) as stage,
     ):
-        stage.mark_reserved()
         held = touch(64 * MIB)
         stage.sample()
         del held

@@ -54,28 +54,33 @@ class Size:
     held_bytes: dict[str, int]
 
 
-def measure(scale: float, folder: Path, note: Callable[[str], None]) -> Size:
-    """Make a log of this size, ingest it in 512 MiB or the least that the plan asks, and remove both."""
+def measure(scale: float, rounds: int, folder: Path, note: Callable[[str], None]) -> Size:
+    """Make a log of this size, ingest it in 512 MiB or the least that the plan asks, and remove both.
+
+    The figures are those of the fastest of the rounds: growth is about the program, not about what else runs.
+    """
     source, output = folder / "log.tsv", folder / "log.dataset"
     try:
         n_users = max(1, round(N_USERS * scale))
         made = run(ours("synth", str(source), "--users", str(n_users), "--json"), folder / "synth")
-        log_bytes = last_json(made.stdout)["size_bytes"]
-        memory_bytes = MEMORY_BYTES
-        for _ in range(2):
+        log_bytes, memory_bytes, found = last_json(made.stdout)["size_bytes"], MEMORY_BYTES, []
+        while len(found) < rounds:
+            shutil.rmtree(output, ignore_errors=True)
             limit = ("--memory", str(memory_bytes), "--json")
             done = run(ours("ingest", str(source), "-o", str(output), *limit), folder / "ingest")
-            if done.exit_code != 4:
-                break
-            memory_bytes = int(last_json(done.stdout)["error"]["smallest_bytes"]) + MIB
-        if done.exit_code:
-            msg = f"ingest at {scale:g} times the log failed: {done.stderr[-1000:]}"
-            raise RuntimeError(msg)
-        said = last_json(done.stdout)
-        walls = {stage["stage"]: stage["wall_s"] for stage in said["stages"]}
-        held = {stage["stage"]: stage["measured_bytes"] for stage in said["stages"]}
-        note(f"{scale:g} times: {log_bytes:,} bytes in {done.wall_s:.1f} s, {walls}")
-        return Size(scale, log_bytes, said["rows_read"], memory_bytes, walls | {"all": done.wall_s}, held)
+            if done.exit_code == 4 and memory_bytes == MEMORY_BYTES:
+                memory_bytes = int(last_json(done.stdout)["error"]["smallest_bytes"]) + MIB
+                continue
+            if done.exit_code:
+                msg = f"ingest at {scale:g} times the log failed: {done.stderr[-1000:]}"
+                raise RuntimeError(msg)
+            said = last_json(done.stdout)
+            walls = {stage["stage"]: stage["wall_s"] for stage in said["stages"]}
+            held = {stage["stage"]: stage["measured_bytes"] for stage in said["stages"]}
+            note(f"{scale:g} times: {log_bytes:,} bytes in {done.wall_s:.1f} s, {walls}")
+            walls["all"] = done.wall_s
+            found.append(Size(scale, log_bytes, said["rows_read"], memory_bytes, walls, held))
+        return min(found, key=lambda size: size.wall_s["all"])
     finally:
         source.unlink(missing_ok=True)
         shutil.rmtree(output, ignore_errors=True)
