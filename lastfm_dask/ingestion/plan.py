@@ -40,7 +40,10 @@ _TASK_LINE_BYTES = 180
 _TASK_NAME_BYTES = 260
 """By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
 _TASK_MBID_BYTES = 220
-_TASK_TIME_BYTES = 24
+_TASK_TIME_BYTES = 136
+_DECODED_PERCENT = 300
+_RECORDS_BYTES = 4 * MIB
+"""A text in another encoding beside its UTF-8 form, by block; and the marks of a piece of quoted text."""
 _CLIENT_BYTES = 24 * MIB
 """Dask's `distributed`, and what it holds of a run, from the scan on."""
 _TABLE_ROW_BYTES = 150
@@ -152,15 +155,22 @@ def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     n_names = sum(min(n_lines, n) for n in block_names(source, settings.block_bytes))
     by_line = _TASK_LINE_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
     by_line += _TASK_TIME_BYTES if source.with_time else 0
-    block = _TASK_BLOCK_PERCENT * settings.block_bytes * source.utf8_percent // 10_000
-    return block + by_line * n_lines + _TASK_NAME_BYTES * n_names
+    percent = _TASK_BLOCK_PERCENT
+    if source.utf8_percent:
+        percent = percent * max(100, source.utf8_percent) // 100 + _DECODED_PERCENT
+    records_bytes = _RECORDS_BYTES if source.by_records else 0
+    return (
+        percent * settings.block_bytes // 100 + by_line * n_lines + _TASK_NAME_BYTES * n_names + records_bytes
+    )
 
 
 def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of `scan`: every thread encodes one block, and all may peak at one moment."""
     blocks = n_blocks(source, settings.block_bytes)
     block = replace(settings, block_bytes=min(settings.block_bytes, max(1, source.source_bytes)))
-    return _SMALL_BYTES + graph_bytes(blocks) + min(settings.threads, blocks) * task_bytes(source, block)
+    tasks_bytes = min(settings.threads, blocks) * task_bytes(source, block)
+    # Beside the tasks the driver looks for the ends of records.
+    return _SMALL_BYTES + graph_bytes(blocks) + tasks_bytes + (_RECORDS_BYTES if source.by_records else 0)
 
 
 def driver_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -214,10 +224,13 @@ def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of `assemble`: row bounds, and a thread's piece being placed or chunk of rows."""
     placed = _PLACED_ROW_BYTES * settings.threads * piece_lines(source, settings)
     sorted_rows = assemble.longest_sorted(settings.chunk_rows, source.n_artists)
-    # Times are joined by sorting, however long a row is.
-    longest = source.longest if source.with_time else min(sorted_rows, source.longest)
+    if source.with_time or source.is_real:
+        # Only sums of whole plays do without sorting.
+        sorted_rows = max(sorted_rows, source.longest)
     row_bytes = _SORTED_ROW_BYTES + (_SORTED_TIME_BYTES if source.with_time else 0)
-    chunks = row_bytes * min(settings.threads * max(settings.chunk_rows, longest), source.n_rows)
+    chunks = row_bytes * min(
+        settings.threads * max(settings.chunk_rows, min(sorted_rows, source.longest)), source.n_rows
+    )
     long_row = long_rows.ARTIST_BYTES * source.n_artists if source.longest > sorted_rows else 0
     by_user = 48 * source.n_users
     return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + by_user + max(chunks + long_row, placed)

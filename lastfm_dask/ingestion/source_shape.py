@@ -19,8 +19,12 @@ class SourceShape:
         Bytes of a name, on average.
     with_mbid, with_time : bool
         Whether MBIDs and times are read.
+    is_real : bool
+        Whether plays are real values.
     utf8_percent : int
-        What 100 bytes of the source take as UTF-8, at least 100.
+        What 100 bytes of the source take as UTF-8; 0 for a source that is UTF-8.
+    by_records : bool
+        Whether fields may be quoted, and hold line ends.
     """
 
     source_bytes: int
@@ -31,7 +35,9 @@ class SourceShape:
     artist_bytes: int = 16
     with_mbid: bool = False
     with_time: bool = False
-    utf8_percent: int = 100
+    is_real: bool = False
+    utf8_percent: int = 0
+    by_records: bool = False
     longest: int = 0
     """Rows of the user who has most."""
     n_mbids: int = 0

@@ -12,6 +12,7 @@ from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
+from lastfm_dask.interactions.schema import UTF8
 from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class _Sample:
 
     n_bytes: int = 0
     utf8_bytes: int = 0
-    """The same as UTF-8."""
+    """The same as UTF-8, where the source is not."""
     n_lines: int = 0
     n_rows: int = 0
     n_users: int = 0
@@ -60,7 +61,8 @@ class _Sample:
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
         """Count the first lines of a piece."""
         first = next(iter(pieces_of(lines, schema, _PIECE_LINES)))
-        self.utf8_bytes += len(decode(first, schema.encoding))
+        if schema.encoding != UTF8:
+            self.utf8_bytes += len(decode(first, schema.encoding))
         self.add_rows(read_rows(first, schema, file_start=at_start), len(first))
 
     def add_rows(self, rows: Rows, n_bytes: int) -> None:
@@ -130,9 +132,11 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         artist_bytes=artist_bytes,
         with_mbid=schema.with_mbid,
         with_time=schema.with_time,
+        is_real=schema.is_real,
+        utf8_percent=-(-100 * sample.utf8_bytes // max(sample.n_bytes, 1)),
+        by_records=bool(schema.quote),
         longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
         n_mbids=n_mbids,
-        utf8_percent=max(100, -(-100 * sample.utf8_bytes // max(sample.n_bytes, 1))),
     )
 
 

@@ -20,6 +20,7 @@ _MAX_DIGITS = len(str(MAX_PLAYS))
 _NUMBER = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
 _EPOCH = r"\A-?[0-9]{1,18}\z"
 _PLAIN_TIME = r"\A[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,3})?Z?\z"
+_TIMES_AT_ONCE = 1 << 14
 _MILLISECONDS_FROM = 100_000_000_000
 """A number of at least this size counts milliseconds (from March 1973 on), a smaller one seconds (to the year 5138)."""
 
@@ -140,10 +141,21 @@ def judge_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDA
         The texts.
     """
     import numpy as np
+
+    times, found = np.zeros(len(written), np.int64), np.zeros(len(written), np.bool_)
+    # What is worked out on the way takes many times the bytes of a time.
+    for start in range(0, len(written), _TIMES_AT_ONCE):
+        part = slice(start, start + _TIMES_AT_ONCE)
+        _judge_times(written[part], times[part], found[part])
+    return times, found
+
+
+def _judge_times(written: pa.StringArray, times: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> None:
+    """Set the times of texts, and which of them are times."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    times, found = np.zeros(len(written), np.int64), np.zeros(len(written), np.bool_)
     is_epoch = np.asarray(pc.match_substring_regex(written, _EPOCH), np.bool_)
     if is_epoch.any():
         numbers = pc.cast(written.filter(pa.array(is_epoch)), pa.int64()).to_numpy()
@@ -160,7 +172,6 @@ def judge_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDA
     for i in np.flatnonzero(~found):
         if (time := _iso(written[int(i)].as_py())) is not None:
             times[i], found[i] = time, True
-    return times, found
 
 
 def milliseconds(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
