@@ -142,6 +142,9 @@ def _refuse_other_types(manifest: Manifest) -> None:
         if type(value) is not wanted:
             msg = f"{key} is of type {type(value).__name__}, not {wanted.__name__}"
             raise TypeError(msg)
+    if not 0 <= manifest.version < 1 << 31:
+        msg = "version is out of range"
+        raise ValueError(msg)
     for name, entry in manifest.files.items():
         if type(entry.size_bytes) is not int or type(entry.sha256) is not str:
             msg = f"size or checksum of {name!r} is of another type"

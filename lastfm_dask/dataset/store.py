@@ -272,8 +272,13 @@ def read_receipts(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_bytes())
         stages = document["stages"]
+        words = [document["allocator"], document["allowed_source"], *(stage["stage"] for stage in stages)]
         figures = [stage[name] for stage in stages for name in _RECEIPT]
-        if not figures or not all(isinstance(n, (int, float)) for n in [document["allowed_bytes"], *figures]):
+        if (
+            not figures
+            or not all(isinstance(word, str) for word in words)
+            or not all(isinstance(n, (int, float)) for n in [document["allowed_bytes"], *figures])
+        ):
             msg = "it holds no receipts by stage"
             raise TypeError(msg)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
