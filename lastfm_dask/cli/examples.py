@@ -9,6 +9,8 @@ EXAMPLES = {
     "ingest": [
         "lastfm-dask ingest log.tsv -o lastfm.dataset",
         'lastfm-dask ingest log.tsv -o mine.dataset --add-user me --like "radiohead=40" --like "sigur rós"',
+        "lastfm-dask ingest june.tsv --append-to may.dataset -o june.dataset",
+        "lastfm-dask ingest log.parquet --columns user=uid,artist=item_id,plays=n -o lastfm.dataset",
     ],
     "stats": ["lastfm-dask stats lastfm.dataset --top 10", "lastfm-dask stats mine.dataset --user me"],
     "train": [

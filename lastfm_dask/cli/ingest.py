@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 @click.command("ingest")
 @click.argument("source", nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, required=True, help="The dataset directory to make.")
+@click.option(
+    "--append-to",
+    type=PATH,
+    help="Put the rows of this dataset before SOURCE's: its indices stay, and the output has the bytes of both sources"
+    " ingested in order, without the old one.",
+)
 @ingesting.ingest_options
 @compute_options
 @json_option

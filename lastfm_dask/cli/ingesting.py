@@ -156,6 +156,7 @@ def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
         artist_names=options["artist_names"],
         add_user=options["add_user"],
         likes=read_likes(options["likes"]),
+        append_to=options.get("append_to"),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lastfm_dask.ingestion.index import Index
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks
 
 CHUNK_ROWS = 1 << 17
 """Rows that a thread sorts at once where memory allows it."""
@@ -84,7 +84,7 @@ class Csr:
 
 def assemble(
     found: Index,
-    spool: Spool,
+    spool: Blocks,
     output: Path,
     *,
     chunk_rows: int,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks
 
 KEPT_HASHES = 1 << 16
 """The smallest hashes that are kept: with fewer distinct names the counts are exact, else within 2 %."""
@@ -59,7 +59,7 @@ class NameCount:
         return int(n), int(n * (float(self._lengths.mean()) + error * float(self._lengths.std())))
 
 
-def count_distinct(spool: Spool, n_blocks: int) -> tuple[NameCount, NameCount]:
+def count_distinct(spool: Blocks, n_blocks: int) -> tuple[NameCount, NameCount]:
     """Count the distinct users and artists of all pieces; reads their names once."""
     users, artists = NameCount(), NameCount()
     for number in range(n_blocks):

@@ -98,6 +98,7 @@ def _write(source: Any, name: str, options: SchemaOptions, file: Any) -> Schema:
     schema: Schema | None = None
     stored: pa.Schema | None = None
     writer: pq.ParquetWriter | None = None
+    n_rows = 0
     for reader in _readers(source):
         try:
             schema = resolve_names(reader.schema, options, PARQUET, {}, schema)
@@ -111,12 +112,13 @@ def _write(source: Any, name: str, options: SchemaOptions, file: Any) -> Schema:
             stored = pa.schema(fields)
             writer = pq.ParquetWriter(file, stored, compression="lz4")
         for batch in reader:
+            n_rows += len(batch)
             for first in range(0, len(batch), _GROUP_ROWS):
                 writer.write_batch(_stored(batch.slice(first, _GROUP_ROWS), stored))
     if writer is not None:
         writer.close()
-    if schema is None or not file.tell():
-        msg = f"{name} is empty: a frame with at least one row is wanted"
+    if schema is None or not n_rows:
+        msg = f"{name} has no row: a frame with at least one is wanted"
         raise BadInputError(msg)
     return schema
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.ingestion.rejects import RejectsWriter
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks
     from lastfm_dask.interactions.schema import Schema
 
 
@@ -72,7 +72,7 @@ class Index:
     """Lines by file, a header among them."""
 
     def blocks(
-        self, spool: Spool
+        self, spool: Blocks
     ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
         """Return each encoded piece of a block with its users' and its artists' global ids, in file order."""
         import numpy as np
@@ -90,7 +90,7 @@ class Index:
 
 
 def index(
-    spool: Spool,
+    spool: Blocks,
     n_blocks: int,
     folder: Path,
     rejects: RejectsWriter,
@@ -148,7 +148,7 @@ _MOST_PIECES = 4096
 """Each piece is a map of its own, of which the kernel gives a process 65,530."""
 
 
-def _batches(spool: Spool, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:
+def _batches(spool: Blocks, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:
     """Return consecutive pieces whose names together are about `batch_names`, and how many blocks end with them."""
     batches: list[pa.RecordBatch] = []
     n_names = n_bytes = n_done = 0

@@ -31,6 +31,8 @@ class IngestOptions:
         A user to append, who must not exist.
     likes : mapping of str to int
         That user's favourites: plays by artist name.
+    append_to : Path or None
+        A dataset whose rows come before the source's; its indices stay as they are.
     """
 
     schema: SchemaOptions = field(default_factory=SchemaOptions)
@@ -38,6 +40,7 @@ class IngestOptions:
     artist_names: Path | None = None
     add_user: str | None = None
     likes: Mapping[str, int] = field(default_factory=dict)
+    append_to: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_published, seal, work_directory
 from lastfm_dask.errors import BadInputError, UnknownNameError
 from lastfm_dask.events import report
+from lastfm_dask.ingestion.earlier import Earlier, Preceded
 from lastfm_dask.ingestion.frames import found_source, patterns_of
 from lastfm_dask.ingestion.options import IngestOptions, Resources
+from lastfm_dask.ingestion.origin import as_json, origin
 from lastfm_dask.ingestion.plan import task_bytes
 from lastfm_dask.ingestion.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding, sources
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.assemble import Assembled
     from lastfm_dask.ingestion.index import Index
     from lastfm_dask.ingestion.plan import IngestPlan
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks, Spool
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.source_file import SourceFile
     from lastfm_dask.memory.meter import Meter
@@ -69,6 +71,7 @@ class _Run:
     resources: Resources
     plan: IngestPlan
     progress: Progress
+    earlier: Earlier | None = None
 
     def count(self, stage: str, total: int) -> _Counter:
         """Return what the stage tells of its steps."""
@@ -137,8 +140,9 @@ def ingest(
     refuse_published(output)
     with found_source(source, output.parent, options.schema) as (files, schema):
         refuse_early(options, schema, files, resources)
-        plan = plan_source(files, schema, resources, output.parent)
-        run = _Run(files, schema, options, resources, plan, progress_of(progress))
+        earlier = None if options.append_to is None else Earlier(options.append_to, schema)
+        plan = plan_source(files, schema, resources, output.parent, earlier)
+        run = _Run(files, schema, options, resources, plan, progress_of(progress), earlier)
         with work_directory(output, plan.disk_bytes) as work:
             try:
                 _ingest_in(work, run)
@@ -159,31 +163,8 @@ def is_made_of(
         The source can't be read, or the options can't be used.
     """
     files = sources.find(patterns_of(source))
-    origin = _origin(files, resolve(files, options.schema), options)
-    return all(dataset.manifest.content.get(key) == value for key, value in origin.items())
-
-
-def _origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:
-    """Return what the content of a dataset depends on, as its manifest records it."""
-    names = options.artist_names
-    return {
-        "source": {
-            "files": [
-                {"path": file.name, "size_bytes": file.size_bytes, "version": file.version} for file in files
-            ]
-        },
-        "settings": {**_json(asdict(schema)), "format": options.schema.name},
-        "options": {
-            "artist_names": None if names is None else str(names),
-            "add_user": options.add_user,
-            "likes": dict(options.likes),
-        },
-    }
-
-
-def _json(value: Any) -> Any:
-    """Return a value as it is read back from JSON."""
-    return json.loads(json.dumps(value))
+    made_by = origin(files, resolve(files, options.schema), options)
+    return all(dataset.manifest.content.get(key) == value for key, value in made_by.items())
 
 
 def _ingest_in(work: WorkDirectory, run: _Run) -> None:
@@ -201,10 +182,13 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
     with Meter() as meter:
         n_blocks, workers = _scan(run, spool, meter)
         allocator.release()
-        found = _index(run, spool, n_blocks, work.fresh_maps(), output, meter)
+        blocks: Blocks = spool
+        if run.earlier is not None:
+            blocks, n_blocks = Preceded(run.earlier, spool), run.earlier.n_blocks + n_blocks
+        found = _index(run, blocks, n_blocks, work.fresh_maps(), output, meter)
         run.plan = plan_rest(run.plan, found)
         allocator.release()
-        assembled = _assemble(run, found, spool, output, meter)
+        assembled = _assemble(run, found, blocks, output, meter)
         allocator.release()
         with ThreadPoolExecutor(1) as background:
             # The matrix is done: what is left to do with its files waits for the disk, and the tables do not.
@@ -240,7 +224,7 @@ def _spool_key(run: _Run) -> dict[str, Any]:
 
     return {
         "files": [[file.path, file.size_bytes, file.version, file.compression] for file in run.files],
-        "schema": _json(asdict(run.schema)),
+        "schema": as_json(asdict(run.schema)),
         "block_bytes": run.plan.settings.block_bytes,
         "format": encoding.FORMAT_VERSION,
         "version": lastfm_dask.__version__,
@@ -283,7 +267,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
     return n_blocks, workers
 
 
-def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
+def _index(run: _Run, spool: Blocks, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
     from lastfm_dask.ingestion.added import added_rows
     from lastfm_dask.ingestion.artist_names import read_names, show_names
     from lastfm_dask.ingestion.doubts import refuse_rejects, warnings_of
@@ -291,7 +275,7 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
     from lastfm_dask.ingestion.rejects import RejectsWriter
     from lastfm_dask.ingestion.replan import MergeGuard
 
-    options, schema = run.options, run.schema
+    options, schema, earlier = run.options, run.schema, run.earlier
     with _stage(run, meter, "index") as stage, RejectsWriter(output / layout.REJECTS, run.paths) as rejects:
         guard = MergeGuard(run.plan, spool, n_blocks)
         found = index(
@@ -305,6 +289,8 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             progress=run.count("index", n_blocks),
         )
         stage.projected_bytes = max(run.plan.stages["index"], guard.needed_bytes)
+        if earlier is not None:
+            earlier.leave_out(found)
         refuse_rejects(found, rejects, options.max_rejects, run.files, schema)
         found.warnings = warnings_of(found, rejects, schema)
         for warning in found.warnings:
@@ -319,6 +305,9 @@ def _index(run: _Run, spool: Spool, n_blocks: int, folder: Path, output: Path, m
             add_rows(found, batch)
         stage.rows = found.rows_read
     _tell_rows(meter.receipts[-2], found.rows_read)
+    if earlier is not None:
+        earlier.add_rejects(output / layout.REJECTS)
+        earlier.count_in(found)
     return found
 
 
@@ -329,7 +318,7 @@ def _tell_rows(receipt: dict[str, Any], n_rows: int) -> None:
         receipt["rows_per_s"] = round(n_rows / receipt["wall_s"])
 
 
-def _assemble(run: _Run, found: Index, spool: Spool, output: Path, meter: Meter) -> Assembled:
+def _assemble(run: _Run, found: Index, spool: Blocks, output: Path, meter: Meter) -> Assembled:
     from lastfm_dask.ingestion.assemble import assemble
 
     settings = run.plan.settings
@@ -353,10 +342,13 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
         count = run.count("summarize", 1)
         write_tables(found, assembled, output)
         stage.rows = len(found.users) + len(found.artists)
+        reconciliation = reconcile(found, assembled, run.paths)
+        if run.earlier is not None:
+            reconciliation = run.earlier.reconciled(reconciliation, len(run.options.likes))
         content = {
-            **_origin(run.files, run.schema, run.options),
+            **origin(run.files, run.schema, run.options),
             "statistics": dataset_statistics(found, assembled),
-            "reconciliation": reconcile(found, assembled, run.paths),
+            "reconciliation": reconciliation,
             "allowed_bytes": run.plan.budget.allowed,
             "warnings": found.warnings,
         }

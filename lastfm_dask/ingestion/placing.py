@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from lastfm_dask.ingestion.assemble import Csr
     from lastfm_dask.ingestion.index import Index
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks
 
 
-def place_rows(found: Index, spool: Spool, csr: Csr, threads: int, report: Callable[[int], None]) -> None:
+def place_rows(found: Index, spool: Blocks, csr: Csr, threads: int, report: Callable[[int], None]) -> None:
     """Write every row's column and plays to its user's next free place.
 
     The places are given out in file order; the blocks' rows then go there several blocks at a time.

@@ -124,7 +124,11 @@ def _hash_bytes(n: int) -> int:
 
 def _held_bytes(source: SourceShape) -> int:
     """Return what the stages after scan hold throughout: two counters of 8 bytes for each name."""
-    return 16 * (source.n_users + source.n_artists) + (72 * source.n_mbids if source.with_mbid else 0)
+    return (
+        source.held_bytes
+        + 16 * (source.n_users + source.n_artists)
+        + (72 * source.n_mbids if source.with_mbid else 0)
+    )
 
 
 def mbid_bytes(source: SourceShape) -> int:
@@ -212,7 +216,7 @@ def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
         batch = min(in_all, settings.batch_names + _names_of_piece(source, settings))
         distinct = min(batch, n)
         roles.append(NamesHeld(n, n * n_bytes, batch, distinct, distinct * n_bytes))
-    return merging_bytes(*roles) + mbid_bytes(source)
+    return merging_bytes(*roles) + mbid_bytes(source) + source.held_bytes
 
 
 def _names_of_piece(source: SourceShape, settings: IngestSettings) -> int:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lastfm_dask.ingestion.earlier import Earlier
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.interactions.source_file import SourceFile
@@ -36,9 +37,13 @@ def refuse_early(
 
 
 def plan_source(
-    files: Sequence[SourceFile], schema: Schema, resources: Resources, folder: Path
+    files: Sequence[SourceFile],
+    schema: Schema,
+    resources: Resources,
+    folder: Path,
+    earlier: Earlier | None = None,
 ) -> IngestPlan:
-    """Return the plan for a source whose dataset is built in `folder`.
+    """Return the plan for a source whose dataset is built in `folder`, after an earlier one's rows.
 
     Raises
     ------
@@ -50,6 +55,8 @@ def plan_source(
 
     _import_libraries()
     shape = survey(files, schema)
+    if earlier is not None:
+        shape = earlier.added_to(shape)
     allocator.release()
     budget = Budget.measured(folder, memory_bytes=resources.memory_bytes, threads=resources.threads)
     return plan_ingest(shape, budget, block_bytes=resources.block_bytes, on_cluster=resources.on_cluster)

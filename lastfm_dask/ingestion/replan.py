@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.index import Index
     from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.ingestion.source_shape import SourceShape
-    from lastfm_dask.ingestion.spool import Spool
+    from lastfm_dask.ingestion.spool import Blocks
 
 _REST = ("assemble", "summarize", "publish")
 _ELSEWHERE = "choose an output elsewhere"
@@ -37,7 +37,7 @@ class MergeGuard:
     """
 
     plan: IngestPlan
-    spool: Spool
+    spool: Blocks
     n_blocks: int
     needed_bytes: int = field(default=0, init=False)
 
@@ -62,7 +62,7 @@ class MergeGuard:
     def _bytes(self, users: NamesHeld, artists: NamesHeld) -> int:
         budget = self.plan.budget
         on_disk = self.plan.disk_bytes if budget.disk_in_memory else 0
-        mbids = planning.mbid_bytes(self.plan.source)
+        mbids = planning.mbid_bytes(self.plan.source) + self.plan.source.held_bytes
         return budget.reserved + on_disk + planning.merging_bytes(users, artists) + mbids
 
     def _refuse(self) -> None:

@@ -42,6 +42,8 @@ class SourceShape:
     """Rows of the user who has most."""
     n_mbids: int = 0
     """Distinct pairs of artist and MBID."""
+    held_bytes: int = 0
+    """What an earlier dataset holds that is appended to: its names, and a block of its rows."""
 
     @property
     def row_bytes(self) -> int:

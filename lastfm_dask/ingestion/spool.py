@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lastfm_dask.interactions.encoding import encoded_schema
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 
 _KEY = "key.json"
+
+
+class Blocks(Protocol):
+    """Encoded blocks by number."""
+
+    def get(self, number: int) -> list[pa.RecordBatch]:
+        """Return the encoded pieces of a block."""
 
 
 class Spool:

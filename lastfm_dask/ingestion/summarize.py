@@ -89,11 +89,13 @@ def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
     odd: list[dict[str, Any]] = []
     n_odd = first = 0
     n_users = len(found.users) - int(found.added is not None)
+    # Listens of one pair may be a row together.
+    rows = found.users.plays if found.events else found.users.rows
     for chunk in found.users.array.slice(0, n_users).chunks:
         for i in np.flatnonzero(~np.asarray(pc.match_substring_regex(chunk, _SHA1))):
             n_odd += 1
             if len(odd) < _SHOWN:
-                odd.append({"user": chunk[int(i)].as_py(), "rows": int(found.users.rows[first + i])})
+                odd.append({"user": chunk[int(i)].as_py(), "rows": int(rows[first + i])})
         first += len(chunk)
     return odd, n_odd
 

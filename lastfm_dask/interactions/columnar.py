@@ -120,6 +120,9 @@ def resolve_columnar(files: Sequence[SourceFile], options: SchemaOptions, kind: 
             msg = f"{file.path}: {error}"
             raise BadInputError(msg, path=file.path) from error
     assert schema is not None, "a source has bytes"
+    if not any(layout_of(file, kind).n_rows for file in files if file.size_bytes):
+        msg = f"{', '.join(file.path for file in files)}: no row: a source with at least one is wanted"
+        raise BadInputError(msg, path=files[0].path)
     return schema
 
 

@@ -110,6 +110,13 @@ def test_files_that_are_not_what_they_say_are_refused(tmp_path, name, data, said
         headers.resolve(sources.find([tmp_path / name]), options(*BY_NAME))
 
 
+def test_a_file_without_a_row_is_refused(parquet):
+    with pytest.raises(BadInputError, match="no row"):
+        headers.resolve(
+            sources.find([parquet({name: pa.array([], pa.string()) for name in TABLE})]), options(*BY_NAME)
+        )
+
+
 def test_a_damaged_row_group_is_named(parquet):
     path = parquet(
         {"uid": [str(i) for i in range(2000)], "item": ["x"] * 2000, "n": [1] * 2000}, row_group_size=1000
