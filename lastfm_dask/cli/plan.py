@@ -1,4 +1,4 @@
-"""`lastfm-dask plan`: what ingest would need, before any work."""
+"""`lastfm-dask plan`: what a source, a dataset or a model would need, before any work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option
 from lastfm_dask.cli.output import echo
+from lastfm_dask.memory.sizes import format_size
 
 
 @click.command("plan")
@@ -21,19 +22,38 @@ from lastfm_dask.cli.output import echo
 def command(source: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
     """Project the memory and the disk that ingesting SOURCE needs, stage by stage, without doing it.
 
+    SOURCE may be a dataset or a model as well. The smallest limit of each command is listed.
+
     A small sample of SOURCE is read. Where there is too little memory or disk it ends as ingest would: with exit
     code 4 and the smallest limit that would do.
     """
-    from lastfm_dask.cli.output import echo_json
+    from lastfm_dask.cli import smallest
     from lastfm_dask.ingestion.planning import plan_source
     from lastfm_dask.interactions.headers import resolve
     from lastfm_dask.interactions.sources import find
+    from lastfm_dask.memory.budget import Budget
 
     folder = Path.cwd() if output is None else output.absolute().parent
+    kind = smallest.kind_of(Path(source[0])) if len(source) == 1 else None
+    if kind is not None:
+        budget = Budget.measured(folder, memory_bytes=options["memory_bytes"], threads=options["threads"])
+        of = smallest.of_model if kind == "model" else smallest.of_dataset
+        _show({"kind": kind, "allowed_bytes": budget.allowed}, of(Path(source[0]), budget), as_json)
+        return
     files = find(source)
     schema = resolve(files, ingesting.schema_of(options))
-    plan = plan_source(files, schema, ingesting.resources_of(options), folder)
-    if as_json:
-        echo_json(plan.to_dict())
-    else:
+    resources = ingesting.resources_of(options)
+    plan = plan_source(files, schema, resources, folder)
+    if not as_json:
         echo("\n".join(plan.lines()))
+    _show(plan.to_dict(), smallest.of_source(plan, on_cluster=resources.on_cluster), as_json)
+
+
+def _show(found: dict[str, Any], commands: list[dict[str, Any]], as_json: bool) -> None:
+    from lastfm_dask.cli.output import echo_json
+
+    if as_json:
+        echo_json({**found, "commands": commands})
+        return
+    for command in commands:
+        echo(f"smallest  {command['command']}: {format_size(command['smallest_bytes'])} of memory")

@@ -99,6 +99,10 @@ def command(
     from lastfm_dask.recommender.answers import Recommender
 
     recommender = Recommender(model)
+    if not all_users:
+        from lastfm_dask.recommender.plan import plan_answer
+
+        plan_answer(recommender, by_user=user is not None, memory_bytes=options["memory_bytes"])
     plays = likes_of(recommender, likes, like_file)
     listed = {name: options[name] for name in _LISTED}
     listed["exclude"] = _excluded(recommender, options["exclude"])

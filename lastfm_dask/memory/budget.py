@@ -177,6 +177,26 @@ def fit(candidates: Iterable[P], budget: Budget, *, work: str, elsewhere: str) -
     raise _too_little_memory(min(too_large, key=lambda plan: plan.projected_bytes), work)
 
 
+def smallest(planned: Callable[[Budget], P], budget: Budget) -> tuple[P, int]:
+    """Return the plan that needs least, and the limit to ask for: what a refusal would name.
+
+    Parameters
+    ----------
+    planned : callable
+        Returns the plan for a budget, or raises BudgetError.
+    budget : Budget
+        What there is; how much memory is allowed does not matter, nor what is free on the disk.
+    """
+    budget = replace(budget, free_disk=None)
+    try:
+        planned(replace(budget, allowed=0))
+    except BudgetError as error:
+        needed = error.smallest_bytes or 0
+        return planned(replace(budget, allowed=needed)), limit_for(needed)
+    msg = "a plan that needs no memory"
+    raise AssertionError(msg)
+
+
 def _in_budget(candidate: P, budget: Budget) -> P:
     """Return a candidate with what is held beside its data."""
     held = budget.reserved + (candidate.disk_bytes if budget.disk_in_memory else 0)

@@ -66,9 +66,21 @@ def allowed_memory(memory_bytes: int | None = None, *, root: Path = SYSTEM_ROOT)
     found = [] if memory_bytes is None else [Limit(memory_bytes, "--memory")]
     for group in groups("memory", root):
         found += _group_limits(group, own)
+    found += _address_space(own, root)
     found.append(Limit(machine(root).available + own, "MemAvailable"))
     smallest = min(found, key=lambda limit: limit.bytes)
     return Allowed(smallest.bytes, smallest.source, tuple(found))
+
+
+def _address_space(own: int, root: Path) -> list[Limit]:
+    """Return what a limit of the address space (`ulimit -v`) leaves: maps and libraries take their part of it."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    words = fields_of(read_text(root / "proc/self/status") or "").get("VmSize", "").split()
+    if limit == resource.RLIM_INFINITY or not words:
+        return []
+    return [Limit(max(0, limit - (int(words[0]) << 10) + own), "ulimit -v (RLIMIT_AS)")]
 
 
 def _group_limits(group: Group, own: int) -> list[Limit]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lastfm_dask.recommender.all_users import AllUsers
+    from lastfm_dask.recommender.answers import Recommender
 
 _ARTIST_BYTES = 44
 """By artist: its place in the order and back, its norm, its listeners, and what sorting needs."""
@@ -30,6 +31,9 @@ _SEEN_BYTES = 64
 _ROW_BYTES = 320
 """By row of a group: user, rank, artist and score, as gathered, as one table, and as encoded."""
 _THREAD_BYTES = 3 * MIB
+_NAMES_SHARE = 3
+"""Of names that are read: the column as it is stored, in pieces, and as one array."""
+_ANSWERED_ARTIST_BYTES = 72
 _SMALL_BYTES = 12 * MIB
 
 
@@ -96,6 +100,19 @@ def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
     return fit(candidates(), budget, work="recommending to all users", elsewhere="choose another file")
 
 
+def shape_of(job: AllUsers) -> RecommendingShape:
+    """Return the numbers of a job."""
+    model = job.model
+    return RecommendingShape(
+        n_users=model.n_users,
+        n_artists=model.n_artists,
+        nnz=int(model.manifest.content["nnz"]),
+        factors=model.settings.factors,
+        n=min(job.settings.n_pool, model.n_artists),
+        names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
+    )
+
+
 def plan_all_users(
     job: AllUsers, *, memory_bytes: int | None = None, threads: int | None = None
 ) -> AllUsersPlan:
@@ -106,13 +123,43 @@ def plan_all_users(
     from lastfm_dask.memory.imports import keep_pandas_out
 
     keep_pandas_out()
-    model = job.model
+    return plan_recommending(shape_of(job), Budget.measured(memory_bytes=memory_bytes, threads=threads))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """Whether a user is looked up by name, beside artists."""
+
+    by_user: bool
+
+
+def answer_bytes(shape: RecommendingShape) -> int:
+    """Return the projected bytes of one answer: names as they are read and kept, and the order of all artists."""
+    vectors = 4 * ranking.BLOCK_ARTISTS * shape.factors + 32 * shape.factors * shape.factors
+    return (
+        _SMALL_BYTES + _NAMES_SHARE * shape.names_bytes + _ANSWERED_ARTIST_BYTES * shape.n_artists + vectors
+    )
+
+
+def plan_answer(
+    model: Recommender, *, by_user: bool, memory_bytes: int | None = None
+) -> Plan[AnswerSettings]:
+    """Return the plan of one answer; raises BudgetError where it does not fit, before names are read."""
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
+
+    from lastfm_dask.memory.imports import keep_pandas_out
+
+    keep_pandas_out()
+    names_bytes = model.artists.plain_bytes + (model.users.plain_bytes if by_user else 0)
     shape = RecommendingShape(
         n_users=model.n_users,
         n_artists=model.n_artists,
         nnz=int(model.manifest.content["nnz"]),
         factors=model.settings.factors,
-        n=min(job.settings.n_pool, model.n_artists),
-        names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
+        n=1,
+        names_bytes=names_bytes,
     )
-    return plan_recommending(shape, Budget.measured(memory_bytes=memory_bytes, threads=threads))
+    plan = Plan({"answer": answer_bytes(shape)}, 0, AnswerSettings(by_user))
+    budget = Budget.measured(memory_bytes=memory_bytes)
+    return fit([plan], budget, work="recommending", elsewhere="choose another folder")

@@ -350,3 +350,30 @@ def test_candidates_from_files(model, tmp_path):
     assert "bits" in run("recommend", model, "--like", "radiohead", "--novelty", 0.5).stdout
     file.write_text("nobody\n", encoding="utf-8")
     assert "names no artist" in run("recommend", model, "--like", "radiohead", "--only", file, code=3).stderr
+
+
+def test_plan_lists_the_smallest_limit_of_each_command(folder, model):
+    for path, names in ((folder / "lastfm.dataset", ["train"]), (model, ["recommend --all-users"])):
+        found = json.loads(run("plan", path, "--json").stdout)
+        assert [command["command"] for command in found["commands"]] == names
+        for command in found["commands"]:
+            assert command["stages"]
+            assert command["smallest_bytes"] >= max(command["stages"].values())
+
+
+def test_one_answer_that_does_not_fit_is_refused(model):
+    done = run("recommend", model, "--like", "artist 1", "--memory", "20MiB", code=4)
+    assert "stage answer of recommending needs" in done.stderr
+
+
+def test_a_limit_of_the_address_space_counts(folder, tmp_path):
+    arguments = [*PROGRAM, "train", str(folder / "lastfm.dataset"), "-o", str(tmp_path / "m")]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -v 400000; exec "$@"', "-", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in (0, 4), done.stderr
+    allowed = [line.rpartition("allowed ")[2] for line in done.stderr.splitlines() if "stage fit" in line]
+    assert all(size.endswith("MiB") and float(size.split()[0]) < 390 for size in allowed)

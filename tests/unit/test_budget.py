@@ -11,7 +11,7 @@ from lastfm_dask.errors import BudgetError
 from lastfm_dask.evaluation.plan import EvaluationShape, stage_bytes
 from lastfm_dask.ingestion.plan import IngestSettings, project
 from lastfm_dask.ingestion.source_shape import SourceShape
-from lastfm_dask.memory.budget import Budget, Plan, Progress, fit, progress_of
+from lastfm_dask.memory.budget import Budget, Plan, Progress, fit, progress_of, smallest
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.all_users import BatchSettings
 from lastfm_dask.recommender.plan import RecommendingShape, recommending_bytes
@@ -169,3 +169,13 @@ def test_settings_of_ingest_move_the_projection(field):
     few = IngestSettings(1, 1 << 22, 1 << 10, 1 << 19, 1 << 10)
     more = replace(few, **{field: 2 * getattr(few, field)})
     assert sum(project(SOURCE, more).stages.values()) > sum(project(SOURCE, few).stages.values())
+
+
+def test_the_smallest_limit_is_the_one_that_a_refusal_names():
+    def planned(budget):
+        return fit(candidates(), budget, work="a test", elsewhere="go elsewhere")
+
+    plan, limit = smallest(planned, Budget(100 * MIB, reserved=10 * MIB, free_disk=0))
+    assert plan.stages == {"read": 12 * MIB, "write": 12 * MIB}
+    assert limit >= plan.projected_bytes
+    assert planned(Budget(limit, reserved=10 * MIB)).projected_bytes <= limit

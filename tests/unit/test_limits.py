@@ -252,3 +252,16 @@ print(pyarrow.cpu_count(), {pool["num_threads"] for pool in threadpoolctl.thread
     for when in ("before", "after"):
         done = subprocess.run([sys.executable, "-c", code, when], capture_output=True, text=True, check=True)
         assert done.stdout == "1 {1}\n"
+
+
+def test_a_limit_of_the_address_space_leaves_what_maps_have_not_taken(monkeypatch):
+    import resource
+
+    from lastfm_dask.memory.proc import SYSTEM_ROOT, fields_of, read_text, resident
+
+    taken = int(fields_of(read_text(SYSTEM_ROOT / "proc/self/status"))["VmSize"].split()[0]) << 10
+    limit = taken + (50 << 20)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    found = allowed_memory(None)
+    assert found.source == "ulimit -v (RLIMIT_AS)"
+    assert abs(found.bytes - (50 << 20) - resident().held) < 8 << 20
