@@ -14,7 +14,7 @@ from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.columnar import kind_of
 from lastfm_dask.interactions.formats import SchemaOptions, role_of
 from lastfm_dask.interactions.headers import decode_head, first_record, read_head, records_of, resolve
-from lastfm_dask.interactions.names import lower_all
+from lastfm_dask.interactions.names import lower
 from lastfm_dask.interactions.reading import read_rows, whole_lines
 from lastfm_dask.interactions.schema import (
     ARTIST,
@@ -221,8 +221,8 @@ def _described(
 
 
 def _first_rows(rows: Any, schema: Schema) -> tuple[dict[str, Any], ...]:
-    artists = lower_all(rows.artist[:N_ROWS])
-    shown: dict[str, Any] = {USER: rows.user[:N_ROWS].to_pylist(), ARTIST: artists.to_pylist()}
+    artists = [lower(name) for name in rows.artist[:N_ROWS].to_pylist()]
+    shown: dict[str, Any] = {USER: rows.user[:N_ROWS].to_pylist(), ARTIST: artists}
     shown[PLAYS] = rows.plays[:N_ROWS].tolist()
     if schema.with_time:
         shown[TIME] = rows.time[:N_ROWS].tolist()
