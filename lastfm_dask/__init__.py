@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastfm_dask import errors
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.evaluation.api import evaluate, tune
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.ingestion.pipeline import ingest
     from lastfm_dask.interactions.formats import SchemaOptions
@@ -28,9 +29,11 @@ _HOMES = {
     "Resources": "lastfm_dask.ingestion.options",
     "SchemaOptions": "lastfm_dask.interactions.formats",
     "TrainSettings": "lastfm_dask.training.settings",
+    "evaluate": "lastfm_dask.evaluation.api",
     "ingest": "lastfm_dask.ingestion.pipeline",
     "read_interactions": "lastfm_dask.interactions.frame",
     "train": "lastfm_dask.training.train",
+    "tune": "lastfm_dask.evaluation.api",
 }
 
 __all__ = [
@@ -41,9 +44,11 @@ __all__ = [
     "SchemaOptions",
     "TrainSettings",
     "errors",
+    "evaluate",
     "ingest",
     "read_interactions",
     "train",
+    "tune",
 ]
 
 

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lastfm_dask.evaluation.candidates import Candidate
     from lastfm_dask.evaluation.evaluate import Evaluation
     from lastfm_dask.evaluation.tune import Tuning
-    from lastfm_dask.training.settings import TrainSettings
 
 SPLITS = ("random", "last", "time", "new-users")
 COMPARED = ("notebook", "recommended", "neighbours", "ease")
@@ -106,22 +104,6 @@ def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
     return beside if os.access(beside, os.W_OK | os.X_OK) else None
 
 
-def candidates_of(settings: TrainSettings, compare: tuple[str, ...]) -> list[Candidate]:
-    """Return what is measured: the model, popularity, and what was asked for beside them."""
-    from lastfm_dask.evaluation import candidates
-    from lastfm_dask.training.settings import preset
-
-    found = [candidates.als(settings.preset, settings), candidates.popularity()]
-    for name in dict.fromkeys(compare):
-        if name == candidates.NEIGHBOURS:
-            found.append(candidates.neighbours())
-        elif name == candidates.EASE:
-            found.append(candidates.ease())
-        elif name != settings.preset:
-            found.append(candidates.als(name, preset(name)))
-    return found
-
-
 @click.command()
 @click.argument("dataset", type=PATH)
 @settings_options
@@ -160,8 +142,8 @@ def command(
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.dataset.writing import refuse_existing
+    from lastfm_dask.evaluation import api
     from lastfm_dask.evaluation.beyond import write_per_user
-    from lastfm_dask.evaluation.evaluate import evaluate
     from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
     from lastfm_dask.evaluation.splits import SplitSettings
 
@@ -177,7 +159,7 @@ def command(
         refuse_existing(per_user)
     with shown_progress() as progress:
         run = EvaluationRun(memory_bytes, threads, folder, progress)
-        found = evaluate(opened.user_items, candidates_of(settings, compare), wanted, run, opened.last_listen)
+        found = api.evaluate(opened, settings, compare=compare, measured=wanted, run=run)
     if per_user is not None and found.users is not None:
         names = opened.users.names(found.users)
         write_per_user(per_user, names, {model.name: model.per_user for model in found.models})
