@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 SAME_BYTES = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS, layout.SUMMED, layout.REJECTS)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastfm_dask.cli.options import MEMORY, PATH, json_option
-from lastfm_dask.interactions import published
 from lastfm_dask.memory.sizes import format_size, limit_for, limit_text
+from lastfm_dask.sources import published
 
 if TYPE_CHECKING:
     from lastfm_dask.errors import BudgetError

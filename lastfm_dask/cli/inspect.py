@@ -24,7 +24,7 @@ def command(file: str, as_json: bool) -> None:
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.errors import BadInputError
     from lastfm_dask.interactions.inspection import inspect
-    from lastfm_dask.interactions.sources import find
+    from lastfm_dask.sources.files import find
 
     files = find([file])
     if not files[0].size_bytes:

@@ -30,8 +30,8 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     from lastfm_dask.cli import smallest
     from lastfm_dask.ingestion.planning import plan_source
     from lastfm_dask.interactions.headers import resolve
-    from lastfm_dask.interactions.sources import find
     from lastfm_dask.memory.budget import Budget
+    from lastfm_dask.sources.files import find
 
     folder = Path.cwd() if output is None else output.absolute().parent
     kind = smallest.kind_of(Path(source[0])) if len(source) == 1 else None

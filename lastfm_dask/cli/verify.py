@@ -15,11 +15,11 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.opening import check_matrix_in
 from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import published
+from lastfm_dask.sources import published
 
 if TYPE_CHECKING:
     from lastfm_dask.dataset.layout import Manifest
-    from lastfm_dask.interactions.published import Checksums
+    from lastfm_dask.sources.published import Checksums
 
 
 @click.command()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.names import Names
     from lastfm_dask.ingestion.rejects import Reject, RejectsWriter
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 _MANY_REJECTS = 0.01
 _MANY_QUOTED = 0.01

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset.writing import write_errors
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import sources
 from lastfm_dask.interactions.headers import resolve
-from lastfm_dask.interactions.schema import PARQUET
+from lastfm_dask.sources import files as sources
+from lastfm_dask.sources.source_file import PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.interactions.formats import SchemaOptions
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 _GROUP_ROWS = 1 << 18
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.ingestion.options import IngestOptions
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 
 def origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:

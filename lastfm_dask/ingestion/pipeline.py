@@ -25,11 +25,12 @@ from lastfm_dask.ingestion.options import IngestOptions, Resources
 from lastfm_dask.ingestion.origin import as_json, origin
 from lastfm_dask.ingestion.plan import task_bytes
 from lastfm_dask.ingestion.planning import plan_source, refuse_early
-from lastfm_dask.interactions import encoding, sources
+from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.memory import limits
 from lastfm_dask.memory.budget import Progress, Steps, progress_of
 from lastfm_dask.progress import shown
+from lastfm_dask.sources import files as sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.ingestion.spool import Blocks, Spool
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
     from lastfm_dask.memory.meter import Meter
+    from lastfm_dask.sources.source_file import SourceFile
 
 
 class _Counter:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.earlier import Earlier
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 
 def refuse_early(

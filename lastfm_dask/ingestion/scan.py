@@ -11,8 +11,8 @@ from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.encoding import EncodeBlock
 from lastfm_dask.interactions.reading import is_cut_by_records
-from lastfm_dask.interactions.source_file import is_remote
-from lastfm_dask.interactions.sources import find, refuse_changed
+from lastfm_dask.sources.files import find, refuse_changed
+from lastfm_dask.sources.source_file import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.spool import Spool
     from lastfm_dask.interactions.blocks import Block
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 BLOCK_BYTES = 16 << 20
 """A block's size where memory allows it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
 from lastfm_dask.dataset.tables import write_table
-from lastfm_dask.interactions import published
+from lastfm_dask.sources import published
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
 from lastfm_dask.interactions.schema import UTF8
-from lastfm_dask.interactions.sources import open_packed, open_ranges, unpacked
+from lastfm_dask.sources.files import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.interactions.reader import Rows
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 _PIECES = 64
 _PIECE_BYTES = 128 << 10

@@ -13,28 +13,16 @@ from urllib.parse import unquote
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.formats import SchemaOptions, role_of
 from lastfm_dask.interactions.row_groups import layout_of
-from lastfm_dask.interactions.schema import (
-    ARROW,
-    ARTIST,
-    IGNORED,
-    MBID,
-    PARQUET,
-    PLAYS,
-    ROLES,
-    TIME,
-    UTF8,
-    WHOLE,
-    Schema,
-)
-from lastfm_dask.interactions.source_file import COLUMNAR_ENDINGS
-from lastfm_dask.interactions.sources import open_ranges
+from lastfm_dask.interactions.schema import ARTIST, IGNORED, MBID, PLAYS, ROLES, TIME, UTF8, WHOLE, Schema
+from lastfm_dask.sources.files import open_ranges
+from lastfm_dask.sources.source_file import ARROW, COLUMNAR_ENDINGS, PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 _MAGIC = {b"PAR1": PARQUET, b"ARRO": ARROW}
 _NOT_READ = {

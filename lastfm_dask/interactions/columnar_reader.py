@@ -20,7 +20,6 @@ from lastfm_dask.interactions.schema import (
     MAX_PLAYS,
     MAX_REJECT_BYTES,
     MBID,
-    PARQUET,
     PLAYS,
     REASONS,
     TIME,
@@ -28,6 +27,7 @@ from lastfm_dask.interactions.schema import (
     Schema,
 )
 from lastfm_dask.interactions.values import judge_plays, judge_times, milliseconds
+from lastfm_dask.sources.source_file import PARQUET
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from lastfm_dask.interactions.blocks import Block, cut, cut_stream
 from lastfm_dask.interactions.reading import is_cut_by_records
 from lastfm_dask.interactions.records import cut_records
-from lastfm_dask.interactions.sources import open_packed, open_stream
+from lastfm_dask.sources.files import open_packed, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lastfm_dask.interactions.schema import Schema
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 
 def blocks_of(files: Sequence[SourceFile], schema: Schema, block_bytes: int) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.names import lower_all
 from lastfm_dask.interactions.reading import pieces_of, read_block, read_rows
-from lastfm_dask.interactions.sources import open_ranges
+from lastfm_dask.sources.files import open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,13 +16,13 @@ from lastfm_dask.interactions.schema import (
     IGNORED,
     JSON_LINES,
     MBID,
-    PARQUET,
     PLAYS,
     ROLES,
     TIME,
     USER,
     Schema,
 )
+from lastfm_dask.sources.source_file import PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

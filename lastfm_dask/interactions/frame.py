@@ -15,7 +15,7 @@ from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.interactions.names import lower_all
 from lastfm_dask.interactions.reading import read_block, read_rows
 from lastfm_dask.interactions.schema import ARTIST, MBID, PLAYS, USER, Schema
-from lastfm_dask.interactions.sources import find, open_ranges
+from lastfm_dask.sources.files import find, open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

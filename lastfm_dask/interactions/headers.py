@@ -21,13 +21,13 @@ from lastfm_dask.interactions.schema import (
     USER,
     Schema,
 )
-from lastfm_dask.interactions.sources import open_ranges, open_stream
+from lastfm_dask.sources.files import open_ranges, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lastfm_dask.interactions.formats import SchemaOptions
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 HEAD_BYTES = 64 << 10
 _MARKS = (

@@ -36,7 +36,7 @@ from lastfm_dask.interactions.sniffing import (
 )
 
 if TYPE_CHECKING:
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 N_ROWS = 10
 _N_LINES = 200

@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.blocks import ROW_BYTES, Block
-from lastfm_dask.interactions.schema import PARQUET
-from lastfm_dask.interactions.source_file import is_remote
-from lastfm_dask.interactions.sources import find, open_ranges
+from lastfm_dask.sources.files import find, open_ranges
+from lastfm_dask.sources.source_file import PARQUET, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
-    from lastfm_dask.interactions.source_file import SourceFile
+    from lastfm_dask.sources.source_file import SourceFile
 
 _BUFFER_BYTES = 1 << 20
 

@@ -6,6 +6,7 @@ import codecs
 from dataclasses import dataclass
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.sources.source_file import ARROW, PARQUET
 
 USER, MBID, ARTIST, PLAYS, TIME = "user", "mbid", "artist", "plays", "time"
 IGNORED = "-"
@@ -35,7 +36,7 @@ DIGITS, WHOLE, FLOAT = "digits", "whole", "float"
 VALUES = (DIGITS, WHOLE, FLOAT)
 """How plays are written: decimal digits alone; whole numbers, `49.0` too; or any positive finite number."""
 
-DELIMITED, JSON_LINES, PARQUET, ARROW = "delimited", "json-lines", "parquet", "arrow"
+DELIMITED, JSON_LINES = "delimited", "json-lines"
 UTF8 = "utf-8"
 
 

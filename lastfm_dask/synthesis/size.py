@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import published
+from lastfm_dask.sources import published
 
 _ARTISTS_EXPONENT = 0.533
 """Artists against listeners: 17,632 at 1,892 (HetRec 2K), 5,460 at 205 (the published excerpt), both on this line."""

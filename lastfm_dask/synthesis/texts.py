@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lastfm_dask.interactions.published import N_ARTIST_NAMES
+from lastfm_dask.sources.published import N_ARTIST_NAMES
 from lastfm_dask.synthesis.names import make_mbids, make_names, with_case_variants
 
 if TYPE_CHECKING:

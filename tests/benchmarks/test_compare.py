@@ -13,7 +13,7 @@ import compare
 import pytest
 from comparing import scaling
 
-from lastfm_dask.interactions import published
+from lastfm_dask.sources import published
 from lastfm_dask.synthesis import LogSize, write_log
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from stages import build
 from campaigns import forking
 from campaigns.table import Table, count, seed
 from lastfm_dask.dataset import layout
-from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
+from lastfm_dask.sources.archives import ARCHIVE_MEMBER
 
 PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from lastfm_dask.cli.download import command
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.interactions import download as module
-from lastfm_dask.interactions.download import DataSet, download
-from lastfm_dask.interactions.published import PublishedFile
+from lastfm_dask.sources import download as module
+from lastfm_dask.sources.download import DataSet, download
+from lastfm_dask.sources.published import PublishedFile
 
 BODY = bytes(i * 31 % 251 for i in range(1_000_000))
 FILE = "log.tar.gz"

@@ -18,8 +18,8 @@ from reference import map_rows, read_log, reject_lines
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
 from lastfm_dask.interactions.formats import FORMATS
+from lastfm_dask.sources.archives import ARCHIVE_MEMBER
 
 if TYPE_CHECKING:
     from pathlib import Path

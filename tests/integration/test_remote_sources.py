@@ -15,7 +15,7 @@ from jobs import fingerprint, run
 from servers import CREDENTIALS, s3_server, web_server
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import sources
+from lastfm_dask.sources import files as sources
 
 LINES = b"".join(b"user%03d\t\tartist %d\t%d\n" % (i // 40, i % 97, i % 50 + 1) for i in range(8000))
 

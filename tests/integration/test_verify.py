@@ -17,7 +17,7 @@ from lastfm_dask.cli.verify import command
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import file_sha256
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.interactions import published
+from lastfm_dask.sources import published
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from stages import SAME_BYTES, Work, build, build_columnar
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.interactions import headers, sources
+from lastfm_dask.interactions import headers
 from lastfm_dask.interactions.formats import SchemaOptions
 from lastfm_dask.interactions.row_groups import batches, cut_groups
-from lastfm_dask.interactions.schema import ARROW, PARQUET, Schema
+from lastfm_dask.interactions.schema import Schema
+from lastfm_dask.sources import files as sources
+from lastfm_dask.sources.source_file import ARROW, PARQUET
 
 NAMES = ["a", "B", "b", "Å", "ΣΑΣ", "nan", " x", '"q"']
 MBIDS = ["", "m1", "m2"]

@@ -19,7 +19,7 @@ from lastfm_dask.interactions import blocks, decoding, exact, fast, json_lines, 
 from lastfm_dask.interactions.cutting import blocks_of
 from lastfm_dask.interactions.reading import read_block, read_rows
 from lastfm_dask.interactions.schema import REASONS, Schema
-from lastfm_dask.interactions.sources import find, open_ranges
+from lastfm_dask.sources.files import find, open_ranges
 
 MAX_LINE = 64
 QUOTED = Schema(("user", "artist", "plays"), delimiter=",", quote='"', header=True)

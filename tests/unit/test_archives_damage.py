@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
-from lastfm_dask.interactions.sources import SourceFile, open_stream
+from lastfm_dask.sources.archives import ARCHIVE_MEMBER
+from lastfm_dask.sources.files import SourceFile, open_stream
 
 if TYPE_CHECKING:
     from pathlib import Path

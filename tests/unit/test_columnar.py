@@ -14,9 +14,10 @@ import pytest
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion.options import IngestOptions
 from lastfm_dask.ingestion.pipeline import ingest
-from lastfm_dask.interactions import columnar_reader, headers, sources
+from lastfm_dask.interactions import columnar_reader, headers
 from lastfm_dask.interactions.formats import SchemaOptions
 from lastfm_dask.interactions.schema import REASONS
+from lastfm_dask.sources import files as sources
 
 TABLE = {"uid": ["a", "a", "b"], "item": ["x", "Y", "x"], "n": [1, 2, 3]}
 BY_NAME = ("user=uid", "artist=item", "plays=n")

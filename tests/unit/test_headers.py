@@ -7,7 +7,7 @@ import pytest
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.formats import FORMATS, SHAPES, SOURCES, SchemaOptions
 from lastfm_dask.interactions.headers import resolve
-from lastfm_dask.interactions.sources import find
+from lastfm_dask.sources.files import find
 
 
 def schema_of(folder, *files: bytes, **options):

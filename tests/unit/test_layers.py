@@ -19,6 +19,7 @@ LAYERS = (
     "memory",
     "progress",
     "engine",
+    "sources",
     "interactions",
     "dataset",
     "ingestion",

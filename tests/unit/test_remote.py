@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions import http_ranges as web
-from lastfm_dask.interactions import sources
+from lastfm_dask.sources import files as sources
+from lastfm_dask.sources import http_ranges as web
 
 LINES = bytes(range(256)) * 40
 

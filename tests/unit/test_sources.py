@@ -16,8 +16,8 @@ import pytest
 import zstandard
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
-from lastfm_dask.interactions.sources import (
+from lastfm_dask.sources.archives import ARCHIVE_MEMBER
+from lastfm_dask.sources.files import (
     SourceFile,
     compression_of,
     find,

@@ -13,10 +13,10 @@ from stages import Work, build
 from lastfm_dask.dataset import layout, tables
 from lastfm_dask.ingestion.index import add_rows
 from lastfm_dask.ingestion.summarize import dataset_statistics, reconcile, write_tables
-from lastfm_dask.interactions import published
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.formats import FORMATS
 from lastfm_dask.interactions.schema import Schema
+from lastfm_dask.sources import published
 
 SCHEMA = FORMATS["lastfm-360k"]
 SHA1 = "00000c289a1829a808ac09c00daf10bc3c4e223b"

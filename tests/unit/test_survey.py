@@ -11,9 +11,9 @@ from reference import read_log
 
 from lastfm_dask.ingestion import survey as module
 from lastfm_dask.ingestion.survey import survey
-from lastfm_dask.interactions import sources
 from lastfm_dask.interactions.formats import FORMATS
 from lastfm_dask.interactions.schema import Schema
+from lastfm_dask.sources import files as sources
 
 SCHEMA = FORMATS["lastfm-360k"]
 

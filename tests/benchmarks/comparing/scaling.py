@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from comparing.contest import MIB, markdown
 from comparing.ingesting import last_json, ours
 from comparing.measure import run
-from lastfm_dask.interactions.published import N_USERS
+from lastfm_dask.sources.published import N_USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

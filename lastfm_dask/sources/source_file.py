@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.schema import ARROW, PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PARQUET, ARROW = "parquet", "arrow"
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 _ZSTD_ARCHIVES = (".tar.zst", ".tzst")

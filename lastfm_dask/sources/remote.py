@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.source_file import SourceFile, columnar_within, compression_of
+from lastfm_dask.sources.source_file import SourceFile, columnar_within, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ def find(pattern: str) -> list[SourceFile]:
 
 def _describe(fs: Any, path: str) -> SourceFile:
     if _is_web(path):
-        from lastfm_dask.interactions import http_ranges as web
+        from lastfm_dask.sources import http_ranges as web
 
         size_bytes, version = web.describe(fs, path)
         return SourceFile(path, size_bytes, version, compression_of(path.partition("?")[0]))
@@ -75,7 +75,7 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
     def read(offset: int, n_bytes: int) -> bytearray:
         with _said_plainly(path):
             if _is_web(path):
-                from lastfm_dask.interactions import http_ranges as web
+                from lastfm_dask.sources import http_ranges as web
 
                 return web.read(fs, path, offset, n_bytes)
             return _read(fs, path, offset, n_bytes)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.archives import ARCHIVE_MEMBER
-from lastfm_dask.interactions.source_file import SourceFile, is_remote
-from lastfm_dask.interactions.sources import find, open_stream
+from lastfm_dask.sources.archives import ARCHIVE_MEMBER
+from lastfm_dask.sources.files import find, open_stream
+from lastfm_dask.sources.source_file import SourceFile, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.interactions.published import ARCHIVE, PublishedFile
+from lastfm_dask.sources.published import ARCHIVE, PublishedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.archives import open_member
-from lastfm_dask.interactions.source_file import SourceFile, columnar_within, compression_of, is_remote
+from lastfm_dask.sources.archives import open_member
+from lastfm_dask.sources.source_file import SourceFile, columnar_within, compression_of, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
     files: list[SourceFile] = []
     for pattern in [os.fspath(pattern) for pattern in patterns]:
         if is_remote(pattern):
-            from lastfm_dask.interactions import remote
+            from lastfm_dask.sources import remote
 
             files += remote.find(pattern)
         else:
@@ -93,7 +93,7 @@ def refuse_changed(files: Sequence[SourceFile]) -> None:
 def _look_again(file: SourceFile) -> SourceFile | None:
     if not is_remote(file.path):
         return _local(file.path)
-    from lastfm_dask.interactions import remote
+    from lastfm_dask.sources import remote
 
     return next(iter(remote.find(file.path)), None)
 
@@ -102,7 +102,7 @@ def _look_again(file: SourceFile) -> SourceFile | None:
 def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
     """Give a function `read(offset, n_bytes)` for one file; it returns fewer bytes only at the file's end."""
     if is_remote(path):
-        from lastfm_dask.interactions import remote
+        from lastfm_dask.sources import remote
 
         with remote.open_ranges(path) as read:
             yield read
@@ -174,7 +174,7 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
 def open_packed(path: str) -> Iterator[BinaryIO]:
     """Give a file's bytes as they are stored, as a stream that can tell how far it was read."""
     if is_remote(path):
-        from lastfm_dask.interactions import remote
+        from lastfm_dask.sources import remote
 
         with remote.open_stream(path) as stream:
             yield stream
