@@ -109,7 +109,7 @@ def test_the_task_and_its_result_travel(tmp_path):
     assert task(Block(0, 0, 0, len(MIXED))) == [first]
 
 
-def test_a_file_that_is_gone_is_named_with_its_block(tmp_path):
+def test_a_file_that_is_gone_is_named(tmp_path):
     task = EncodeBlock((str(tmp_path / "gone.tsv"),), SCHEMA)
-    with pytest.raises(BadInputError, match=r"gone\.tsv: bytes 10 to 20 \(block 7\)"):
+    with pytest.raises(BadInputError, match=r"gone\.tsv can't be read any more"):
         task(Block(7, 0, 10, 20))
