@@ -73,9 +73,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an unexpected end of a file is an error like others."""
+        """Run the command. A reader that goes away, as `head` does, ends it well; an unexpected end of a file does not."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            # Caught here, since click would end with 1.
+            ctx.exit(0)
         except EOFError as error:
             # Click would take it for the end of what a person types.
             msg = f"EOFError: {error}"
