@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from ingesting import lines
 from nasty import short_lines
-from property.test_ingest_properties import check, logs, works
+from property.ingestion.test_ingest_properties import check, logs, works
 from stages import build
 
 from campaigns import forking
