@@ -1,6 +1,6 @@
 """Events for a log: a stage that ended, a warning, an error. They go to Python's logger `lastfm_dask`, and no further.
 
-Whoever runs a command decides where they are written; without that nothing is.
+The command decides where they are written; without that nothing is.
 """
 
 from __future__ import annotations

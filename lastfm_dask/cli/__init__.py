@@ -26,7 +26,7 @@ COMMANDS = {
     "recommend": "Recommend artists to a user, to a list of favourites, or to all users.",
     "similar": "List the artists most like one artist.",
     "score": "Score artists for a user: the dot product of their vectors.",
-    "explain": "Say how much each artist in a listener's list adds to a score.",
+    "explain": "Say how much each artist in a user's list adds to a score.",
     "evaluate": "Measure recommendations on held-out interactions.",
     "tune": "Search for the settings that recommend best on a dataset.",
     "plan": "Project memory, disk and blocks for a source, before any work.",

@@ -42,6 +42,6 @@ EXAMPLES = {
 
 
 def epilog(name: str) -> str:
-    """Return the end of a command's help; empty where there is no example."""
+    """Return the end of a command's help; empty if there is no example."""
     lines = "\n".join(f"  {line}" for line in EXAMPLES.get(name, ()))
     return f"\b\nExamples:\n{lines}" if lines else ""

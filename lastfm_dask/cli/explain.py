@@ -1,4 +1,4 @@
-"""`explain`: how much each artist of a listener's list adds to a score."""
+"""`explain`: how much each artist of a user's list adds to a score."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def command(
     n: int,
     as_json: bool,
 ) -> None:
-    """Say how much each artist in a listener's list adds to a score.
+    """Say how much each artist in a user's list adds to a score.
 
     MODEL is what `train` made. Contributions and remainder add up to the score that `score` and `recommend` show;
     the remainder is what training's solver left over.

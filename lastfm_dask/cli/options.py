@@ -157,9 +157,9 @@ def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) 
     Raises
     ------
     BadInputError
-        Where a value can't be used, or the file can't be read.
+        If a value can't be used, or the file can't be read.
     click.UsageError
-        Where both a preset and a file are given.
+        If both a preset and a file are given.
     """
     from lastfm_dask.training import settings
 

@@ -82,7 +82,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 def _fitted(
     columns: Sequence[str], texts: list[list[str]], numeric: list[bool], screen_width: int
 ) -> list[int] | None:
-    """Return each column's width: what it needs, less for texts where the screen is narrow; None where nothing fits."""
+    """Return each column's width: what it needs, less for texts where the screen is narrow; None if nothing fits."""
     from rich.cells import cell_len
 
     widths = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(columns)]

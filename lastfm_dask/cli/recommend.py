@@ -74,7 +74,7 @@ class _Output:
 )
 @click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
 @click.option("--max-listeners", type=click.IntRange(0), help="Leave out artists with more listeners.")
-@click.option("--include-known", is_flag=True, help="List artists that the listener has already, too.")
+@click.option("--include-known", is_flag=True, help="List artists that the user has already, too.")
 @memory_option
 @threads_option
 @json_option

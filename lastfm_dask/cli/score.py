@@ -1,4 +1,4 @@
-"""`score`: the dot product of a listener's vector and those of artists."""
+"""`score`: the dot product of a user's vector and those of artists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Score artists for a user: the dot product of their vectors.
 
-    MODEL is what `train` made. A new listener, given by --like, gets the vector that their list asks for.
+    MODEL is what `train` made. A new user, given by --like, gets the vector that their list asks for.
     """
     from lastfm_dask.recommender.answers import Recommender
 

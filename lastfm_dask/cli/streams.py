@@ -41,9 +41,9 @@ def finish() -> None:
     Raises
     ------
     BrokenPipeError
-        Where the reader went away, as `head` does.
+        If the reader went away, as `head` does.
     StoreError
-        Where stdout takes no more.
+        If stdout takes no more.
     """
     try:
         sys.stdout.flush()

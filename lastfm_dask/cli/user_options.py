@@ -38,7 +38,7 @@ def user_options(function: F) -> F:
 
 
 def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -> dict[str, int] | None:
-    """Return plays by name, added up where a name stands more than once; None where no like is given.
+    """Return plays by name, added up where a name stands more than once; None if no like is given.
 
     Raises
     ------

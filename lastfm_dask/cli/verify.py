@@ -98,12 +98,12 @@ def refuse_mistaken(found: Checksums) -> None:
 def recorded_source(manifest: Manifest, found: Checksums) -> dict[str, Any] | None:
     """Return what a dataset records of a source file, and whether its time is still the same.
 
-    None where the directory records no source, as a model does.
+    None if the directory records no source, as a model does.
 
     Raises
     ------
     BadInputError
-        Where the dataset was made of other files, or the file had another size then.
+        If the dataset was made of other files, or the file had another size then.
     """
     files = manifest.content.get("source", {}).get("files", [])
     if not files:

@@ -71,7 +71,7 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np
     Raises
     ------
     OSError
-        Where the disk has no room for it.
+        If the disk has no room for it.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     with path.open("r+b") as file:

@@ -83,7 +83,7 @@ class Dataset(Shown):
     def user_items(self) -> csr_matrix:
         """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted.
 
-        Looked through once when it is first asked for; raises StoreError where it is damaged.
+        Looked through once when it is first asked for; raises StoreError if it is damaged.
         """
         from lastfm_dask.dataset.matrix import open_user_items
 

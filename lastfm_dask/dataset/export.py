@@ -30,7 +30,7 @@ def export_npz(dataset: Path, target: Path) -> Path:
     Raises
     ------
     StoreError
-        Where the dataset can't be opened, the target exists, or the disk is full.
+        If the dataset can't be opened, the target exists, or the disk is full.
     """
     opened = Dataset(dataset)
     if target.suffix != ".npz":
@@ -49,7 +49,7 @@ def export_parquet(dataset: Path, folder: Path) -> list[Path]:
     Raises
     ------
     StoreError
-        Where the dataset can't be opened, the file exists, or the disk is full.
+        If the dataset can't be opened, the file exists, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / INTERACTIONS
@@ -65,7 +65,7 @@ def export_recbole(dataset: Path, folder: Path) -> list[Path]:
     Raises
     ------
     StoreError
-        Where the dataset can't be opened, the folder exists, or the disk is full.
+        If the dataset can't be opened, the folder exists, or the disk is full.
     """
     opened = Dataset(dataset)
     times = _listens(opened)
@@ -96,7 +96,7 @@ def export_lenskit(dataset: Path, folder: Path) -> list[Path]:
     Raises
     ------
     StoreError
-        Where the dataset can't be opened, the folder exists, or the disk is full.
+        If the dataset can't be opened, the folder exists, or the disk is full.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

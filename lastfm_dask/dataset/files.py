@@ -40,7 +40,7 @@ def complete_or_absent(target: Path, *, replace: bool = False) -> Iterator[Path]
     Raises
     ------
     StoreError
-        Where the target exists, another run is writing it, its folder is missing or not writable, or the disk
+        If the target exists, another run is writing it, its folder is missing or not writable, or the disk
         is full.
     """
     with all_or_none([target], replace=replace) as parts:

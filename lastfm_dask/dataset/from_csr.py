@@ -82,7 +82,7 @@ def _checked(user_items: Any) -> csr_matrix:
 
 
 def _names(names: Iterable[object], role: str, n_wanted: int) -> pa.ChunkedArray:
-    """Return names as texts; raises BadInputError where they are not one distinct name a row or column."""
+    """Return names as texts; raises BadInputError if they are not one distinct name a row or column."""
     import pyarrow as pa
 
     texts = [str(name) for name in names]

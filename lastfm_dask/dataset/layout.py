@@ -135,7 +135,7 @@ class Manifest:
 
 
 def _refuse_other_types(manifest: Manifest) -> None:
-    """Raise TypeError where a value of a manifest is of another type, ValueError where a number is out of range."""
+    """Raise TypeError if a value of a manifest is of another type, ValueError where a number is out of range."""
     types: dict[str, type] = {"version": int, "versions": dict, "content": dict}
     for key in ("kind", "version", "created", "versions", "fingerprint", "content", "checksum"):
         value, wanted = getattr(manifest, key), types.get(key, str)

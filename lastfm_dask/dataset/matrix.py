@@ -174,7 +174,7 @@ def open_user_items(
     Raises
     ------
     StoreError
-        Where a file is not what it should be.
+        If a file is not what it should be.
     """
     files = [path / name for name in layout.USER_ITEMS]
     csr = open_csr(files, shape[0], nnz, "c")

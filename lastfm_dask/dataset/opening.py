@@ -67,7 +67,7 @@ def open_array(file: Path, shape: Sequence[int | None], dtypes: Sequence[str], m
     Raises
     ------
     StoreError
-        Where it is something else.
+        If it is something else.
     """
     with reading(file):
         with file.open("rb") as opened:
@@ -129,7 +129,7 @@ def check_csr(files: Sequence[Path], csr: Csr, n_columns: int) -> None:
 
 
 def check_matrix_in(path: Path, manifest: Manifest) -> None:
-    """Look through the matrix of a dataset or a model; raises StoreError where it is not what the manifest counts."""
+    """Look through the matrix of a dataset or a model; raises StoreError if it is not what the manifest counts."""
     counts = manifest.content.get("statistics", manifest.content)
     files = [path / name for name in USER_ITEMS]
     check_csr(files, open_csr(files, counts["users"], counts["nnz"]), counts["artists"])
@@ -138,7 +138,7 @@ def check_matrix_in(path: Path, manifest: Manifest) -> None:
 def checked_row(
     files: Sequence[Path], csr: Csr, row: int, n_columns: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
-    """Return the columns and plays of one row; raises StoreError where they are not what `check_csr` wants."""
+    """Return the columns and plays of one row; raises StoreError if they are not what `check_csr` wants."""
     indptr, indices, data = csr
     start, end = int(indptr[row]), int(indptr[row + 1])
     if not 0 <= start <= end <= len(indices):

@@ -1,6 +1,6 @@
 """Directories on disk: a work directory with a lock, publishing by one rename, opening and verifying.
 
-Serves datasets and models alike; which files there are is `layout`'s business. Whatever is killed at any
+Serves datasets and models alike; `layout` says which files there are. A run that is killed at any
 moment leaves either no directory under the final name or a whole one.
 """
 
@@ -71,7 +71,7 @@ def _emptied(folder: Path) -> Path:
 
 
 def refuse_published(output: Path) -> None:
-    """Raise StoreError where something stands under the final name; what its run left beside it is cleared."""
+    """Raise StoreError if something stands under the final name; what its run left beside it is cleared."""
     if os.path.lexists(output):
         clear_finished(output)
     refuse_existing(output)
@@ -105,7 +105,7 @@ def work_directory(output: Path, needed_bytes: int | None = None) -> Iterator[Wo
     Raises
     ------
     StoreError
-        Where the output exists, its parent is missing or not writable, another run holds the lock, the work
+        If the output exists, its parent is missing or not writable, another run holds the lock, the work
         directory is not this user's, or the disk ran full in the block.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolve() would follow the last link
@@ -140,7 +140,7 @@ def _hold(work: WorkDirectory) -> int:
             msg = f"another run is building {work.final} (it holds {path / _LOCK}): wait for it, or end it"
             raise StoreError(msg, path=str(work.final)) from error
         except FileNotFoundError as error:
-            # Another run ended between two steps, and took the directory with it; but not where there is no folder.
+            # Another run ended between two steps, and took the directory with it; but not if there is no folder.
             if not work.final.parent.is_dir():
                 raise _not_writable(work, error) from error
         except StoreError:
@@ -221,12 +221,12 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
     Raises
     ------
     StoreError
-        Where it is missing, has no readable manifest, is of another kind or version, or a file is missing or
+        If it is missing, has no readable manifest, is of another kind or version, or a file is missing or
         of another size; the message says which.
     """
     wanted = " or ".join(kind.name for kind in kinds)
     if not path.is_dir():
-        msg = f"{path} is no directory: a {wanted} is wanted"
+        msg = f"{path} is not a directory: a {wanted} is wanted"
         raise StoreError(msg, path=str(path))
     try:
         manifest = Manifest.from_json(_manifest_text(path / MANIFEST))
@@ -266,7 +266,7 @@ def read_receipts(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        Where it can't be read, or holds something else.
+        If it can't be read, or holds something else.
     """
     file = path / RECEIPTS
     try:

@@ -164,7 +164,7 @@ class Vocabulary:
 
     def find_all(self, names: Sequence[str]) -> list[int | None]:
         """Return the index of each exact name, None for those that are not known."""
-        # A name that is no Unicode (a lone surrogate: bytes of a command line) can't be known.
+        # A name that is not Unicode (a lone surrogate: bytes of a command line) can't be known.
         asked = [name for name in dict.fromkeys(names) if _is_unicode(name)]
         self._n_searches += 1
         if self._n_searches > _SCANS:
@@ -235,7 +235,7 @@ class Vocabulary:
 
 
 def did_you_mean(near: Sequence[str]) -> str:
-    """Return the end of a message that shows near names; empty where there are none."""
+    """Return the end of a message that shows near names; empty if there are none."""
     return f": did you mean {', '.join(repr(name) for name in near)}?" if near else ""
 
 

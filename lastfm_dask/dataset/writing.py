@@ -1,4 +1,4 @@
-"""What every writer here shares: outputs that exist are refused, files are locked and flushed, write errors are told.
+"""What every writer here shares: it refuses outputs that exist, locks and flushes files, and explains write errors.
 
 Knows no format. `files` writes single files with it, `store` whole directories.
 """
@@ -25,7 +25,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
 def refuse_existing(output: Path) -> None:
-    """Raise StoreError where something stands under the final name already."""
+    """Raise StoreError if something stands under the final name already."""
     if os.path.lexists(output):
         msg = f"{output} exists already: choose another name, or remove it first"
         raise StoreError(msg, path=str(output))
@@ -48,11 +48,11 @@ def lock(path: Path, *, create: bool = False) -> int:
     Raises
     ------
     BlockingIOError
-        Where another process holds it.
+        If another process holds it.
     FileNotFoundError
-        Where it is not there, or went while it was locked.
+        If it is not there, or went while it was locked.
     OSError
-        Where it can't be opened.
+        If it can't be opened.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
@@ -95,7 +95,7 @@ def put(part: Path, target: Path) -> None:
     Raises
     ------
     StoreError
-        Where something stands under the final name.
+        If something stands under the final name.
     """
     try:
         if part.is_dir():

@@ -1,7 +1,7 @@
 """The engine on a Dask cluster: connecting, the checks before work, and questions to the scheduler.
 
 Workers get nothing but the task and its block (`worker`); how blocks go out and results come in, and what happens
-when workers die, is `run`'s business; what is asked of workers is `preflight`'s.
+when workers die, is in `run`; what every worker must have is in `preflight`.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class ClusterEngine:
     def check(self) -> None:
         """Hold the scheduler and all workers of this moment against `preflight`.
 
-        Workers that do not answer, or go away meanwhile, are no obstacle: whoever brings a first result later is
-        judged then.
+        Workers that do not answer, or go away meanwhile, do not stop the run: a worker
+        is checked when it brings its first result.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class ClusterEngine:
         return asyncio.run_coroutine_threadsafe(ask(), loop.asyncio_loop)
 
     def ask(self, question: Callable[[], Any], timeout_s: float = _ANSWER_TIMEOUT_S) -> Any:
-        """Return the answer to a call of the client; raises ClusterError where none comes in time."""
+        """Return the answer to a call of the client; raises ClusterError if none comes in time."""
         promise = self.on_loop(question)
         try:
             return promise.result(timeout_s)
@@ -207,7 +207,7 @@ def connected(address: str | None, scheduler_file: str | Path | None) -> Iterato
     Raises
     ------
     ClusterError
-        Where there is no scheduler that lets us in.
+        If there is no scheduler that lets us in.
     """
     where = address or f"the one that {scheduler_file} names"
     if address is None and not Path(str(scheduler_file)).is_file():
@@ -234,7 +234,7 @@ def connected(address: str | None, scheduler_file: str | Path | None) -> Iterato
 
 def _client(address: str) -> Client:
     with warnings.catch_warnings():
-        # Dask's warning about versions is our preflight's business, which knows the workers too.
+        # The preflight checks versions, the workers' too, in place of Dask's warning.
         warnings.simplefilter("ignore")
         from distributed import Client
 

@@ -1,4 +1,4 @@
-"""What runs on a worker of a cluster: a block's task, and the facts that the worker is judged by."""
+"""What runs on a worker of a cluster: a block's task, and the facts that decide whether the worker may take part."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def evaluate(
     Raises
     ------
     BadInputError
-        Where the data leaves nothing to hold out, or the split `time` finds no times.
+        If the data leaves nothing to hold out, or the split `time` finds no times.
     BudgetError
         Before any work, where more memory or disk is needed than there is.
 

@@ -92,7 +92,7 @@ def write_per_user(path: Path, users: Sequence[str], by_model: Mapping[str, Mapp
     Raises
     ------
     StoreError
-        Where the file exists or can't be written.
+        If the file exists or can't be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

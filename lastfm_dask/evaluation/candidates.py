@@ -123,7 +123,7 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     Raises
     ------
     BadInputError
-        Where a confidence is not above zero, or training diverges.
+        If a confidence is not above zero, or training diverges.
     """
     from lastfm_dask.dataset.arrays import create_array
     from lastfm_dask.training import fit as fitting

@@ -116,7 +116,7 @@ def evaluate(
     Raises
     ------
     BadInputError
-        Where the matrix leaves nothing to hold out, or no user to evaluate.
+        If the matrix leaves nothing to hold out, or no user to evaluate.
     BudgetError
         Before any work, where more memory or disk is needed than there is.
     """
@@ -157,7 +157,7 @@ def plan_for(
     *,
     n_splits: int = 1,
 ) -> Plan[FitSettings]:
-    """Return the plan of an evaluation; raises BudgetError where there is none within what is allowed."""
+    """Return the plan of an evaluation; raises BudgetError if there is none within what is allowed."""
     factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     from lastfm_dask.training.ease import has_room
 

@@ -54,7 +54,7 @@ class EvaluationSettings:
     Raises
     ------
     BadInputError
-        Where a figure is out of its range.
+        If a figure is out of its range.
     """
 
     split: SplitSettings = field(default_factory=SplitSettings)

@@ -143,7 +143,7 @@ def plan_evaluation(shape: EvaluationShape, budget: Budget) -> Plan[FitSettings]
     Raises
     ------
     BudgetError
-        Where even one thread and the shortest ranges need more, or the disk has no room.
+        If even one thread and the shortest ranges need more, or the disk has no room.
     """
 
     def candidates() -> Iterator[Plan[FitSettings]]:

@@ -37,7 +37,7 @@ class TuneSettings:
     Raises
     ------
     BadInputError
-        Where a figure is out of its range.
+        If a figure is out of its range.
     """
 
     n_trials: int = 40
@@ -83,7 +83,7 @@ class Trial:
 
     number: int
     value: float | None
-    """The figure; None where these settings can't be trained."""
+    """The figure; None if these settings can't be trained."""
     settings: TrainSettings
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Search:
         return tuple(found)
 
     def _value(self, settings: TrainSettings) -> float | None:
-        """Return the figure of some settings, None where they can't be trained."""
+        """Return the figure of some settings, None if they can't be trained."""
         with evaluator.temporary_folder(self.run) as place:
             fit_run = candidates.FitRun(place, self.plan.settings.threads, self.plan.settings.range_nnz)
             try:

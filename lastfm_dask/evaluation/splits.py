@@ -41,7 +41,7 @@ class SplitSettings:
     Raises
     ------
     BadInputError
-        Where the method is unknown or a figure is out of its range.
+        If the method is unknown or a figure is out of its range.
     """
 
     method: Method = "random"
@@ -116,7 +116,7 @@ def make_split(
     Raises
     ------
     BadInputError
-        Where there is nothing that could be held out, or the split needs times and there are none.
+        If there is nothing that could be held out, or the split needs times and there are none.
     """
     import numpy as np
 

@@ -96,7 +96,7 @@ def tune(
     BudgetError
         Before any work, where more memory or disk is needed than there is.
     StoreError
-        Where the output exists or can't be written.
+        If the output exists or can't be written.
     """
     output = Path(output)
     _refuse_output(output)

@@ -25,7 +25,7 @@ def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = U
     Raises
     ------
     BadInputError
-        Where the file can't be read, is of another encoding, or no line has an id and a name.
+        If the file can't be read, is of another encoding, or no line has an id and a name.
     """
     names = {}
     try:

@@ -34,7 +34,7 @@ def most_rejects(max_rejects: int | str | None, rows_read: int) -> int | None:
     Raises
     ------
     BadInputError
-        Where it is neither.
+        If it is neither.
     """
     if max_rejects is None or isinstance(max_rejects, int):
         return max_rejects
@@ -56,7 +56,7 @@ def refuse_rejects(
     files: Sequence[SourceFile],
     schema: Schema,
 ) -> None:
-    """Raise BadInputError where no row is kept, or more are rejected than allowed; the first rejects are shown."""
+    """Raise BadInputError if no row is kept, or more are rejected than allowed; the first rejects are shown."""
     n_rejects = found.rows_read - found.rows_kept
     paths = ", ".join(file.path for file in files)
     shown = "".join(f"\n  {described(reject, schema)}" for reject in rejects.samples[: _SHOWN + 2])
@@ -84,7 +84,7 @@ def _on_a_line(text: str) -> str:
 
 
 def _proposal(files: Sequence[SourceFile]) -> str:
-    """Return the line that `inspect` would propose for the first file with bytes; empty where it finds none."""
+    """Return the line that `inspect` would propose for the first file with bytes; empty if it finds none."""
     try:
         return f"\nThis may read it: {inspect(next(file for file in files if file.size_bytes)).command}"
     except (BadInputError, StopIteration):
@@ -141,7 +141,7 @@ def described(reject: Reject, schema: Schema) -> str:
 
 
 def likely_cause(rejects: Sequence[Reject], schema: Schema) -> str:
-    """Return the likely cause of most of these rejects and what mends it; empty where none is known."""
+    """Return the likely cause of most of these rejects and what mends it; empty if none is known."""
     if not rejects or schema.kind != DELIMITED:
         return ""
     reason = Counter(reject.reason for reject in rejects).most_common(1)[0][0]

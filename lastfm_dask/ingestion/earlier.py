@@ -273,7 +273,7 @@ class Preceded:
 
 
 def _refuse_other_rows(dataset: Dataset, schema: Schema) -> None:
-    """Raise BadInputError where a dataset's rows are not of the kind that the source's are."""
+    """Raise BadInputError if a dataset's rows are not of the kind that the source's are."""
     content = dataset.manifest.content
     settings, options = content.get("settings") or {}, content.get("options") or {}
     has_times = layout.FIRST_LISTEN in dataset.manifest.files

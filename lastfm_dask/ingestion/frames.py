@@ -38,7 +38,7 @@ def patterns_of(source: Any) -> Sequence[str | os.PathLike[str]]:
     Raises
     ------
     BadInputError
-        Where it is none of what `ingest` takes.
+        If it is none of what `ingest` takes.
     """
     patterns = [source] if isinstance(source, str | os.PathLike) else source
     if isinstance(patterns, list | tuple) and all(isinstance(path, str | os.PathLike) for path in patterns):
@@ -69,9 +69,9 @@ def found_source(
     Raises
     ------
     BadInputError
-        Where the source can't be read, or its columns make no row.
+        If the source can't be read, or its columns make no row.
     StoreError
-        Where the folder has no room for a frame.
+        If the folder has no room for a frame.
     """
     if not is_frame(source):
         files = sources.find(patterns_of(source))

@@ -30,7 +30,7 @@ class MergeGuard(Protocol):
     """Says before each merge of names whether it fits."""
 
     def fits(self, users: NamesHeld, artists: NamesHeld, *, alone: bool) -> bool:
-        """Whether a batch may be merged as a whole; raises BudgetError where it is a single piece and may not."""
+        """Whether a batch may be merged as a whole; raises BudgetError if it is a single piece and may not."""
 
     def merged(self, users: NamesHeld, artists: NamesHeld) -> None:
         """Take a merge into account whose distinct names are known now."""

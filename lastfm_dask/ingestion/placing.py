@@ -60,7 +60,7 @@ def places_of(
     starts, rows : ndarray
         The first place and the number of rows of each of the block's users.
     codes : ndarray of int32
-        The user of each row; empty where users come in runs.
+        The user of each row; empty if users come in runs.
     """
     import numpy as np
 

@@ -348,9 +348,9 @@ def plan_ingest(
     Raises
     ------
     BudgetError
-        Where even the smallest settings need more memory or disk.
+        If even the smallest settings need more memory or disk.
     BadInputError
-        Where `block_bytes` is more than a block may have.
+        If `block_bytes` is more than a block may have.
     """
     if block_bytes is not None and block_bytes > MAX_BLOCK_BYTES:
         msg = f"blocks of {block_bytes} bytes: at most {MAX_BLOCK_BYTES} ({format_size(MAX_BLOCK_BYTES)}) are allowed"

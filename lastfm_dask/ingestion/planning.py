@@ -48,7 +48,7 @@ def plan_source(
     Raises
     ------
     BudgetError
-        Where more memory or disk is needed than there is.
+        If more memory or disk is needed than there is.
     """
     from lastfm_dask.ingestion.survey import survey
     from lastfm_dask.memory import allocator

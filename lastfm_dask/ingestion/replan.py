@@ -47,7 +47,7 @@ class MergeGuard:
         Raises
         ------
         BudgetError
-            Where a single piece does not fit, nor would all names.
+            If a single piece does not fit, nor would all names.
         """
         if self._bytes(users, artists) <= self.plan.budget.allowed - self.plan.budget.spare:
             return True
@@ -93,7 +93,7 @@ def plan_rest(plan: IngestPlan, found: Index) -> IngestPlan:
     Raises
     ------
     BudgetError
-        Where it does not fit even with the smallest settings.
+        If it does not fit even with the smallest settings.
     """
     users, artists = found.users, found.artists
     source = replace(

@@ -63,7 +63,7 @@ def scan(
     Raises
     ------
     BadInputError
-        Where a file can't be read any more, or changed meanwhile.
+        If a file can't be read any more, or changed meanwhile.
     """
     paths = tuple(file.path for file in files)
     task = EncodeBlock(seen_anywhere(paths), schema, piece_lines)
@@ -116,12 +116,12 @@ class Sight:
     paths: tuple[str, ...]
 
     def __call__(self) -> dict[str, str]:
-        """Return size and version of each file, in words; raises BadInputError where one can't be read."""
+        """Return size and version of each file, in words; raises BadInputError if one can't be read."""
         return {file.path: f"{file.size_bytes} bytes, version {file.version}" for file in find(self.paths)}
 
 
 def refuse_compressed(files: Sequence[SourceFile]) -> None:
-    """Raise BadInputError where a file can't be read by ranges, as workers of a cluster do."""
+    """Raise BadInputError if a file can't be read by ranges, as workers of a cluster do."""
     frames = [file.label for file in files if file.label]
     if frames:
         msg = f"a {frames[0]} is in this process, where the workers of a cluster can't read it: write it as Parquet first"

@@ -96,7 +96,7 @@ class Spool:
 
 
 def _left_key(folder: Path) -> dict[str, Any] | None:
-    """Return the key of the blocks that an earlier run left; None where there is none, or not the whole of it."""
+    """Return the key of the blocks that an earlier run left; None if there is none, or not the whole of it."""
     try:
         key = json.loads((folder / _KEY).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -82,7 +82,7 @@ def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str,
 
 
 def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
-    """Return the source's users whose id is no SHA-1 (the first, with their rows), and how many there are."""
+    """Return the source's users whose id is not SHA-1 (the first, with their rows), and how many there are."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -120,7 +120,7 @@ def _against_published(found: Index, n_odd: int) -> list[dict[str, Any]]:
     """Return the published README's figures beside what was found, with the reason where they differ."""
     n_users = len(found.users) - int(found.added is not None)
     why_users = (
-        f"{n_odd} user ids are no SHA-1 (see users_not_sha1): the README leaves those out"
+        f"{n_odd} user ids are not SHA-1 (see users_not_sha1): the README leaves those out"
         if n_odd
         else "the README counts other rows than a plain split on the delimiter gives"
     )

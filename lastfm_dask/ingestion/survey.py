@@ -100,7 +100,7 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     Raises
     ------
     BadInputError
-        Where a compressed file that is looked into is damaged, or an archive lacks the log.
+        If a compressed file that is looked into is damaged, or an archive lacks the log.
     """
     sample = _Sample()
     if schema.is_columnar:

@@ -40,7 +40,7 @@ def kind_of(files: Sequence[SourceFile]) -> str | None:
     Raises
     ------
     BadInputError
-        Where the files are of different kinds, or of a columnar kind that is not read.
+        If the files are of different kinds, or of a columnar kind that is not read.
     """
     first: tuple[str, str | None] | None = None
     for file in files:
@@ -95,7 +95,7 @@ def resolve_columnar(files: Sequence[SourceFile], options: SchemaOptions, kind: 
     Raises
     ------
     BadInputError
-        Where a column is missing, ambiguous, or of a type that its role can't have.
+        If a column is missing, ambiguous, or of a type that its role can't have.
     """
     schema: Schema | None = None
     for file in files:
@@ -213,7 +213,7 @@ def _by_place(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
 
 
 def _guessed(names: Sequence[str], options: SchemaOptions) -> dict[str, str]:
-    """Return the roles that the columns' own names say; raises BadInputError where that is not plain."""
+    """Return the roles that the columns' own names say; raises BadInputError if that is not plain."""
     found: dict[str, str] = {}
     wanted = ["user", ARTIST, *([] if options.events else [PLAYS])]
     wanted += [MBID] * options.with_mbid + [TIME] * options.events

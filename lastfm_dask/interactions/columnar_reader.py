@@ -26,7 +26,7 @@ from lastfm_dask.interactions.schema import (
     USER,
     Schema,
 )
-from lastfm_dask.interactions.values import judge_plays, judge_times, milliseconds
+from lastfm_dask.interactions.values import milliseconds, parse_plays, parse_times
 from lastfm_dask.sources.source_file import PARQUET
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.interactions.row_groups import Batch
-    from lastfm_dask.interactions.values import Judged
+    from lastfm_dask.interactions.values import Parsed
 
 
 def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
@@ -44,7 +44,7 @@ def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
     Raises
     ------
     BadInputError
-        Where the file can't be read.
+        If the file can't be read.
     """
     partitions = partition_values(path)
     stored = tuple(name for name in schema.fields if name not in partitions)
@@ -139,8 +139,8 @@ def _decoded(name: bytes) -> str | None:
         return None
 
 
-def _plays(column: pa.Array, values: str) -> Judged:
-    """Return plays with what is wrong about each (see `values.judge_plays`)."""
+def _plays(column: pa.Array, values: str) -> Parsed:
+    """Return plays with what is wrong about each (see `values.parse_plays`)."""
     import numpy as np
     import pyarrow as pa
 
@@ -149,7 +149,7 @@ def _plays(column: pa.Array, values: str) -> Judged:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         # Decimals as they are written, binary text as text.
         texts = column.cast(pa.string())
-        return judge_plays(texts.fill_null(""), values)
+        return parse_plays(texts.fill_null(""), values)
     present = column.is_valid().to_numpy(zero_copy_only=False)
     numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
     if values == FLOAT:
@@ -180,7 +180,7 @@ def _times(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         column = pc.cast(column, pa.timestamp("ms"), safe=False)
         return column.cast(pa.int64()).fill_null(0).to_numpy(), present
-    return judge_times(column.cast(pa.string()).fill_null(""))
+    return parse_times(column.cast(pa.string()).fill_null(""))
 
 
 def _judge(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> Rows:

@@ -21,7 +21,7 @@ def blocks_of(files: Sequence[SourceFile], schema: Schema, block_bytes: int) -> 
     """Return the blocks of files, in order.
 
     Compressed files are unpacked as a stream, whose blocks carry their bytes. Records with quoted fields are looked for
-    in one pass; the blocks of a plain file are then read again, by whoever reads them.
+    in one pass; the task of a block reads a plain file's bytes again.
     """
     if schema.is_columnar:
         from lastfm_dask.interactions.row_groups import cut_columnar

@@ -61,9 +61,9 @@ users, artists : the block's distinct names, users in order of first appearance 
 user_rows, user_plays, artist_rows, artist_plays : rows and summed plays of each. Sums of real values depend on their
     order, so they are left to the index stage, which adds row by row.
 user_codes, artist_codes, plays : one entry a row kept, in file order; codes index users and artists. user_codes
-    is empty where users come in runs, one run each in order: then it is each code repeated by user_rows. Real values
+    is empty if users come in runs, one run each in order: then it is each code repeated by user_rows. Real values
     are float32, kept by their bits: positive ones are in the same order as these integers.
-times : milliseconds since 1970, one entry a row kept; empty where the source has no times.
+times : milliseconds since 1970, one entry a row kept; empty if the source has no times.
 mbids, mbid_artists, mbid_codes, mbid_rows : the distinct MBIDs, and how many rows each pair of artist and MBID has.
 reject_* : see `reader.Rows`.
 counts : which file of the source, lines in the block, and rows kept that were played once.
@@ -89,7 +89,7 @@ class EncodeBlock:
     piece_lines: int = PIECE_LINES
 
     def __call__(self, block: Block) -> list[pa.RecordBatch]:
-        """Return the encoded pieces of a block; raises BadInputError where its file can't be read any more."""
+        """Return the encoded pieces of a block; raises BadInputError if its file can't be read any more."""
         return list(self.pieces(block))
 
     def pieces(self, block: Block) -> Iterator[pa.RecordBatch]:

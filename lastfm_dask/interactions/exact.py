@@ -21,7 +21,7 @@ from lastfm_dask.interactions.schema import (
     Schema,
 )
 from lastfm_dask.interactions.utf8 import invalid_places, is_utf8
-from lastfm_dask.interactions.values import judge_plays, judge_times
+from lastfm_dask.interactions.values import parse_plays, parse_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,11 +64,11 @@ def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.int
 
 def read_piece(lines: memoryview, schema: Schema) -> Piece:
     """Read whole lines of less than 2 GiB, the last of which may lack its end."""
-    return judge(Cells(lines, schema), schema)
+    return parse_fields(Cells(lines, schema), schema)
 
 
 class Fields(Protocol):
-    """Records cut into fields, whose values are not judged yet."""
+    """Records cut into fields, whose values are not parsed yet."""
 
     n_lines: int
     """Lines, of which a record may have several."""
@@ -86,7 +86,7 @@ class Fields(Protocol):
         """Return the line on which each of these records starts, from 0."""
 
 
-def judge(fields: Fields, schema: Schema) -> Piece:
+def parse_fields(fields: Fields, schema: Schema) -> Piece:
     """Keep the records that are rows, and say of the others why they are not."""
     import numpy as np
     import pyarrow.compute as pc
@@ -107,13 +107,13 @@ def judge(fields: Fields, schema: Schema) -> Piece:
     if schema.events:
         plays = np.ones(len(left), np.int32)
     else:
-        plays, is_number, in_range = judge_plays(fields.values(PLAYS, left), schema.values)
+        plays, is_number, in_range = parse_plays(fields.values(PLAYS, left), schema.values)
         reject(left[~is_number], "plays_not_a_number")
         reject(left[is_number & ~in_range], "plays_out_of_range")
         plays = plays[in_range]
     if schema.with_time:
         left = candidates()
-        times, is_time = judge_times(fields.values(TIME, left))
+        times, is_time = parse_times(fields.values(TIME, left))
         reject(left[~is_time], "invalid_time")
         plays, times = plays[is_time], times[is_time]
     kept, rejected = candidates(), np.flatnonzero(reason >= 0)

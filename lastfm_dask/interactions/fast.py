@@ -1,9 +1,9 @@
 """The fast path of the reader: a block parsed by pyarrow's CSV reader, and its rejects taken out of the columns.
 
-pyarrow.csv judges some lines otherwise than `schema` does, or stops at them. What it would misread is covered while it
+pyarrow.csv reads some lines differently from `schema`, or stops at them. What it would misread is covered while it
 parses: a carriage return that ends no line by a byte that the block does not hold, and in lines that are not UTF-8
 all but ASCII by question marks. It skips lines with another number of fields, and says which. Every other reason for a
-reject is judged from the columns, so a few rejects cost next to nothing. For the rest (a line longer than allowed, a
+reject is found in the columns, so a few rejects cost next to nothing. For the rest (a line longer than allowed, a
 byte order mark at the start, hundreds of lines with another number of fields) the answer is None; and for anything but
 rows where the schema has quotes, since records and lines differ then.
 """
@@ -27,7 +27,7 @@ from lastfm_dask.interactions.schema import (
     Schema,
 )
 from lastfm_dask.interactions.utf8 import invalid_places, is_utf8
-from lastfm_dask.interactions.values import judge_plays, judge_times
+from lastfm_dask.interactions.values import parse_plays, parse_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ _UTF8_PIECE_BYTES = 64 << 10
 
 
 def read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | None:
-    """Read lines as `reader.read_exactly` does, or return None where Arrow can't, or is no faster."""
+    """Read lines as `reader.read_exactly` does, or return None if Arrow can't, or is no faster."""
     import numpy as np
     import pyarrow as pa
 
@@ -97,7 +97,7 @@ def may_be_too_long(lines: bytes | bytearray, begin: int) -> bool:
 
 
 def _unused(lines: bytes | bytearray, but: bytes = b"") -> bytes | None:
-    """Return a byte that lines do not hold, and that is not the delimiter; None where they hold all of them."""
+    """Return a byte that lines do not hold, and that is not the delimiter; None if they hold all of them."""
     signs = (bytes([sign]) for sign in _SELDOM)
     return next((sign for sign in signs if sign != but and sign not in lines), None)
 
@@ -251,12 +251,12 @@ def _judge(
     reject(pc.binary_length(artist).to_numpy() == 0, "empty_artist")
     plays: npt.NDArray[Any] = np.ones(len(user), np.int32)
     if not schema.events:
-        plays, is_number, in_range = judge_plays(columns[PLAYS], schema.values)
+        plays, is_number, in_range = parse_plays(columns[PLAYS], schema.values)
         reject(~is_number, "plays_not_a_number")
         reject(~in_range, "plays_out_of_range")
     time = None
     if schema.with_time:
-        time, is_time = judge_times(columns[TIME])
+        time, is_time = parse_times(columns[TIME])
         reject(~is_time, "invalid_time")
     mbid = columns[MBID] if schema.with_mbid else None
     rejected = np.flatnonzero(reason >= 0)

@@ -88,7 +88,7 @@ _ROLE_OF = {name: role for role, names in NAMES.items() for name in names.split(
 
 
 def role_of(name: str) -> str | None:
-    """Return the role that a header's word stands for; None where it says nothing.
+    """Return the role that a header's word stands for; None if it says nothing.
 
     >>> role_of("userID"), role_of(' "artist_name" '), role_of("album")
     ('user', 'artist', None)
@@ -156,7 +156,7 @@ class SchemaOptions:
         Raises
         ------
         BadInputError
-            Where the format is unknown, the columns make no row, or the header lacks one of them.
+            If the format is unknown, the columns make no row, or the header lacks one of them.
         """
         shape = shape or self.shapes[0]
         given = {name: getattr(self, name) for name in ("delimiter", "header", "quote", "encoding", "values")}

@@ -87,7 +87,7 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
     Raises
     ------
     BadInputError
-        Where the options make no schema, the files differ in encoding or header, or a header contradicts the columns.
+        If the options make no schema, the files differ in encoding or header, or a header contradicts the columns.
     """
     from lastfm_dask.interactions.columnar import kind_of, resolve_columnar
 
@@ -143,7 +143,7 @@ def _schema_of(file: SourceFile, head: bytes, shapes: Sequence[Schema], options:
 
 
 def _refuse_contradiction(header: Sequence[str], columns: Sequence[str]) -> None:
-    """Raise BadInputError where a header says that a column has another role than by its position."""
+    """Raise BadInputError if a header says that a column has another role than by its position."""
     roles = [role_of(name) for name in header]
     shown = ", ".join(map(repr, header))
     if len(header) != len(columns) and (PLAYS in roles or {USER, ARTIST} <= set(roles)):

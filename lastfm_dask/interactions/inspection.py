@@ -93,7 +93,7 @@ def inspect(file: SourceFile) -> Inspection:
     Raises
     ------
     BadInputError
-        Where it can't be read, or nothing in it looks like a user and an artist.
+        If it can't be read, or nothing in it looks like a user and an artist.
     """
     if kind := kind_of([file]):
         return _columnar(file, kind)
@@ -188,7 +188,7 @@ def _candidates(lines: list[str]) -> list[str]:
 
 
 def _tried(file: SourceFile, head: bytes, options: SchemaOptions) -> tuple[Schema, bool, list[Any]] | None:
-    """Return the schema, whether most rows are rejected, and the head's rows; None where it makes no schema."""
+    """Return the schema, whether most rows are rejected, and the head's rows; None if it makes no schema."""
     try:
         schema = resolve([file], options)
     except BadInputError:

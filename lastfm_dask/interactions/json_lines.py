@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.interactions import fast, reader
-from lastfm_dask.interactions.exact import judge
+from lastfm_dask.interactions.exact import parse_fields
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
 from lastfm_dask.interactions.utf8 import is_utf8
 
@@ -30,7 +30,7 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
     """Read a block's whole lines (see `reader.read_rows`)."""
     begin = len(fast.BOM) if file_start and lines.startswith(fast.BOM) else 0
     fields = _fast(lines, begin, schema) or JsonFields(bytes(lines[begin:]), schema)
-    return reader.joined([judge(fields, schema)], schema)
+    return reader.joined([parse_fields(fields, schema)], schema)
 
 
 class JsonFields:
@@ -178,7 +178,7 @@ def _is_plain(lines: bytes | bytearray, begin: int, n_lines: int) -> bool:
 def _types(
     first: dict[str, Any], lines: bytes | bytearray, paths: list[list[str]]
 ) -> dict[tuple[str, ...], str] | None:
-    """Return the type of each value in the first line; None where another line may have one that this one lacks."""
+    """Return the type of each value in the first line; None if another line may have one that this one lacks."""
     types = {}
     for path in paths:
         value: Any = first

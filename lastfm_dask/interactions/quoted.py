@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lastfm_dask.interactions import fast, reader
-from lastfm_dask.interactions.exact import Cells, Piece, find_all, judge
+from lastfm_dask.interactions.exact import Cells, Piece, find_all, parse_fields
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
 from lastfm_dask.interactions.utf8 import is_utf8
 
@@ -180,7 +180,7 @@ def _one_by_one(
 
 
 def _closing(data: bytes | bytearray, place: int, quote: bytes, limit: int) -> int | None:
-    """Return where the quote closes that opened at a place; None where it does not before the limit."""
+    """Return where the quote closes that opened at a place; None if it does not before the limit."""
     close = data.find(quote, place + 1, limit)
     while close >= 0 and data[close + 1 : close + 2] == quote:
         close = data.find(quote, close + 2, limit)
@@ -282,7 +282,7 @@ def _end_of_first(lines: bytes | bytearray, begin: int, schema: Schema) -> int:
 
 
 def _pieces(lines: bytes | bytearray, begin: int, schema: Schema) -> Iterator[tuple[bytes, Records]]:
-    """Cut records into pieces of about `_PIECE_BYTES`; one that is empty where there are none."""
+    """Cut records into pieces of about `_PIECE_BYTES`; one that is empty if there are none."""
     wanted = _PIECE_BYTES
     while True:
         end = min(begin + wanted, len(lines))
@@ -307,6 +307,6 @@ def _read_piece(piece: bytes, records: Records, schema: Schema) -> Piece:
         rows = fast.read_fast(piece, 0, schema)
     if rows is None or len(rows.plays) != len(records.starts):
         with memoryview(piece) as view:
-            return judge(QuotedCells(view, schema, records), schema)
+            return parse_fields(QuotedCells(view, schema, records), schema)
     n_lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
     return reader.as_piece(replace(rows, n_lines=n_lines))

@@ -98,7 +98,7 @@ def as_piece(rows: Rows) -> Piece:
 
 
 def _cuts(lines: bytes | bytearray, begin: int) -> Iterator[tuple[int, int]]:
-    """Cut lines behind line ends into pieces of about `_PIECE_BYTES`; one that is empty where there are none."""
+    """Cut lines behind line ends into pieces of about `_PIECE_BYTES`; one that is empty if there are none."""
     while True:
         end = lines.find(b"\n", begin + _PIECE_BYTES - 1) + 1 or len(lines)
         yield begin, end

@@ -54,7 +54,7 @@ class Batch:
 
 @lru_cache(maxsize=4096)
 def layout_of(file: SourceFile, kind: str) -> Layout:
-    """Return what a file says of itself; raises BadInputError where it can't be read."""
+    """Return what a file says of itself; raises BadInputError if it can't be read."""
     with _said_plainly(file.path, kind), _opened(file.path, kind, (), file.size_bytes) as opened:
         return Layout(opened.schema, opened.group_rows)
 
@@ -104,7 +104,7 @@ def batches(path: str, kind: str, columns: tuple[str, ...], start: int, end: int
     Raises
     ------
     BadInputError
-        Where the file can't be read: with the row group, and what to do.
+        If the file can't be read: with the row group, and what to do.
     """
     cursor = _of_this_thread.cursor
     if cursor is None or (cursor.path, cursor.kind, cursor.columns) != (path, kind, columns):

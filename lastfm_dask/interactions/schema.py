@@ -57,7 +57,7 @@ class Schema:
     with_mbid : bool
         Whether MBIDs are read.
     quote : str
-        The character around fields that hold delimiters or line ends (RFC 4180); empty where quotes are text.
+        The character around fields that hold delimiters or line ends (RFC 4180); empty if quotes are text.
     encoding : str
         The name of a Python codec.
     values : str

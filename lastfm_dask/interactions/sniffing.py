@@ -1,6 +1,6 @@
 """Guesses about text: its encoding, what separates its fields, whether they are quoted, and what its columns hold. Pure.
 
-Guesses are for `inspect` and for error messages alone; an ingest does what it was told.
+Guesses are for `inspect` and for error messages alone; an ingest follows its options alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def guess_encoding(head: bytes) -> str:
 
 
 def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | None:
-    """Return what separates the fields of lines; None where nothing cuts most of them into equally many.
+    """Return what separates the fields of lines; None if nothing cuts most of them into equally many.
 
     Parameters
     ----------

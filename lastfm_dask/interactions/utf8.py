@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def is_utf8(lines: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> bool:
-    """Whether all of the bytes are valid UTF-8, judged without a copy."""
+    """Whether all of the bytes are valid UTF-8, checked without a copy."""
     import numpy as np
     import pyarrow as pa
 

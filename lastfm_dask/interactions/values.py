@@ -1,4 +1,4 @@
-"""Plays and times as they are written, judged and turned into numbers. Pure: Arrow arrays in, NumPy arrays out.
+"""Plays and times as they are written, checked and turned into numbers. Pure: Arrow arrays in, NumPy arrays out.
 
 What a text stands for depends on that text alone, never on its neighbours, so that it does not matter how a source
 was cut into blocks.
@@ -24,10 +24,10 @@ _TIMES_AT_ONCE = 1 << 14
 _MILLISECONDS_FROM = 100_000_000_000
 """A number of at least this size counts milliseconds (from March 1973 on), a smaller one seconds (to the year 5138)."""
 
-Judged = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
+Parsed = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
 
 
-def judge_plays(written: pa.StringArray, values: str) -> Judged:
+def parse_plays(written: pa.StringArray, values: str) -> Parsed:
     """Return plays with what is wrong about each.
 
     Parameters
@@ -44,11 +44,11 @@ def judge_plays(written: pa.StringArray, values: str) -> Judged:
     is_number, in_range : ndarray, shape (n,), bool
         Whether each text is a number, and whether it is above zero and not too large.
     """
-    return _judge_real(written) if values == FLOAT else _judge_whole(written, values)
+    return _parse_real(written) if values == FLOAT else _parse_whole(written, values)
 
 
-def _judge_whole(written: pa.StringArray, values: str) -> Judged:
-    """Judge whole numbers: short texts of digits at once, the others one by one where they are few."""
+def _parse_whole(written: pa.StringArray, values: str) -> Parsed:
+    """Parse whole numbers: short texts of digits at once, the others one by one where they are few."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -61,7 +61,7 @@ def _judge_whole(written: pa.StringArray, values: str) -> Judged:
     is_number = np.ones(len(written), np.bool_)
     plays[~odd] = pc.cast(written.filter(pa.array(~odd)), pa.int32()).to_numpy()
     in_range[~odd] = plays[~odd] >= 1
-    plays[odd], is_number[odd], in_range[odd] = _judge_odd(written.filter(pa.array(odd)), values)
+    plays[odd], is_number[odd], in_range[odd] = _parse_odd(written.filter(pa.array(odd)), values)
     return plays, is_number, in_range
 
 
@@ -82,7 +82,7 @@ def _are_short_digits(written: pa.StringArray) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _judge_odd(written: pa.StringArray, values: str) -> Judged:
+def _parse_odd(written: pa.StringArray, values: str) -> Parsed:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -110,7 +110,7 @@ def without_zero_decimals(written: pa.StringArray) -> pa.StringArray:
     return pc.replace_substring_regex(written, r"\A([0-9]+)\.0+\z", r"\1") if has_point else written
 
 
-def _judge_real(written: pa.StringArray) -> Judged:
+def _parse_real(written: pa.StringArray) -> Parsed:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -129,7 +129,7 @@ def _judge_real(written: pa.StringArray) -> Judged:
     return values, is_number, in_range
 
 
-def judge_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def parse_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return times in milliseconds since 1970 (UTC), and which texts are times.
 
     A time is written as ISO 8601 (without an offset it is UTC), or as a whole number: seconds, or milliseconds

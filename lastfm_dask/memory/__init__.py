@@ -1,1 +1,1 @@
-"""What this process may use, what a stage will need, and what it was seen to use. Imports errors only."""
+"""What the process may use and was seen to use, and the one budget that plans are fitted to. Knows no algorithm."""

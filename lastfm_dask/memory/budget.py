@@ -35,7 +35,7 @@ class Budget:
     cpus : int
         Threads that may compute.
     free_disk : int or None
-        Free where files are written; None where that is not known.
+        Free where files are written; None if that is not known.
     disk_in_memory : bool
         Whether that disk's pages count as memory (a tmpfs).
     source : str
@@ -161,7 +161,7 @@ def fit(candidates: Iterable[P], budget: Budget, *, work: str, elsewhere: str) -
     Raises
     ------
     BudgetError
-        Where no candidate fits: with the stage, what was projected, what is allowed, and the smallest limit that
+        If no candidate fits: with the stage, what was projected, what is allowed, and the smallest limit that
         would do.
     """
     too_large: list[P] = []

@@ -30,18 +30,18 @@ class Group:
     version: Literal[1, 2]
 
     def read(self, name: str) -> str | None:
-        """Return the text of one of its files, stripped, or None where there is none."""
+        """Return the text of one of its files, stripped, or None if there is none."""
         text = read_text(self.path / name)
         return None if text is None else text.strip()
 
     def number(self, name: str) -> int | None:
-        """Return the number in one of its files; None where there is none, or it says that there is no limit."""
+        """Return the number in one of its files; None if there is none, or it says that there is no limit."""
         text = self.read(name)
         value = int(text) if text is not None and re.fullmatch(r"-?[0-9]+", text) else None
         return None if value is None or not 0 <= value < NO_LIMIT else value
 
     def statistics(self, name: str = "memory.stat") -> dict[str, int]:
-        """Return a file of `name number` lines as a dictionary, empty where it can't be read."""
+        """Return a file of `name number` lines as a dictionary, empty if it can't be read."""
         pairs = (line.split() for line in (self.read(name) or "").splitlines())
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
@@ -110,7 +110,7 @@ def groups(controller: str, root: Path = SYSTEM_ROOT) -> tuple[Group, ...]:
     Returns
     -------
     tuple of Group
-        Those of version 1 first where both versions are mounted (a hybrid); empty where there are none.
+        Those of version 1 first where both versions are mounted (a hybrid); empty if there are none.
     """
     found: list[Group] = []
     mounts = _mounts(root)

@@ -33,7 +33,7 @@ class FileSystem:
 
     @property
     def meaning(self) -> str:
-        """What the kind means for whoever writes there, in a few words."""
+        """What the kind means for files that are written there, in a few words."""
         if self.in_memory:
             return "memory: what is written there counts as memory"
         if self.kind in _OVER_NETWORK or self.kind.startswith("fuse."):
@@ -42,7 +42,7 @@ class FileSystem:
 
 
 def file_system(folder: Path, *, root: Path = SYSTEM_ROOT) -> FileSystem | None:
-    """Return the file system that a folder is on, from `/proc/self/mountinfo`; None where that can't be read."""
+    """Return the file system that a folder is on, from `/proc/self/mountinfo`; None if that can't be read."""
     place = folder.resolve()
     best: FileSystem | None = None
     for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
@@ -59,7 +59,7 @@ def file_system(folder: Path, *, root: Path = SYSTEM_ROOT) -> FileSystem | None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how many bytes may still be written where a folder is; 0 where that can't be told."""
+    """Return how many bytes may still be written where a folder is; 0 if that is not known."""
     try:
         found = os.statvfs(folder)
     except OSError:

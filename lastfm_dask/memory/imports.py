@@ -13,7 +13,7 @@ from importlib.abc import MetaPathFinder
 def keep_pandas_out() -> None:
     """Let Arrow look for pandas once, now, and find none; does nothing where pandas is imported already.
 
-    Whoever imports pandas afterwards gets it, and what Arrow converts to and from pandas still works. Call it
+    A later import of pandas works, and what Arrow converts to and from pandas still works. Call it
     before other threads are started, and before what is held counts as reserved.
     """
     if "pandas" in sys.modules:

@@ -55,7 +55,7 @@ def versions() -> dict[str, str | None]:
 
 
 def openmp_problem(name: str = OPENMP) -> str | None:
-    """Return why the OpenMP library that implicit is built on can't be loaded; None where it can."""
+    """Return why the OpenMP library that implicit is built on can't be loaded; None if it can."""
     try:
         ctypes.CDLL(name)
     except OSError as error:

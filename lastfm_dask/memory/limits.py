@@ -1,7 +1,7 @@
 """What this process may use: `allowed` memory and CPUs, each with the source of the number.
 
-Reads the machine (`proc`), the control groups (`cgroups`) and what the caller was told (`--memory`,
-`--threads`). Nothing is changed, but for `limit_native_threads`. What a stage needs is `plan`'s business.
+Reads the machine (`proc`), the control groups (`cgroups`) and the caller's options (`--memory`,
+`--threads`). Changes nothing, except in `limit_native_threads`. What a stage needs is in each folder's `plan`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def allowed_memory(memory_bytes: int | None = None, *, root: Path = SYSTEM_ROOT)
     Parameters
     ----------
     memory_bytes : int, optional
-        What the caller was told to keep to (`--memory`).
+        The caller's own limit (`--memory`).
     root : Path
         Where the machine's files stand.
     """
@@ -171,7 +171,7 @@ def _count_of_list(text: str) -> int:
 def limit_native_threads(count: int) -> None:
     """Bound the threads of BLAS, OpenMP and Arrow in this process, loaded already or later.
 
-    Libraries that are loaded later read the environment; those that are loaded are told through threadpoolctl.
+    Libraries that load later read the environment; threadpoolctl limits those that are loaded.
     """
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(count)

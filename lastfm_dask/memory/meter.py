@@ -2,8 +2,8 @@
 
 A sample every 50 ms reads `/proc/self/status` and the control group's counters.
 A spike between two samples is caught by the kernel's own high-water mark where that rose within the stage.
-The mark is never reset: whoever watches this process from outside reads it too. What a stage was projected to
-need is `plan`'s business; here it is only compared.
+The mark is never reset, because other processes may read it too. Projections come from the plans; here they are
+only compared.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Meter:
         return _StageContext(self, Stage(name, projected_bytes, threads, block_bytes))
 
     def begin(self, stage: Stage) -> None:
-        """Make a stage the current one; raises RuntimeError where another is under way."""
+        """Make a stage the current one; raises RuntimeError if another is under way."""
         if self._stage is not None:
             msg = f"stage {stage.name} can't begin within stage {self._stage.name}"
             raise RuntimeError(msg)

@@ -1,6 +1,6 @@
 """What the kernel says of this process and of the machine: `/proc/self/status`, `/proc/meminfo`, `/proc/self/io`.
 
-Pure reading under an injectable root. No judgement: what may be used is `limits`' business.
+Only reads, under an injectable root. `limits` decides what may be used.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def resident_of(status: str) -> Resident:
 
 
 def read_text(path: Path) -> str | None:
-    """Return a file's text, or None where it can't be read."""
+    """Return a file's text, or None if it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:

@@ -24,7 +24,7 @@ def parse_size(text: str) -> int:
     Raises
     ------
     BadInputError
-        Where the text is not a size above zero, or its unit is not known.
+        If the text is not a size above zero, or its unit is not known.
     """
     match = _SIZE.fullmatch(text)
     factor = _UNITS.get(match[3].lower(), 0) if match else 0

@@ -37,7 +37,7 @@ class ValueCounts:
         return int(self.counts.sum())
 
     def median(self) -> float:
-        """Return the median of all rows; NaN where there are none."""
+        """Return the median of all rows; NaN if there are none."""
         if not len(self.values):
             return float("nan")
         ends = np.cumsum(self.counts)

@@ -37,9 +37,9 @@ def write_page(profile: Profile, file: Path) -> None:
     Raises
     ------
     BadInputError
-        Where the libraries that draw are not installed.
+        If the libraries that draw are not installed.
     StoreError
-        Where the file can't be written.
+        If the file can't be written.
     """
     text = render(profile)
     with complete_or_absent(file, replace=True) as part:
@@ -47,7 +47,7 @@ def write_page(profile: Profile, file: Path) -> None:
 
 
 def render(profile: Profile) -> str:
-    """Return the page as HTML; raises BadInputError where the libraries that draw are not installed."""
+    """Return the page as HTML; raises BadInputError if the libraries that draw are not installed."""
     try:
         from bokeh.embed import components
         from bokeh.resources import Resources

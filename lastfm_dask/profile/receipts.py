@@ -1,4 +1,4 @@
-"""The receipts of a dataset or model directory, read and put in words. What is drawn of them is `figures`' business."""
+"""The receipts of a dataset or model directory, read and put in words. `figures` draws them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def open_profile(path: str | PathLike[str]) -> Profile:
     Raises
     ------
     StoreError
-        Where it is no such directory, is damaged, or has no receipts.
+        If it is no such directory, is damaged, or has no receipts.
     """
     path = Path(path)
     manifest = open_directory(path, layout.DATASET, layout.MODEL)
@@ -68,13 +68,13 @@ def open_profile(path: str | PathLike[str]) -> Profile:
 
 
 def rows_per_s(receipt: Receipt) -> int | None:
-    """Return a stage's pace; None where it has no rows or took no time that could be measured."""
+    """Return a stage's pace; None if it has no rows or took no time that could be measured."""
     rows, wall_s = receipt.get("rows"), receipt["wall_s"]
     return round(rows / wall_s) if rows and wall_s > 0 else None
 
 
 def share_of_projected(receipt: Receipt) -> float | None:
-    """Return measured over projected; None where nothing was projected."""
+    """Return measured over projected; None if nothing was projected."""
     projected = receipt.get("projected_bytes")
     return receipt["measured_bytes"] / projected if projected else None
 

@@ -46,7 +46,7 @@ def named_artists(profile: Profile) -> list[tuple[int, int, str]]:
 
 
 def popularity_caption(curve: RankCurve) -> str:
-    """Return what the popularity curve shows, in numbers; empty where there is nothing."""
+    """Return what the popularity curve shows, in numbers; empty if there is nothing."""
     if not len(curve.values):
         return ""
     n_artists, half = int(curve.last_ranks[-1]), curve.smallest_part(0.5)

@@ -1,7 +1,7 @@
 """Answers for all users of a model: batches of rows that fit the memory allowed, in order.
 
 Each list is what `Recommender.recommend` gives that user. Nothing here depends on the size of a batch or on threads.
-Writing them is `all_users_files`' business.
+`all_users_files` writes them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Batch:
     items: npt.NDArray[np.int32]
     """Columns, the best first, shape (n_users of the batch, n); -1 where a list has ended."""
     scores: npt.NDArray[np.float64]
-    """Shape (n_users of the batch, n); NaN where a list has ended."""
+    """Shape (n_users of the batch, n); NaN if a list has ended."""
 
     @property
     def rows(self) -> range:

@@ -87,7 +87,7 @@ def write_all_users(
     Raises
     ------
     StoreError
-        Where the file exists, or the disk is full; no file is left then.
+        If the file exists, or the disk is full; no file is left then.
     """
     from lastfm_dask.memory.meter import Meter
 

@@ -1,4 +1,4 @@
-"""A trained model, opened to answer: recommend, score, similar, explain, for known listeners and for new ones.
+"""A trained model, opened to answer: recommend, score, similar, explain, for known users and for new ones.
 
 Opening maps files and reads none of them whole; names are read when first needed. Needs NumPy and Arrow alone:
 neither implicit nor SciPy is imported. `all_users` answers for all users at once.
@@ -64,7 +64,7 @@ class Recommender(ModelFiles):
     Raises
     ------
     StoreError
-        Where the directory is missing, unfinished, damaged, or no model.
+        If the directory is missing, unfinished, damaged, or no model.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Recommender(ModelFiles):
     """
 
     _filtered: tuple[Filters, Ranking] | None = None
-    """The last filters and what they left: whoever filters mostly asks again with the same."""
+    """The last filters and the artists they left: the next question mostly has the same filters."""
 
     def recommend(
         self,
@@ -111,9 +111,9 @@ class Recommender(ModelFiles):
         Raises
         ------
         UnknownNameError
-            Where the user, or an artist to leave out or to list, is not known.
+            If the user, or an artist to leave out or to list, is not known.
         BadInputError
-            Where neither or both of `user` and `likes` are given, or `n`, `diverse` or `novelty` is out of its range.
+            If neither or both of `user` and `likes` are given, or `n`, `diverse` or `novelty` is out of its range.
         """
         settings = self.list_settings(n, **options)
         found = self._names.model_user(user, likes)
@@ -153,7 +153,7 @@ class Recommender(ModelFiles):
         Raises
         ------
         BudgetError
-            Where even the smallest batch needs more memory than is allowed; before any work.
+            If even the smallest batch needs more memory than is allowed; before any work.
         """
         from lastfm_dask.recommender.all_users import AllUsers
         from lastfm_dask.recommender.plan import plan_all_users
@@ -188,9 +188,9 @@ class Recommender(ModelFiles):
         Raises
         ------
         UnknownNameError
-            Where the artist is not known; carries near names.
+            If the artist is not known; carries near names.
         BadInputError
-            Where `n` is below 1 or `shrink` below 0.
+            If `n` is below 1 or `shrink` below 0.
         """
         if not 0 <= shrink < np.inf:
             msg = f"a shrinkage of {shrink} can't be used: allowed are 0 and more"
@@ -226,7 +226,7 @@ class Recommender(ModelFiles):
         Raises
         ------
         UnknownNameError
-            Where the user or an artist is not known, or none of the likes is.
+            If the user or an artist is not known, or none of the likes is.
         """
         found = self._names.known_user(user, likes)
         indices = np.array(self._names.artists_of(artists), np.int64)
@@ -245,12 +245,12 @@ class Recommender(ModelFiles):
         *,
         likes: Mapping[str, int] | Iterable[str] | None = None,
     ) -> Explanation:
-        """Say how much each artist of a listener's list adds to the score of one artist.
+        """Say how much each artist of a user's list adds to the score of one artist.
 
         Raises
         ------
         UnknownNameError
-            Where the user or the artist is not known, or none of the likes is.
+            If the user or the artist is not known, or none of the likes is.
         """
         return self.explain_each([artist], user, likes=likes)[0]
 
@@ -328,7 +328,7 @@ class Recommender(ModelFiles):
         return Totals(self.n_users, float(mean_plays), count_columns(self.matrix[1], self.n_artists))
 
     def _vector(self, found: ModelUser) -> npt.NDArray[np.float64]:
-        """Return a listener's vector: as trained for a user of the model, folded in exactly for a new one."""
+        """Return a user's vector: as trained for a user of the model, folded in exactly for a new one."""
         if found.row is not None:
             return np.asarray(self.user_factors[found.row], np.float64)
         with one_blas_thread():

@@ -28,7 +28,7 @@ def explanation(
     score : float
         As `recommend` and `score` show it.
     names : sequence of str
-        The artists of the listener's list.
+        The artists of the user's list.
     contributions : float64, shape (len(names),)
         What each adds to the exact solution's score.
 
@@ -37,7 +37,7 @@ def explanation(
     Explanation
         Contributions from the largest to the lowest. The remainder is what the shown score has beyond their sum:
         what conjugate gradients left over when a user's vector was trained, and what the artists' vectors moved
-        afterwards, in the last half-iteration; for a new listener it is rounding alone.
+        afterwards, in the last half-iteration; for a new user it is rounding alone.
     """
     order = np.argsort(-contributions, kind="stable")
     ranked = tuple(Contribution(names[i], float(contributions[i])) for i in order.tolist())

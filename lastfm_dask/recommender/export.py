@@ -28,7 +28,7 @@ def export_npz(model: Path, target: Path) -> Path:
     Raises
     ------
     StoreError
-        Where the model can't be opened, the target exists, or the disk is full.
+        If the model can't be opened, the target exists, or the disk is full.
     """
     import numpy as np
 
@@ -62,7 +62,7 @@ def export_parquet(model: Path, folder: Path) -> list[Path]:
     Raises
     ------
     StoreError
-        Where the model can't be opened, a file exists, or the disk is full.
+        If the model can't be opened, a file exists, or the disk is full.
     """
     files = ModelFiles(model)
     names = [f"{name}.parquet" for name in ("user_factors", "item_factors")]

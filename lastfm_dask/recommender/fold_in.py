@@ -1,11 +1,11 @@
-"""A listener's own least-squares problem, solved exactly: vectors for new listeners, and what a score is made of.
+"""A user's own least-squares problem, solved exactly: vectors for new users, and what a score is made of.
 
-With the factors Y of all artists, the confidences c of a listener's artists, and lambda, their vector x solves
+With the factors Y of all artists, the confidences c of a user's artists, and lambda, their vector x solves
 
     W x = Y^T C p,   W = Y^T Y + Y^T (C - I) Y + lambda I
 
-(Hu, Koren, Volinsky 2008, eq. 4), where C - I and p are zero but for the listener's artists. The score of artist i
-is y_i . x, a sum over the listener's artists u of c_u (y_i^T W^-1 y_u) (the same, section 5). In float64; Y^T Y is
+(Hu, Koren, Volinsky 2008, eq. 4), where C - I and p are zero but for the user's artists. The score of artist i
+is y_i . x, a sum over the user's artists u of c_u (y_i^T W^-1 y_u) (the same, section 5). In float64; Y^T Y is
 the model's stored Gram matrix.
 """
 
@@ -29,7 +29,7 @@ class NormalEquations:
     matrix: Floats
     """W, shape (factors, factors), symmetric."""
     rows: Floats
-    """The vectors of the listener's artists, shape (n, factors)."""
+    """The vectors of the user's artists, shape (n, factors)."""
     confidence: Floats
     """Shape (n,)."""
 
@@ -48,7 +48,7 @@ class NormalEquations:
         gram : float64, shape (factors, factors)
             Y^T Y over all artists.
         rows : floats, shape (n, factors)
-            The vectors of the listener's artists.
+            The vectors of the user's artists.
         confidence : floats, shape (n,)
             Their confidences, alpha included.
         regularization : float
@@ -61,7 +61,7 @@ class NormalEquations:
         return cls(matrix, vectors, weights)
 
     def vector(self) -> Floats:
-        """Return the listener's vector x, shape (factors,)."""
+        """Return the user's vector x, shape (factors,)."""
         return self._solve(self.rows.T @ self.confidence)
 
     def contributions(self, targets: npt.NDArray[np.floating]) -> Floats:

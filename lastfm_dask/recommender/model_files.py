@@ -43,7 +43,7 @@ class ModelFiles(Shown):
     Raises
     ------
     StoreError
-        Where the directory is missing, unfinished, damaged, or no model.
+        If the directory is missing, unfinished, damaged, or no model.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -101,11 +101,11 @@ class ModelFiles(Shown):
         return indptr, indices, data
 
     def row(self, user: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
-        """Return the columns and plays of a user's row; raises StoreError where it is damaged."""
+        """Return the columns and plays of a user's row; raises StoreError if it is damaged."""
         return checked_row(self._matrix_files, self.matrix, user, self.n_artists)
 
     def check_matrix(self) -> None:
-        """Look through the whole matrix once; raises StoreError where it is damaged."""
+        """Look through the whole matrix once; raises StoreError if it is damaged."""
         check_csr(self._matrix_files, self.matrix, self.n_artists)
 
     @property
@@ -114,7 +114,7 @@ class ModelFiles(Shown):
 
     @cached_property
     def blend(self) -> Blend | None:
-        """How item weights count beside the vectors; None where vectors alone rank."""
+        """How item weights count beside the vectors; None if vectors alone rank."""
         said = self.manifest.content.get("blend")
         if said is None:
             return None

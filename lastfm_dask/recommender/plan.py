@@ -83,7 +83,7 @@ def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
     Raises
     ------
     BudgetError
-        Where the smallest batch on one thread needs more.
+        If the smallest batch on one thread needs more.
     """
     batch_users = min(all_users.BATCH_USERS, max(shape.n_users, 1))
     smallest_batch = min(all_users.MIN_BATCH_USERS, batch_users)
@@ -116,7 +116,7 @@ def shape_of(job: AllUsers) -> RecommendingShape:
 def plan_all_users(
     job: AllUsers, *, memory_bytes: int | None = None, threads: int | None = None
 ) -> AllUsersPlan:
-    """Return batch and threads for a job and what is allowed; raises BudgetError where nothing fits."""
+    """Return batch and threads for a job and what is allowed; raises BudgetError if nothing fits."""
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
 
@@ -144,7 +144,7 @@ def answer_bytes(shape: RecommendingShape) -> int:
 def plan_answer(
     model: Recommender, *, by_user: bool, memory_bytes: int | None = None
 ) -> Plan[AnswerSettings]:
-    """Return the plan of one answer; raises BudgetError where it does not fit, before names are read."""
+    """Return the plan of one answer; raises BudgetError if it does not fit, before names are read."""
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
 

@@ -1,9 +1,9 @@
 """The best artists for one listener or for many, exactly, looking only at artists that can still be among them.
 
-A score x.y is at most |x| |y|. Artists are taken by falling |y|; a listener is done once their n-th best score so
+A score x.y is at most |x| |y|. Artists are taken by falling |y|; a user is done once their n-th best score so
 far is above |x| times the next |y|. Few artists have long vectors, so most are never looked at. Candidates are
 chosen in float32, a few more than asked for, and then scored and ordered in float64: an artist's score is the same
-number whoever else is scored with it.
+number in any batch.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Ranked:
     items: npt.NDArray[np.int32]
     """Shape (n_listeners, n); -1 where a list has ended."""
     scores: npt.NDArray[np.float64]
-    """Shape (n_listeners, n); NaN where a list has ended."""
+    """Shape (n_listeners, n); NaN if a list has ended."""
 
 
 class Ranking:
@@ -170,11 +170,11 @@ class Ranking:
         Parameters
         ----------
         vectors : floats, shape (n_listeners, factors)
-            float64 for a listener who was folded in, float32 as stored for others.
+            float64 for a user who was folded in, float32 as stored for others.
         n : int
             How many artists a list has at most.
         seen : SeenItems
-            What each listener's list leaves out.
+            What each user's list leaves out.
 
         Returns
         -------

@@ -34,7 +34,7 @@ class Rerank:
     Raises
     ------
     BadInputError
-        Where a share is out of its range.
+        If a share is out of its range.
     """
 
     diverse: float = 0.0

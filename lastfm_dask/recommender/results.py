@@ -16,7 +16,7 @@ POPULARITY = "popularity"
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """An artist that a new listener likes, as the model knows it."""
+    """An artist that a new user likes, as the model knows it."""
 
     artist: str
     plays: int
@@ -30,13 +30,13 @@ class UnknownName:
     near: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object; bytes of a command line that are no Unicode are escaped."""
+        """Return the JSON object; bytes of a command line that are not Unicode are escaped."""
         return {"name": self.name.encode("utf-8", "backslashreplace").decode(), "near": list(self.near)}
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom an answer is for: a user of the model, or a new listener by what they like."""
+    """Whom an answer is for: a user of the model, or a new user by what they like."""
 
     name: str | None = None
     likes: tuple[Like, ...] = ()
@@ -56,7 +56,7 @@ class User:
         return f"a user who likes {likes}{more}" if likes else "a new user"
 
     def unknown_note(self) -> str:
-        """Return a line about the names that are not known; empty where all are."""
+        """Return a line about the names that are not known; empty if all are."""
         names = (
             f"{one.name!r}" + (f" (near: {', '.join(one.near)})" if one.near else "") for one in self.unknown
         )
@@ -73,7 +73,7 @@ class RecommendedArtist:
 
     artist: str
     score: float
-    """The dot product of the listener's and the artist's vectors; the listeners where popularity stood in."""
+    """The dot product of the user's and the artist's vectors; the listeners where popularity stood in."""
     index: int
     """The artist's column."""
     listeners: int
@@ -95,7 +95,7 @@ class Recommendations(Shown):
     fallback: str | None = None
     """`popularity` where none of the likes is known, else None."""
     rerank: Rerank | None = None
-    """How the order was changed for variety or novelty; None where the score alone decides."""
+    """How the order was changed for variety or novelty; None if the score alone decides."""
 
     def _table(self) -> Table:
         rows = [(item.artist, item.score, item.listeners) for item in self.items]
@@ -165,7 +165,7 @@ class Scores(Shown):
     user: User
     scores: tuple[ScoredArtist, ...]
     user_vector: tuple[float, ...] = field(repr=False, default=())
-    """The listener's factors, where vectors were asked for."""
+    """The user's factors, where vectors were asked for."""
     artist_vectors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
 
     def _table(self) -> Table:
@@ -185,7 +185,7 @@ class Scores(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """How much one artist of a listener's list adds to a score."""
+    """How much one artist of a user's list adds to a score."""
 
     artist: str
     contribution: float
@@ -199,9 +199,9 @@ class Explanation(Shown):
     artist: str
     score: float
     contributions: tuple[Contribution, ...]
-    """One for each artist of the listener's list, the largest first."""
+    """One for each artist of the user's list, the largest first."""
     remainder: float
-    """What the solver left over when the listener's vector was trained; zero but for rounding for a new listener."""
+    """What the solver left over when the user's vector was trained; zero but for rounding for a new user."""
 
     def _table(self) -> Table:
         rows = [(one.artist, one.contribution) for one in self.contributions]

@@ -102,9 +102,9 @@ class ModelUser:
 
     user: User
     row: int | None
-    """The row of a user of the model; None for a new listener."""
+    """The row of a user of the model; None for a new user."""
     items: npt.NDArray[np.integer]
-    """Columns of the artists that the listener has; empty where nothing is known of a new one."""
+    """Columns of the artists that the user has; empty if nothing is known of a new one."""
     plays: npt.NDArray[np.float32]
 
 
@@ -145,7 +145,7 @@ class Lookup:
         return [index for index in found if index is not None]
 
     def list_settings(self, n: int, options: ListOptions) -> ListSettings:
-        """Return what is listed and how; raises UnknownNameError where an artist to leave out or to list is not known."""
+        """Return what is listed and how; raises UnknownNameError if an artist to leave out or to list is not known."""
         unknown = options.keys() - ListOptions.__annotations__.keys()
         if unknown:
             msg = f"no option is called {', '.join(sorted(unknown))}: allowed are {', '.join(ListOptions.__annotations__)}"
@@ -162,17 +162,17 @@ class Lookup:
         return ListSettings(n, filters, options.get("include_known", False), rerank)
 
     def model_user(self, user: str | None, likes: Likes | None) -> ModelUser:
-        """Return a user of the model, or a new listener of whom perhaps nothing is known.
+        """Return a user of the model, or a new user of whom perhaps nothing is known.
 
         Raises
         ------
         UnknownNameError
-            Where the user is not known.
+            If the user is not known.
         BadInputError
-            Where neither or both are given, or a like's plays are out of range.
+            If neither or both are given, or a like's plays are out of range.
         """
         if (user is None) == (likes is None):
-            msg = "say for whom: either a user of the model, or what a new listener likes"
+            msg = "say for whom: either a user of the model, or what a new user likes"
             raise BadInputError(msg)
         if user is not None:
             row = self.users.index(user)
@@ -180,7 +180,7 @@ class Lookup:
         return self._new_user(_pairs(likes or ()))
 
     def known_user(self, user: str | None, likes: Likes | None) -> ModelUser:
-        """Return a listener as `model_user` does; raises UnknownNameError where none of the likes is known."""
+        """Return a listener as `model_user` does; raises UnknownNameError if none of the likes is known."""
         found = self.model_user(user, likes)
         if not len(found.items):
             raise self._unknown(found.user.unknown)
@@ -223,7 +223,7 @@ def _pairs(likes: Likes) -> list[tuple[str, int]]:
 
 
 def check_count(n: int) -> int:
-    """Return how many artists are asked for; raises BadInputError where a list can't be that long."""
+    """Return how many artists are asked for; raises BadInputError if a list can't be that long."""
     if n < 1:
         msg = f"a list of {n} artists was asked for: ask for 1 or more"
         raise BadInputError(msg)

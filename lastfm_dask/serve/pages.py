@@ -129,5 +129,5 @@ class Pages:
     def _render(self, name: str, **facts: Any) -> str:
         values = {"model": self.service.opened.name, **facts}
         text = self._environment.get_template(f"{name}.html").render(**values)
-        # A name may hold what is no Unicode.
+        # A name may hold what is not Unicode.
         return text.encode(errors="replace").decode()

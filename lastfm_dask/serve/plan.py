@@ -78,7 +78,7 @@ def plan_serving(
     Raises
     ------
     BudgetError
-        Where one thread and eight requests need more; with the numbers, and the smallest limit that would do.
+        If one thread and eight requests need more; with the numbers, and the smallest limit that would do.
     """
     while True:
         projected = serving_bytes(shape, threads, max_requests, reserved_bytes)

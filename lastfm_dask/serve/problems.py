@@ -77,5 +77,5 @@ def problem_of(error: LastfmDaskError) -> Problem:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return JSON in UTF-8, not escaped but for characters that are no Unicode."""
+    """Return JSON in UTF-8, not escaped but for characters that are not Unicode."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")

@@ -29,7 +29,7 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
     Raises
     ------
     BadInputError
-        Where a path is missing or no readable file, or a glob matches nothing, or all files are empty.
+        If a path is missing or no readable file, or a glob matches nothing, or all files are empty.
     """
     files: list[SourceFile] = []
     for pattern in [os.fspath(pattern) for pattern in patterns]:
@@ -81,7 +81,7 @@ def _local(path: str) -> SourceFile:
 
 
 def refuse_changed(files: Sequence[SourceFile]) -> None:
-    """Raise BadInputError where a file is not what it was when it was found."""
+    """Raise BadInputError if a file is not what it was when it was found."""
     changed = [file.path for file in files if _look_again(file) != replace(file, label="")]
     if changed:
         msg = (
@@ -139,7 +139,7 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
     Raises
     ------
     BadInputError
-        Where the archive lacks the log (its members are listed) or the compressed data is damaged.
+        If the archive lacks the log (its members are listed) or the compressed data is damaged.
     """
     import bz2
     import gzip

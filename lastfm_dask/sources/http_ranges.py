@@ -29,7 +29,7 @@ def describe(fs: Any, url: str) -> tuple[int, str]:
     Raises
     ------
     BadInputError
-        Where the server does not honour ranges.
+        If the server does not honour ranges.
     """
     total, version, _ = _again(fs, lambda: _get(fs, url, 0, 1))
     return total, version

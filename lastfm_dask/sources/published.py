@@ -1,6 +1,6 @@
 """The published Last.fm 360K log as its publisher describes it, and a file's checksums to compare with that.
 
-Covers facts and checksums; what a log holds is `reader`'s business.
+Covers facts and checksums; `reader` reads what a log holds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A file as its publisher describes it; the size is None where the publisher gives none to the byte."""
+    """A file as its publisher describes it; the size is None if the publisher gives none to the byte."""
 
     name: str
     md5: str
@@ -105,7 +105,7 @@ def checksums(path: str | PathLike[str], progress: Callable[[int, int], None] | 
     Raises
     ------
     BadInputError
-        Where the file is missing, unreadable, empty or damaged, or is an address, or changed while it was read.
+        If the file is missing, unreadable, empty or damaged, or is an address, or changed while it was read.
     """
     files = () if is_remote(os.fspath(path)) else find([path])
     if len(files) != 1:

@@ -2,8 +2,8 @@
 
 Answers what `sources` asks: which files there are, a range of one, and one as a stream. Credentials, endpoints,
 headers and proxies come from where each library looks for them (AWS_ENDPOINT_URL, fsspec's configuration, …).
-Nothing is cached: a file that was replaced between two runs must not be taken for the old one. How HTTP is spoken
-is `web`'s business.
+Nothing is cached: a file that was replaced between two runs must not be taken for the old one. `http_ranges` speaks
+HTTP.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def find(pattern: str) -> list[SourceFile]:
     Raises
     ------
     BadInputError
-        Where nothing is there, or it is not allowed, or can't be read by ranges.
+        If nothing is there, or it is not allowed, or can't be read by ranges.
     """
     fs = _file_system(pattern)
     if _is_web(pattern) and "*" in pattern:

@@ -63,12 +63,12 @@ def is_remote(path: str) -> bool:
 
 
 def compression_of(path: str) -> str:
-    """Return how a file is packed, by its name; empty where it is not.
+    """Return how a file is packed, by its name; empty if it is not.
 
     Raises
     ------
     BadInputError
-        Where the name says that it is packed in a way that is not read.
+        If the name says that it is packed in a way that is not read.
     """
     name = path.lower()
     if name.endswith(_NOT_READ):
@@ -88,7 +88,7 @@ def columnar_within(paths: Iterable[str], folder: str) -> list[str]:
     Raises
     ------
     BadInputError
-        Where there is none.
+        If there is none.
     """
     depth = len(folder.rstrip("/").split("/"))
     found = sorted(

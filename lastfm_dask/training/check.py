@@ -92,7 +92,7 @@ def settle_and_check(
     settings : TrainSettings
         Settled; regularization raised where the sample is large enough and says so.
     check : Check or None
-        None where there are too few users to say anything.
+        None if there are too few users to say anything.
     """
     settled = settle(plays, settings)
     sample = Sample.of(plays)
@@ -124,7 +124,7 @@ class Sample:
 
     @classmethod
     def of(cls, plays: csr_matrix) -> Sample | None:
-        """Draw users until the sample is full; None where too few can be ranked."""
+        """Draw users until the sample is full; None if too few can be ranked."""
         rng = np.random.default_rng(0)
         order = rng.choice(plays.shape[0], min(plays.shape[0], SAMPLE_VALUES), replace=False)
         lengths = plays.indptr[order + 1] - plays.indptr[order]

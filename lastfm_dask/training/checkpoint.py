@@ -41,7 +41,7 @@ class Checkpoint:
     key: str
 
     def restore(self) -> History | None:
-        """Bring the files to the last whole iteration and return its history; None where there is none."""
+        """Bring the files to the last whole iteration and return its history; None if there is none."""
         try:
             note = json.loads((self.folder / _NOTE).read_text(encoding="utf-8"))
             if note["key"] != self.key:

@@ -86,7 +86,7 @@ def fit_ease(
     Raises
     ------
     BadInputError
-        Where there are more than `MAX_SIDE` users and artists, or lambda is too small to invert.
+        If there are more than `MAX_SIDE` users and artists, or lambda is too small to invert.
     """
     n_users, n_artists = train.shape
     if not has_room(train.shape):

@@ -85,7 +85,7 @@ def fit(
     Raises
     ------
     BadInputError
-        Where a factor is not a finite number in the end.
+        If a factor is not a finite number in the end.
     """
     history = start or History()
     transposed = matrix.T.tocsr()
@@ -128,7 +128,7 @@ def first_factors(seed: int, *arrays: Factors) -> None:
 
 
 def refuse_diverged(factors: Factors) -> None:
-    """Raise BadInputError where a factor is not a finite number."""
+    """Raise BadInputError if a factor is not a finite number."""
     for start, end in dense_blocks(factors):
         if not np.isfinite(factors[start:end]).all():
             msg = (

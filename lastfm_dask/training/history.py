@@ -20,7 +20,7 @@ class History:
     iterations: int = 0
     """Whole iterations that the factors have behind them."""
     objective: list[float] = field(default_factory=list)
-    """Before the first iteration and after each one; empty where the number of iterations is given."""
+    """Before the first iteration and after each one; empty if the number of iterations is given."""
     known: tuple[int, int] | None = None
     """Users and artists whose factors an earlier model gave."""
 

@@ -114,7 +114,7 @@ implicit on the CPU. It ranks artists for listeners by the dot product of their 
   little worth (`--min-listeners`, `--max-listeners`).
 - The data ends in 2008 (360K) or 2011 (HetRec 2K): newer artists are unknown.
 - A listener who is not in the data is folded in from the names given; unknown names are left out and listed.
-- Known listeners' vectors come from a few steps of conjugate gradients: `explain` shows what these left over.
+- Known users' vectors come from a few steps of conjugate gradients: `explain` shows what these left over.
 
 ## How to reproduce
 On a dataset with this fingerprint, with the package versions in `manifest.json`:
@@ -160,7 +160,7 @@ def read_metrics(path: Path, settings: TrainSettings) -> dict[str, Any]:
     Raises
     ------
     BadInputError
-        Where the file can't be read, is not what `evaluate` prints, or measured other settings than these.
+        If the file can't be read, is not what `evaluate` prints, or measured other settings than these.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

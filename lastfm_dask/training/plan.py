@@ -172,7 +172,7 @@ def plan_training(shape: TrainingShape, budget: Budget) -> Plan[FitSettings]:
     Raises
     ------
     BudgetError
-        Where even the smallest range, or the fit, or the disk, needs more.
+        If even the smallest range, or the fit, or the disk, needs more.
     """
 
     def candidates() -> Iterator[Plan[FitSettings]]:

@@ -66,12 +66,12 @@ def prepare(
     name_of : callable
         Gives a column's name, for messages.
     progress : callable
-        Told how many stored values were gone through, and of how many.
+        Called with how many stored values were gone through, and of how many.
 
     Raises
     ------
     BadInputError
-        Where a confidence is not above zero.
+        If a confidence is not above zero.
     """
     nnz, n_artists = len(plays.indices), plays.shape[1]
     totals = cache(lambda: Totals.of(plays.indptr, plays.indices, plays.data, n_artists))

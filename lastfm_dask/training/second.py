@@ -114,7 +114,7 @@ def _name(tried: Tried) -> str:
 
 
 def _measured(plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int) -> dict[Tried, float]:
-    """Return the NDCG@10 of ALS, of item weights and of their blends on the sample; empty where it is too small."""
+    """Return the NDCG@10 of ALS, of item weights and of their blends on the sample; empty if it is too small."""
     whole = Sample.of(plays)
     if whole is None:
         return {}

@@ -45,7 +45,7 @@ class TrainSettings:
     bm25_k1: float = 100.0
     """Where BM25 saturates; only for that weighting."""
     bm25_b: float = 0.8
-    """How much BM25 makes of a listener's total plays, 0 to 1; only for that weighting."""
+    """How much BM25 makes of a user's total plays, 0 to 1; only for that weighting."""
     seed: int = 42
     """Seeds the first factors. Equal seeds give equal models, whatever the threads."""
     preset: str = CUSTOM
@@ -93,7 +93,7 @@ class TrainSettings:
         Raises
         ------
         BadInputError
-            Where it is no object, or has unknown keys or values that can't be used.
+            If it is not an object, or has unknown keys or values that can't be used.
         """
         if not isinstance(raw, dict):
             msg = (

@@ -44,9 +44,9 @@ class StartModel:
         Raises
         ------
         BadInputError
-            Where its vectors have another number of factors.
+            If its vectors have another number of factors.
         StoreError
-            Where no model can be opened there.
+            If no model can be opened there.
         """
         path = Path(path)
         manifest = open_directory(path, layout.MODEL)

@@ -85,11 +85,11 @@ def train(
     Raises
     ------
     BadInputError
-        Where a confidence is not above zero, the factors diverge, or `metrics` are of other settings.
+        If a confidence is not above zero, the factors diverge, or `metrics` are of other settings.
     BudgetError
         Before any work, where more memory or disk is needed than is allowed.
     StoreError
-        Where the output exists, the dataset is damaged, or the disk is full.
+        If the output exists, the dataset is damaged, or the disk is full.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def _import_libraries(settings: TrainSettings) -> None:
 def _shape(run: _Run, output: Path) -> TrainingShape:
     dataset, folder = run.dataset, output.absolute().parent
     if not folder.is_dir():
-        msg = f"{output} can't be written: {folder} is no folder; choose one that exists"
+        msg = f"{output} can't be written: {folder} is not a folder; choose one that exists"
         raise StoreError(msg, path=str(output))
     linked = folder.stat().st_dev == dataset.path.stat().st_dev
     files = dataset.manifest.files
@@ -172,10 +172,7 @@ def _train_in(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainR
 
 def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> TrainResult:
     from lastfm_dask.memory.meter import Meter, receipts_document
-    from lastfm_dask.training import second
-    from lastfm_dask.training.check import settle_and_check
     from lastfm_dask.training.factors import Fitting
-    from lastfm_dask.training.prepare import prepare
 
     dataset, threads, nnz = run.dataset, plan.settings.threads, int(run.dataset.statistics["nnz"])
     output = work.fresh_output()
@@ -183,53 +180,33 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
     with Meter() as meter:
         with meter.stage("prepare", projected_bytes=plan.stages["prepare"], threads=threads) as stage:
             stage.rows = nnz
-            user_items = dataset.user_items
-            settings, checked = settle_and_check(
-                user_items, run.settings, work.spool / "check", threads=threads
-            )
-            wanted = settings if plan.settings.weights else replace(settings, model="als")
-            added, tried = second.choose(user_items, wanted, work.spool / "choice", threads=threads)
-            prepared = prepare(
-                user_items,
-                settings,
-                work.spool,
-                range_nnz=plan.settings.range_nnz,
-                name_of=dataset.artists.name,
-                progress=run.progress.of("prepare"),
-            )
+            ready = _prepare(work, run, plan)
         # What prepare freed goes back first, so that it does not count as what fit holds.
         allocator.trim()
         with meter.stage("fit", projected_bytes=plan.stages["fit"], threads=threads) as stage:
-            fitted = Fitting(dataset, settings, run.start, threads, run.progress).run(
-                prepared.user_items, work.spool, output
+            fitted = Fitting(dataset, ready.settings, run.start, threads, run.progress).run(
+                ready.prepared.user_items, work.spool, output
             )
             stage.rows = 2 * len(fitted.iteration_s) * nnz
             stage.details = {"iteration_s": fitted.iteration_s, **fitted.to_dict()}
         blend = None
-        if added is not None:
+        if ready.weights is not None:
             allocator.trim()
             with meter.stage("weights", projected_bytes=plan.stages["weights"], threads=threads) as stage:
                 stage.rows = nnz
-                blend = second.add_to(
-                    output,
-                    user_items,
-                    added,
-                    work.spool / "weights",
-                    threads=threads,
-                    range_nnz=plan.settings.range_nnz,
-                    progress=run.progress.of("weights"),
-                )
+                blend = _add_weights(work, run, plan, ready.weights)
     document = receipts_document(meter.receipts, plan.budget, allocator="default", threads=threads)
     (output / layout.RECEIPTS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    totals = ready.prepared.totals
     content = model_content(
         dataset,
-        fitted.settings(settings),
-        prepared.seen,
-        mean_plays=prepared.totals.mean_plays if prepared.totals else None,
+        fitted.settings(ready.settings),
+        ready.prepared.seen,
+        mean_plays=totals.mean_plays if totals else None,
         metrics=run.metrics,
         training={
-            **training_report(run.settings, fitted, checked),
-            "second": {"tried": tried, "kept": blend is not None},
+            **training_report(run.settings, fitted, ready.checked),
+            "second": {"tried": ready.tried, "kept": blend is not None},
         },
     )
     if blend is not None:
@@ -237,6 +214,58 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
     return train_result(work.final, content, document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What the stage prepare leaves to the others."""
+
+    settings: TrainSettings
+    """Settled from the data."""
+    checked: Any
+    """How a reduced model stands beside popularity."""
+    weights: Any
+    """The item weights to add, chosen on a held-out sample; None if they do not help."""
+    tried: Any
+    """What that choice was made from."""
+    prepared: Any
+    """The confidences and their transpose, on disk."""
+
+
+def _prepare(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> _Ready:
+    """Settle the settings, choose whether to add item weights, and write the confidences."""
+    from lastfm_dask.training import second
+    from lastfm_dask.training.check import settle_and_check
+    from lastfm_dask.training.prepare import prepare
+
+    user_items, threads = run.dataset.user_items, plan.settings.threads
+    settings, checked = settle_and_check(user_items, run.settings, work.spool / "check", threads=threads)
+    wanted = settings if plan.settings.weights else replace(settings, model="als")
+    weights, tried = second.choose(user_items, wanted, work.spool / "choice", threads=threads)
+    prepared = prepare(
+        user_items,
+        settings,
+        work.spool,
+        range_nnz=plan.settings.range_nnz,
+        name_of=run.dataset.artists.name,
+        progress=run.progress.of("prepare"),
+    )
+    return _Ready(settings, checked, weights, tried, prepared)
+
+
+def _add_weights(work: WorkDirectory, run: _Run, plan: Plan[FitSettings], weights: Any) -> dict[str, Any]:
+    """Train the item weights beside the factors; return what the manifest says of the blend."""
+    from lastfm_dask.training import second
+
+    return second.add_to(
+        work.output,
+        run.dataset.user_items,
+        weights,
+        work.spool / "weights",
+        threads=plan.settings.threads,
+        range_nnz=plan.settings.range_nnz,
+        progress=run.progress.of("weights"),
+    )
 
 
 def _share_dataset(source: Path, output: Path) -> None:

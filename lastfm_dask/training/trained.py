@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def trained(path: Path, dataset: Dataset, settings: TrainSettings) -> TrainResult | None:
-    """Return what training made of a dataset by these settings and left at `path`; None where it is of others.
+    """Return what training made of a dataset by these settings and left at `path`; None if it is of others.
 
     Raises
     ------
     StoreError
-        Where no model can be opened there.
+        If no model can be opened there.
     """
     content = open_directory(path, layout.MODEL).content
     clear_finished(path)

@@ -1,7 +1,7 @@
 """From plays to confidence: three weightings, computed block by block from statistics of the whole matrix.
 
 The orientation is user_items everywhere: rows are listeners, columns are artists. Needs NumPy alone, so that
-answers can weigh a new listener's plays as training did.
+answers can weigh a new user's plays as training did.
 
 confidence = alpha * weight, in float32, where weight is
 
@@ -155,7 +155,7 @@ class ConfidenceRange:
                     self.refused.add(column)
 
     def refuse(self, name_of: Callable[[int], str], weighting: str) -> None:
-        """Raise BadInputError where a confidence was zero, negative or not finite.
+        """Raise BadInputError if a confidence was zero, negative or not finite.
 
         implicit reads a negative value as a dislike: an artist that every user has gets one from BM25.
         """

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 def refuse(name):
-    pytest.fail(f"{name} is no JSON")
+    pytest.fail(f"{name} is not JSON")
 
 
 def same_but_for_nan(given_value, found):

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastfm_dask.interactions.values import judge_plays, judge_times
+from lastfm_dask.interactions.values import parse_plays, parse_times
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MILLISECOND = dt.timedelta(milliseconds=1)
 
 
 def plays_of(texts: list[str], values: str) -> list[float | str]:
-    plays, is_number, in_range = judge_plays(pa.array(texts, pa.string()), values)
+    plays, is_number, in_range = parse_plays(pa.array(texts, pa.string()), values)
     what = zip(plays.tolist(), is_number.tolist(), in_range.tolist(), strict=True)
     return [
         value if number and fits else "range" if number else "not a number" for value, number, fits in what
@@ -25,7 +25,7 @@ def plays_of(texts: list[str], values: str) -> list[float | str]:
 
 
 def times_of(texts: list[str]) -> list[int | None]:
-    times, found = judge_times(pa.array(texts, pa.string()))
+    times, found = parse_times(pa.array(texts, pa.string()))
     return [time if is_time else None for time, is_time in zip(times.tolist(), found.tolist(), strict=True)]
 
 

@@ -187,9 +187,9 @@ def test_what_can_not_be_written_is_refused(dataset, tmp_path):
     (tmp_path / "m").mkdir()
     with pytest.raises(StoreError, match="exists already"):
         train(dataset, tmp_path / "m")
-    with pytest.raises(StoreError, match="no folder"):
+    with pytest.raises(StoreError, match="not a folder"):
         train(dataset, tmp_path / "none" / "m")
-    with pytest.raises(StoreError, match="no directory"):
+    with pytest.raises(StoreError, match="not a directory"):
         train(tmp_path / "none", tmp_path / "n")
 
 
