@@ -173,7 +173,7 @@ def test_what_is_no_directory_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for name in ("file", "nothing"):
         with pytest.raises(
-            StoreError, match=r"no directory: a lastfm_dask.dataset or lastfm_dask.model is wanted"
+            StoreError, match=r"not a directory: a lastfm_dask.dataset or lastfm_dask.model is wanted"
         ):
             store.open_directory(tmp_path / name, DATASET, MODEL)
 

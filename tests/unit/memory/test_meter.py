@@ -86,7 +86,7 @@ def test_shared_memory_counts_as_held() -> None:
 def test_a_stage_that_needs_more_than_projected_says_so() -> None:
     with Meter() as meter:
         with meter.stage("index", projected_bytes=anon_bytes() + 8 * MIB) as stage:
-            held = touch(32 * MIB)
+            held = touch(64 * MIB)
             stage.sample()
         with meter.stage("assemble"):
             del held

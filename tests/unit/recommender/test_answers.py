@@ -257,7 +257,7 @@ def test_kept_case_is_not_ignored(tmp_path):
 def test_a_model_that_is_none_is_refused(model, tmp_path):
     with pytest.raises(StoreError, match=r"a lastfm_dask\.model is wanted"):
         Recommender(model.path.parent / "lastfm.dataset")
-    with pytest.raises(StoreError, match="no directory"):
+    with pytest.raises(StoreError, match="not a directory"):
         Recommender(tmp_path / "none")
 
 

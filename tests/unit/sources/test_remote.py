@@ -52,7 +52,7 @@ def test_a_missing_library_is_named_by_its_extra():
     code = (
         "import sys\n"
         "from lastfm_dask.errors import BadInputError\n"
-        "from lastfm_dask.interactions import sources\n"
+        "from lastfm_dask.sources import files as sources\n"
         "sys.modules['s3fs'] = sys.modules['aiohttp'] = None\n"
         "for path in ('s3://place/log.tsv', 'http://place/log.tsv', 'https://place/log.tsv'):\n"
         "    try:\n"
