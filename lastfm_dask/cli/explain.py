@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.options import PATH, json_option, memory_option
 from lastfm_dask.cli.output import echo_json, print_table
 from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Artists in the table; the others stand in one line. JSON has all.",
 )
+@memory_option
 @json_option
 def command(
     model: Path,
@@ -36,6 +37,7 @@ def command(
     likes: tuple[str, ...],
     like_file: Path | None,
     n: int,
+    memory_bytes: int | None,
     as_json: bool,
 ) -> None:
     """Say how much each artist in a user's list adds to a score.
@@ -44,8 +46,10 @@ def command(
     the remainder is what training's solver left over.
     """
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import plan_answer
 
     recommender = Recommender(model)
+    plan_answer(recommender, by_user=user is not None, explains=True, memory_bytes=memory_bytes)
     plays = likes_of(recommender, likes, like_file)
     one_user(user, plays)
     found = recommender.explain(artist, user, likes=plays)

@@ -9,7 +9,7 @@ import click
 
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option
-from lastfm_dask.cli.output import echo
+from lastfm_dask.cli.output import echo, echo_json, print_table
 from lastfm_dask.memory.sizes import format_size
 
 
@@ -35,10 +35,11 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
 
     folder = Path.cwd() if output is None else output.absolute().parent
     kind = smallest.kind_of(Path(source[0])) if len(source) == 1 else None
+    reserved = smallest.reserved_by_command(kind or "source")
     if kind is not None:
         budget = Budget.measured(folder, memory_bytes=options["memory_bytes"], threads=options["threads"])
         of = smallest.of_model if kind == "model" else smallest.of_dataset
-        _show({"kind": kind, "allowed_bytes": budget.allowed}, of(Path(source[0]), budget), as_json)
+        _show({"kind": kind, "allowed_bytes": budget.allowed}, of(Path(source[0]), reserved, budget), as_json)
         return
     files = find(source)
     schema = resolve(files, ingesting.schema_of(options))
@@ -46,14 +47,16 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     plan = plan_source(files, schema, resources, folder)
     if not as_json:
         echo("\n".join(plan.lines()))
-    _show(plan.to_dict(), smallest.of_source(plan, on_cluster=resources.on_cluster), as_json)
+    _show(plan.to_dict(), smallest.of_source(plan, reserved, on_cluster=resources.on_cluster), as_json)
 
 
 def _show(found: dict[str, Any], commands: list[dict[str, Any]], as_json: bool) -> None:
-    from lastfm_dask.cli.output import echo_json
-
     if as_json:
         echo_json({**found, "commands": commands})
         return
-    for command in commands:
-        echo(f"smallest  {command['command']}: {format_size(command['smallest_bytes'])} of memory")
+    rows = [(one["command"], format_size(one["smallest_bytes"]), _stages(one["stages"])) for one in commands]
+    print_table("The smallest limit of each command", ["command", "limit", "stages"], rows)
+
+
+def _stages(stages: dict[str, int]) -> str:
+    return ", ".join(f"{stage} {format_size(n_bytes)}" for stage, n_bytes in stages.items())

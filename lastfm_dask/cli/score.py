@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.options import PATH, json_option, memory_option
 from lastfm_dask.cli.output import echo, echo_json, print_table
 from lastfm_dask.cli.user_options import echo_unknown, likes_of, one_user, title_of, user_options
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 )
 @user_options
 @click.option("--vectors", is_flag=True, help="Print the vectors too.")
+@memory_option
 @json_option
 def command(
     model: Path,
@@ -29,6 +30,7 @@ def command(
     likes: tuple[str, ...],
     like_file: Path | None,
     vectors: bool,
+    memory_bytes: int | None,
     as_json: bool,
 ) -> None:
     """Score artists for a user: the dot product of their vectors.
@@ -36,8 +38,10 @@ def command(
     MODEL is what `train` made. A new user, given by --like, gets the vector that their list asks for.
     """
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import plan_answer
 
     recommender = Recommender(model)
+    plan_answer(recommender, by_user=user is not None, memory_bytes=memory_bytes)
     plays = likes_of(recommender, likes, like_file)
     one_user(user, plays)
     found = recommender.score(artists, user, likes=plays, vectors=vectors)

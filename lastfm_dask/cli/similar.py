@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastfm_dask.cli.options import PATH, json_option
+from lastfm_dask.cli.options import PATH, json_option, memory_option
 from lastfm_dask.cli.output import echo_json, print_table
 
 if TYPE_CHECKING:
@@ -25,9 +25,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Listeners with whom half of an artist's similarity counts; 0: the plain cosine.",
 )
+@memory_option
 @json_option
 def command(
-    model: Path, artist: str, n: int, min_listeners: int | None, shrink: float, as_json: bool
+    model: Path,
+    artist: str,
+    n: int,
+    min_listeners: int | None,
+    shrink: float,
+    memory_bytes: int | None,
+    as_json: bool,
 ) -> None:
     r"""List the artists most like one artist.
 
@@ -38,8 +45,11 @@ def command(
     Example: lastfm-dask similar lastfm.model radiohead --shrink 50
     """
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import plan_answer
 
-    found = Recommender(model).similar(artist, n, min_listeners, shrink=shrink)
+    recommender = Recommender(model)
+    plan_answer(recommender, by_user=False, memory_bytes=memory_bytes)
+    found = recommender.similar(artist, n, min_listeners, shrink=shrink)
     if as_json:
         echo_json(found.to_dict())
         return

@@ -1,54 +1,51 @@
-"""The smallest memory limit of each command on a source, a dataset or a model, for `plan`."""
+"""The smallest memory limit of each command on a source, a dataset or a model, for `plan`.
+
+A command is planned as it plans itself, with what its own process holds before its data: that is measured in a
+process that imports what the command imports. Every limit leaves what a control group takes for pages of files.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.memory.budget import Budget, smallest
+from lastfm_dask.memory.budget import SPARE_BYTES, Budget, Plan, smallest
+from lastfm_dask.memory.libraries import held_by
+from lastfm_dask.memory.sizes import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lastfm_dask.ingestion.plan import IngestPlan
-    from lastfm_dask.ingestion.source_shape import SourceShape
-    from lastfm_dask.memory.budget import Plan
-    from lastfm_dask.training.plan import TrainingShape
-
-
-def of_source(plan: IngestPlan, *, on_cluster: bool) -> list[dict[str, Any]]:
-    """Return what `ingest` needs of a source, and `train` of the dataset that comes of it."""
-    from lastfm_dask.ingestion.plan import plan_ingest
-    from lastfm_dask.training.plan import TrainingShape
-    from lastfm_dask.training.settings import TrainSettings
-
-    source: SourceShape = plan.source
-    ingest = _command("ingest", lambda b: plan_ingest(source, b, on_cluster=on_cluster), plan.budget)
-    shape = TrainingShape(source.n_users, source.n_artists, source.n_rows, TrainSettings().factors)
-    return [ingest, _train(shape, plan.budget)]
-
-
-def of_dataset(path: Path, budget: Budget) -> list[dict[str, Any]]:
-    """Return what `train` with the default settings needs of a dataset."""
-    from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.training.plan import TrainingShape
-    from lastfm_dask.training.settings import TrainSettings
-
-    dataset = Dataset(path)
-    nnz = int(dataset.statistics["nnz"])
-    return [_train(TrainingShape(dataset.n_users, dataset.n_artists, nnz, TrainSettings().factors), budget)]
-
-
-def of_model(path: Path, budget: Budget) -> list[dict[str, Any]]:
-    """Return what answering all users of a model needs, ten artists each."""
-    from lastfm_dask.recommender.all_users import AllUsers
     from lastfm_dask.recommender.answers import Recommender
-    from lastfm_dask.recommender.plan import plan_recommending, shape_of
 
-    model = Recommender(path)
-    shape = shape_of(AllUsers(model, model.list_settings(10)))
-    return [_command("recommend --all-users", lambda b: plan_recommending(shape, b), budget)]
+    Planned = Callable[[Budget], Plan[Any]]
+
+_ANSWERING = ("lastfm_dask.recommender.answers", "pyarrow.compute", "pyarrow.parquet")
+_TRAINING = ("lastfm_dask.training.fit", "lastfm_dask.training.prepare", "scipy.linalg.lapack")
+LIBRARIES = {
+    "train": ("lastfm_dask.cli.train", "lastfm_dask.training.train", "pyarrow.parquet", *_TRAINING),
+    "evaluate": ("lastfm_dask.cli.evaluate", "lastfm_dask.evaluation.api", "pyarrow.parquet", *_TRAINING),
+    "tune": ("lastfm_dask.cli.tune", "lastfm_dask.evaluation.tune", "pyarrow.parquet", *_TRAINING, "optuna"),
+    "recommend": ("lastfm_dask.cli.recommend", *_ANSWERING),
+    "serve": (
+        "lastfm_dask.cli.serve",
+        *_ANSWERING,
+        "rapidfuzz.process",
+        "uvicorn.protocols.http.h11_impl",
+        "lastfm_dask.serve.app",
+    ),
+}
+"""What a command's process has imported when it plans."""
+COMMANDS = {
+    "source": ("train",),
+    "dataset": ("train", "evaluate", "tune"),
+    "model": ("recommend", "serve"),
+}
+_NEXT_START_BYTES = 2 * MIB
+"""By how much another start of the same program may hold more, with another terminal and longer paths."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -58,19 +55,100 @@ def kind_of(path: Path) -> str | None:
     return "model" if (path / layout.ITEM_FACTORS).exists() else "dataset"
 
 
-def _train(shape: TrainingShape, budget: Budget) -> dict[str, Any]:
-    import lastfm_dask.training.fit  # noqa: F401 - counts as reserved
-    from lastfm_dask.training.plan import plan_training
+def reserved_by_command(kind: str) -> dict[str, int]:
+    """Return what the commands on a kind of path hold before their data; one whose extra is missing is left out.
 
-    measured = Budget.measured(threads=budget.cpus)
-    reserved = max(budget.reserved, measured.reserved)
-    return _command(
-        "train",
-        lambda b: plan_training(shape, b),
-        Budget(0, reserved, budget.cpus, None, budget.disk_in_memory, spare=measured.spare),
-    )
+    Call it before this process has imported much: in a small pod both count.
+    """
+    # Answers leave the allocator as it is.
+    measured = {
+        name: held_by(LIBRARIES[name], allocator_begun=name != "recommend") for name in COMMANDS[kind]
+    }
+    return {name: held + _NEXT_START_BYTES for name, held in measured.items() if held is not None}
 
 
-def _command(name: str, planned: Callable[[Budget], Plan[Any]], budget: Budget) -> dict[str, Any]:
+def of_source(plan: IngestPlan, reserved: dict[str, int], *, on_cluster: bool) -> list[dict[str, Any]]:
+    """Return what `ingest` needs of a source, and `train` with the default settings of the dataset that comes of it."""
+    from lastfm_dask.ingestion.plan import plan_ingest
+
+    source = plan.source
+    budget = replace(plan.budget, spare=SPARE_BYTES)
+    found = [_command("ingest", lambda b: plan_ingest(source, b, on_cluster=on_cluster), budget)]
+    train = _train(source.n_users, source.n_artists, source.n_rows)
+    return found + _each({"train": train}, {"train": "train"}, reserved, budget)
+
+
+def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[str, Any]]:
+    """Return what `train`, `evaluate` and `tune` with the default settings need of a dataset."""
+    from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.evaluation.api import candidates_of
+    from lastfm_dask.evaluation.evaluate import shape_of
+    from lastfm_dask.evaluation.evaluator import EvaluationSettings
+    from lastfm_dask.evaluation.plan import plan_evaluation
+    from lastfm_dask.evaluation.search import TuneSettings
+    from lastfm_dask.evaluation.tune import largest_of
+    from lastfm_dask.training.settings import DEFAULT_PRESET, preset
+
+    dataset, tuned = Dataset(path), TuneSettings()
+    candidates = candidates_of(preset(DEFAULT_PRESET), ())
+    evaluated = shape_of(dataset.user_items, candidates, EvaluationSettings())
+    searched = shape_of(dataset.user_items, [largest_of(tuned)], tuned.measured, n_splits=2)
+    planned: dict[str, Planned] = {
+        "train": _train(dataset.n_users, dataset.n_artists, int(dataset.statistics["nnz"])),
+        "evaluate": lambda b: plan_evaluation(evaluated, b),
+        "tune": lambda b: plan_evaluation(searched, b),
+    }
+    return _each(planned, {name: name for name in planned}, reserved, budget)
+
+
+def of_model(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[str, Any]]:
+    """Return what answering needs: one user of the model, all of them with ten artists each, and whoever is served."""
+    from lastfm_dask.recommender.all_users import AllUsers
+    from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import fit_answer, plan_recommending, shape_of
+
+    model = Recommender(path)
+    every = shape_of(AllUsers(model, model.list_settings(10)))
+    planned: dict[str, Planned] = {
+        "recommend": lambda b: fit_answer(model, b, by_user=True),
+        "recommend --all-users": lambda b: plan_recommending(every, b),
+        "similar": lambda b: fit_answer(model, b, by_user=False),
+        "score": lambda b: fit_answer(model, b, by_user=True),
+        "explain": lambda b: fit_answer(model, b, by_user=True, explains=True),
+        "serve": lambda b: _serving(model, b),
+    }
+    process = {name: "serve" if name == "serve" else "recommend" for name in planned}
+    return _each(planned, process, reserved, budget)
+
+
+def _train(n_users: int, n_artists: int, nnz: int) -> Planned:
+    from lastfm_dask.training.plan import TrainingShape, plan_training
+    from lastfm_dask.training.settings import DEFAULT_PRESET, preset
+
+    settings = preset(DEFAULT_PRESET)
+    shape = TrainingShape(n_users, n_artists, nnz, settings.factors, model=settings.model)
+    return lambda budget: plan_training(shape, budget)
+
+
+def _serving(model: Recommender, budget: Budget) -> Plan[Any]:
+    from lastfm_dask.memory.budget import fit
+    from lastfm_dask.serve.plan import ServingShape, least_serving
+
+    shape = ServingShape(model.n_artists, model.settings.factors, model.artists.plain_bytes)
+    return fit([least_serving(shape)], budget, work="serving", elsewhere="choose another folder")
+
+
+def _each(
+    planned: dict[str, Planned], process: dict[str, str], reserved: dict[str, int], budget: Budget
+) -> list[dict[str, Any]]:
+    """Return each command's entry, with what its process reserves; those that can't run here are left out."""
+    return [
+        _command(name, plan, replace(budget, reserved=reserved[process[name]], spare=SPARE_BYTES))
+        for name, plan in planned.items()
+        if process[name] in reserved
+    ]
+
+
+def _command(name: str, planned: Planned, budget: Budget) -> dict[str, Any]:
     plan, smallest_bytes = smallest(planned, budget)
     return {"command": name, "stages": plan.stages, "smallest_bytes": smallest_bytes}

@@ -158,16 +158,30 @@ def plan_for(
     n_splits: int = 1,
 ) -> Plan[FitSettings]:
     """Return the plan of an evaluation; raises BudgetError if there is none within what is allowed."""
-    factors = max((c.settings.factors for c in candidates if c.settings), default=0)
-    from lastfm_dask.training.ease import has_room
-
-    if factors:
+    shape = shape_of(user_items, candidates, settings, n_splits=n_splits)
+    if shape.factors:
         # Imported before anything is planned, so that it counts as reserved.
         import lastfm_dask.training.fit  # noqa: F401
+    folder = run.folder or Path(tempfile.gettempdir())
+    budget = Budget.measured(folder, memory_bytes=run.memory_bytes, threads=run.threads)
+    return plan_evaluation(shape, budget)
+
+
+def shape_of(
+    user_items: csr_matrix,
+    candidates: Sequence[Candidate],
+    settings: EvaluationSettings,
+    *,
+    n_splits: int = 1,
+) -> EvaluationShape:
+    """Return the numbers that decide what an evaluation needs."""
+    from lastfm_dask.training.ease import has_room
+
+    factors = max((c.settings.factors for c in candidates if c.settings), default=0)
     blends = any(c.settings and c.settings.model != "als" for c in candidates)
     lengths = np.diff(user_items.indptr)
     n_users, n_artists = user_items.shape
-    shape = EvaluationShape(
+    return EvaluationShape(
         n_users=n_users,
         n_artists=n_artists,
         nnz=int(user_items.nnz),
@@ -181,7 +195,5 @@ def plan_for(
         ease=(blends and has_room(user_items.shape)) or any(c.name == EASE for c in candidates),
         n_models=len(candidates),
         n_splits=n_splits,
+        folds_in=settings.split.method == "new-users",
     )
-    folder = run.folder or Path(tempfile.gettempdir())
-    budget = Budget.measured(folder, memory_bytes=run.memory_bytes, threads=run.threads)
-    return plan_evaluation(shape, budget)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.dataset.files import scratch_folder
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 
 
 BATCH_USERS = 256
-"""Listeners that are ranked at once, on each thread."""
+"""Users that are ranked at once, on each thread."""
+BATCH_VALUES = 1 << 18
+"""Stored values of their histories, at most, unless one user has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,16 +234,27 @@ def rank_users(
     items = np.full((len(users), k), -1, dtype=np.int32)
     n_done = 0
 
-    def work(start: int) -> None:
-        batch = users[start : start + BATCH_USERS]
-        items[start : start + len(batch)] = ranker.rank(batch, history[batch], k)
+    def work(part: slice) -> None:
+        batch = users[part]
+        items[part] = ranker.rank(batch, history[batch], k)
 
-    def on_done(start: int) -> None:
+    def on_done(part: slice) -> None:
         nonlocal n_done
-        n_done += min(BATCH_USERS, len(users) - start)
+        n_done += part.stop - part.start
         if progress:
             progress(n_done, len(users))
 
     with threadpool_limits(1, "blas"):
-        for_each(work, range(0, len(users), BATCH_USERS), threads, on_done)
+        for_each(work, _batches(history, users), threads, on_done)
     return items
+
+
+def _batches(history: csr_matrix, users: Users) -> list[slice]:
+    """Cut users into batches of at most `BATCH_USERS`, and of few stored values where lists are long."""
+    lengths = history.indptr[users + 1].astype(np.int64) - history.indptr[users]
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    return [
+        slice(start + first, start + last)
+        for start in range(0, len(users), BATCH_USERS)
+        for first, last in row_blocks(ends[start : start + BATCH_USERS + 1], BATCH_VALUES)
+    ]

@@ -14,7 +14,7 @@ from lastfm_dask.dataset import matrix
 from lastfm_dask.evaluation import evaluator, metrics, splits
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
-from lastfm_dask.recommender import ranking
+from lastfm_dask.recommender import item_weights, ranking
 from lastfm_dask.training import ease, neighbours
 from lastfm_dask.training.plan import (
     FitSettings,
@@ -64,6 +64,8 @@ class EvaluationShape:
     """Models whose figures by user are kept."""
     n_splits: int = 1
     """Splits whose files stand at the same time."""
+    folds_in: bool = False
+    """Whether users get their vectors from their history when they are ranked."""
 
 
 def stage_bytes(shape: EvaluationShape, settings: FitSettings) -> dict[str, int]:
@@ -100,7 +102,8 @@ def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
 
 def _rank_thread_bytes(shape: EvaluationShape) -> int:
     """Return what a batch holds: its history, what is scored at once (a block of artists, or a product), lists."""
-    history = 24 * min(evaluator.BATCH_USERS * shape.longest, shape.nnz)
+    batch = min(evaluator.BATCH_USERS * shape.longest, max(evaluator.BATCH_VALUES, shape.longest))
+    history = 24 * min(batch, shape.nnz)
     scores = (
         _SCORE_BYTES * evaluator.BATCH_USERS * min(ranking.BLOCK_ARTISTS, shape.n_artists)
         if shape.factors
@@ -110,17 +113,17 @@ def _rank_thread_bytes(shape: EvaluationShape) -> int:
     product = 0
     if shape.neighbours or shape.ease:
         reached = shape.longest * (ease.N_WEIGHTS if shape.ease else neighbours.N_NEIGHBOURS)
-        product = _PRODUCT_VALUE_BYTES * (reached + shape.n_artists)
-    lists = 64 * evaluator.BATCH_USERS * (shape.k + shape.longest)
-    equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest)
+        product = _PRODUCT_VALUE_BYTES * (min(reached, item_weights.VALUES_AT_ONCE) + shape.n_artists)
+    lists = 64 * (evaluator.BATCH_USERS * shape.k + batch)
+    equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest) if shape.folds_in else 0
     return max(scores, product) + history + lists + equations
 
 
 def _measure_bytes(shape: EvaluationShape) -> int:
     held_out = 8 * min(shape.n_held_out, shape.n_evaluated * shape.longest)
-    by_list = 4 * shape.n_evaluated * shape.k * 2 + 40 * min(shape.n_evaluated, metrics.BLOCK_ROWS) * (
-        shape.k + shape.longest
-    )
+    rows = min(shape.n_evaluated, metrics.BLOCK_ROWS)
+    compared = rows * shape.k + min(rows * shape.longest, shape.n_held_out)
+    by_list = 8 * shape.n_evaluated * shape.k + 40 * compared
     by_user = shape.n_evaluated * (64 + 8 * 2 * _N_METRICS * (shape.n_ks + 1) + 32 * shape.k)
     by_user += 8 * _N_METRICS * shape.n_ks * shape.n_evaluated * (shape.n_models + 1)
     return held_out + by_list + by_user + 40 * shape.n_artists

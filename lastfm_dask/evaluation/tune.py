@@ -102,8 +102,7 @@ def tune(
     _refuse_output(output)
     settings, run = settings or TuneSettings(), run or EvaluationRun()
     study = new_study(settings)
-    largest = candidates.als(TUNED, TrainSettings(factors=max(settings.max_factors, _largest_preset())))
-    plan = plan_for(user_items, [largest], settings.measured, run, n_splits=2)
+    plan = plan_for(user_items, [largest_of(settings)], settings.measured, run, n_splits=2)
     run.progress.planned(plan)
     with Meter() as meter, temporary_folder(run) as place:
         with meter.stage("split", projected_bytes=plan.stages["split"], threads=1):
@@ -152,8 +151,10 @@ def _refuse_output(output: Path) -> None:
         raise StoreError(msg, path=str(output))
 
 
-def _largest_preset() -> int:
-    return max(preset.factors for preset in PRESETS.values())
+def largest_of(settings: TuneSettings) -> candidates.Candidate:
+    """Return the candidate that needs most of those that a search fits."""
+    most = max(settings.max_factors, *(preset.factors for preset in PRESETS.values()))
+    return candidates.als(TUNED, TrainSettings(factors=most))
 
 
 def _splits(user_items: csr_matrix, settings: TuneSettings, place: Path) -> tuple[Split, Split]:

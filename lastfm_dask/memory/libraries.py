@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import Any
@@ -82,6 +84,36 @@ def import_and_measure(step: str, names: tuple[str, ...]) -> Reserved:
         except Exception as error:  # noqa: BLE001 - whatever keeps a library from loading is what is asked for
             problem = problem or f"import {name}: {type(error).__name__}: {error}"
     return Reserved(step, resident().held, problem)
+
+
+_HELD_BY = """
+import sys
+from importlib import import_module
+from lastfm_dask.memory import allocator, imports, meter
+if sys.argv[1] == "begun":
+    allocator.begin()
+for name in sys.argv[2:]:
+    import_module(name)
+imports.keep_pandas_out()
+print(meter.anon_bytes())
+"""
+
+
+def held_by(names: tuple[str, ...], *, allocator_begun: bool = True) -> int | None:
+    """Return the bytes that a new process holds once it has imported modules; None where one can't be imported.
+
+    A process of its own, since this one holds more than these modules. It has ended when this returns.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The modules.
+    allocator_begun : bool
+        Whether that process calls `allocator.begin` before, as commands that compute do.
+    """
+    command = [sys.executable, "-c", _HELD_BY, "begun" if allocator_begun else "as it is", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return int(done.stdout) if done.returncode == 0 else None
 
 
 def thread_pools() -> list[dict[str, Any]]:

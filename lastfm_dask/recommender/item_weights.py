@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastfm_dask.dataset.arrays import row_blocks
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Integers = npt.NDArray[np.integer]
     Floats = npt.NDArray[np.floating]
 
+VALUES_AT_ONCE = 1 << 20
+"""Weights that are gathered at once, for a list that reaches more."""
 _DENSE_SHARE = 8
 """A list that reaches more than this part of the artists is summed in an array of all."""
 
@@ -46,6 +50,8 @@ class ItemWeights:
         starts = self.indptr[items].astype(np.int64)
         lengths = self.indptr[np.asarray(items) + 1] - starts
         ends = np.cumsum(lengths)
+        if len(ends) and ends[-1] > max(VALUES_AT_ONCE, self.n_artists // _DENSE_SHARE):
+            return self._scores_of_long(items, plays, ends)
         places = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
         columns = self.indices[places]
         added = self.data[places] * np.repeat(_weights(plays), lengths)
@@ -56,6 +62,21 @@ class ItemWeights:
         distinct, codes = np.unique(columns, return_inverse=True)
         sums = np.asarray(np.bincount(codes, added, minlength=len(distinct)), np.float64)
         return distinct.astype(np.int64), sums
+
+    def _scores_of_long(
+        self, items: Integers, plays: Floats, ends: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return what `scores` does, some artists of the list at a time: the sums are added up in the same order."""
+        sums = np.zeros(self.n_artists)
+        for first, last in row_blocks(np.concatenate(([0], ends)), VALUES_AT_ONCE):
+            starts = self.indptr[items[first:last]].astype(np.int64)
+            lengths = self.indptr[np.asarray(items[first:last]) + 1] - starts
+            stops = np.cumsum(lengths)
+            places = np.repeat(starts - (stops - lengths), lengths) + np.arange(stops[-1])
+            added = self.data[places] * np.repeat(_weights(plays[first:last]), lengths)
+            np.add.at(sums, self.indices[places], added)
+        reached = np.flatnonzero(sums).astype(np.int64)
+        return reached, sums[reached]
 
     def contributions(self, items: Integers, plays: Floats, targets: Integers) -> npt.NDArray[np.float64]:
         """Return what each artist of a list adds to the scores of some artists, shape (n_targets, n)."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
 from lastfm_dask.recommender import all_users, all_users_files, ranking
@@ -34,6 +36,9 @@ _THREAD_BYTES = 3 * MIB
 _NAMES_SHARE = 3
 """Of names that are read: the column as it is stored, in pieces, and as one array."""
 _ANSWERED_ARTIST_BYTES = 72
+_EXPLAINED_BYTES = 400
+"""By artist of a list that is explained: its name, its part, and both as text."""
+_ROWS_AT_ONCE = 1 << 16
 _SMALL_BYTES = 12 * MIB
 
 
@@ -133,24 +138,53 @@ class AnswerSettings:
     by_user: bool
 
 
-def answer_bytes(shape: RecommendingShape) -> int:
-    """Return the projected bytes of one answer: names as they are read and kept, and the order of all artists."""
+def answer_bytes(shape: RecommendingShape, *, longest: int = 0, explains: bool = False) -> int:
+    """Return the projected bytes of one answer: names as they are read and kept, the order of all artists, one list.
+
+    Parameters
+    ----------
+    shape : RecommendingShape
+        The model's.
+    longest : int
+        Artists of the user who has most, where one of them may ask; 0 where only a new user does.
+    explains : bool
+        Whether the list's vectors are gathered, in float64 too, and each artist's part is named.
+    """
     vectors = 4 * ranking.BLOCK_ARTISTS * shape.factors + 32 * shape.factors * shape.factors
-    return (
-        _SMALL_BYTES + _NAMES_SHARE * shape.names_bytes + _ANSWERED_ARTIST_BYTES * shape.n_artists + vectors
-    )
+    by_seen = _SEEN_BYTES + (_EXPLAINED_BYTES + 20 * shape.factors if explains else 0)
+    names = _NAMES_SHARE * shape.names_bytes
+    return _SMALL_BYTES + names + _ANSWERED_ARTIST_BYTES * shape.n_artists + vectors + by_seen * longest
 
 
 def plan_answer(
-    model: Recommender, *, by_user: bool, memory_bytes: int | None = None
+    model: Recommender, *, by_user: bool, explains: bool = False, memory_bytes: int | None = None
 ) -> Plan[AnswerSettings]:
-    """Return the plan of one answer; raises BudgetError if it does not fit, before names are read."""
+    """Return the plan of one answer; raises BudgetError if it does not fit, before names are read.
+
+    Parameters
+    ----------
+    model : Recommender
+    by_user : bool
+        Whether a user of the model asks, whose name is looked up beside artists'.
+    explains : bool
+        Whether the answer explains a score.
+    memory_bytes : int, optional
+        Keep to this many bytes, and to what the process is allowed anyhow.
+    """
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
 
     from lastfm_dask.memory.imports import keep_pandas_out
 
     keep_pandas_out()
+    budget = Budget.measured(memory_bytes=memory_bytes)
+    return fit_answer(model, budget, by_user=by_user, explains=explains)
+
+
+def fit_answer(
+    model: Recommender, budget: Budget, *, by_user: bool, explains: bool = False
+) -> Plan[AnswerSettings]:
+    """Return the plan of one answer within a budget; see `plan_answer`."""
     names_bytes = model.artists.plain_bytes + (model.users.plain_bytes if by_user else 0)
     shape = RecommendingShape(
         n_users=model.n_users,
@@ -160,6 +194,13 @@ def plan_answer(
         n=1,
         names_bytes=names_bytes,
     )
-    plan = Plan({"answer": answer_bytes(shape)}, 0, AnswerSettings(by_user))
-    budget = Budget.measured(memory_bytes=memory_bytes)
-    return fit([plan], budget, work="recommending", elsewhere="choose another folder")
+    projected = answer_bytes(shape, longest=_longest(model) if by_user else 0, explains=explains)
+    plan = Plan({"answer": projected}, 0, AnswerSettings(by_user))
+    return fit([plan], budget, work="one answer", elsewhere="choose another folder")
+
+
+def _longest(model: Recommender) -> int:
+    """Return how many artists the user has who has most."""
+    indptr, size = model.matrix[0], _ROWS_AT_ONCE
+    starts = range(0, model.n_users, size)
+    return max((int(np.diff(indptr[start : start + size + 1]).max()) for start in starts), default=0)

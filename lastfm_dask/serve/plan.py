@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from lastfm_dask.errors import BudgetError
+from lastfm_dask.memory.budget import Plan
 from lastfm_dask.memory.sizes import MIB, format_size, limit_for, limit_text
 from lastfm_dask.serve.history import MAX_ARTISTS, MAX_AT_ONCE
 
@@ -37,6 +38,14 @@ class ServingShape:
     factors: int
     names_bytes: int
     """Of the artists' names, not compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingLeast:
+    """With what serving needs least."""
+
+    threads: int = 1
+    max_requests: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,12 @@ def serving_bytes(shape: ServingShape, threads: int, max_requests: int, reserved
     question = _QUESTION_BYTES * shape.n_artists + 64 * shape.factors**2
     requests = _REQUEST_BYTES * max_requests + _HISTORY_BYTES * MAX_ARTISTS * MAX_AT_ONCE
     return reserved_bytes + _SMALL_BYTES + 2 * model + opening + threads * question + requests
+
+
+def least_serving(shape: ServingShape) -> Plan[ServingLeast]:
+    """Return what serving needs on one thread with the fewest requests at once, without what is reserved."""
+    least = ServingLeast()
+    return Plan({"serve": serving_bytes(shape, least.threads, least.max_requests, 0)}, 0, least)
 
 
 def plan_serving(

@@ -353,7 +353,8 @@ def test_candidates_from_files(model, tmp_path):
 
 
 def test_plan_lists_the_smallest_limit_of_each_command(folder, model):
-    for path, names in ((folder / "lastfm.dataset", ["train"]), (model, ["recommend --all-users"])):
+    answers = ["recommend", "recommend --all-users", "similar", "score", "explain", "serve"]
+    for path, names in ((folder / "lastfm.dataset", ["train", "evaluate", "tune"]), (model, answers)):
         found = json.loads(run("plan", path, "--json").stdout)
         assert [command["command"] for command in found["commands"]] == names
         for command in found["commands"]:
@@ -363,7 +364,7 @@ def test_plan_lists_the_smallest_limit_of_each_command(folder, model):
 
 def test_one_answer_that_does_not_fit_is_refused(model):
     done = run("recommend", model, "--like", "artist 1", "--memory", "20MiB", code=4)
-    assert "stage answer of recommending needs" in done.stderr
+    assert "stage answer of one answer needs" in done.stderr
 
 
 def test_a_limit_of_the_address_space_counts(folder, tmp_path):
