@@ -25,6 +25,10 @@ _COUNTERS_LAG_BYTES = 1 << 20
 """A group's count and a process's own differ by so much without another process: the kernel adds up in batches."""
 
 
+_THREAD_ADDRESSES_BYTES = 48 << 20
+"""Addresses that a thread takes when it starts to compute: its stack and BLAS's buffer, hardly any of it in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One bound on this process's memory, and where it was found."""
@@ -80,7 +84,9 @@ def _address_space(own: int, root: Path) -> list[Limit]:
     words = fields_of(read_text(root / "proc/self/status") or "").get("VmSize", "").split()
     if limit == resource.RLIM_INFINITY or not words:
         return []
-    return [Limit(max(0, limit - (int(words[0]) << 10) + own), "ulimit -v (RLIMIT_AS)")]
+    # Where BLAS finds no addresses for a thread's buffer it waits for ever.
+    taken = (int(words[0]) << 10) + _THREAD_ADDRESSES_BYTES * cpus(root=root).count
+    return [Limit(max(0, limit - taken + own), "ulimit -v (RLIMIT_AS)")]
 
 
 def _group_limits(group: Group, own: int) -> list[Limit]:
