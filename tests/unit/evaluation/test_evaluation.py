@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,3 +124,31 @@ def test_files_count_against_the_disk_or_the_memory_they_live_in():
         planned(free_disk=needed - 1)
     on_disk, in_memory = (planned(free_disk=needed, disk_in_memory=lives) for lives in (False, True))
     assert in_memory.stages["split"] - on_disk.stages["split"] == needed
+
+
+def test_batches_of_few_stored_values_give_the_same_figures(tmp_path, monkeypatch):
+    settings = EvaluationSettings(ks=(5, 10), n_resamples=5)
+    wide = evaluate(PLAYS, ALL, settings, EvaluationRun(folder=tmp_path))
+    seen = []
+    rank = candidates.AlsRanker.rank
+
+    def watched(self, users, history, k):
+        seen.append((len(users), history.nnz))
+        return rank(self, users, history, k)
+
+    monkeypatch.setattr(evaluator, "BATCH_VALUES", 30)
+    monkeypatch.setattr(candidates.AlsRanker, "rank", watched)
+    narrow = evaluate(PLAYS, ALL, settings, EvaluationRun(folder=tmp_path))
+    assert [model.metrics for model in wide.models] == [model.metrics for model in narrow.models]
+    assert all(nnz <= 30 or n_users == 1 for n_users, nnz in seen)
+    assert sum(n_users for n_users, _ in seen) == wide.split["n_users"]
+
+
+def test_one_very_long_list_is_planned_by_its_values_and_not_for_every_user():
+    shape = replace(SHAPE, n_users=2_000, n_artists=2_000_000, nnz=2_000_000, longest=1_000_000, factors=8)
+    shape = replace(shape, n_evaluated=2_000, n_held_out=400_000)
+    plan = plan_evaluation(shape, Budget(GIB, reserved=60 << 20, cpus=2))
+    assert plan.projected_bytes < GIB
+    # A user who is folded in has the vectors of a whole list in memory.
+    folded = plan_evaluation(replace(shape, folds_in=True), Budget(4 * GIB, reserved=60 << 20, cpus=2))
+    assert folded.stages["rank"] > plan.stages["rank"] + 32 * 8 * shape.longest
