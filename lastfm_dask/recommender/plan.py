@@ -77,7 +77,7 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
     by_thread = _THREAD_BYTES + scores + vectors + lists + seen
     group = _ROW_BYTES * min(max(all_users_files.GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
-    common = 2 * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
+    common = _NAMES_SHARE * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
     return _SMALL_BYTES + common + settings.threads * by_thread + lists
 
