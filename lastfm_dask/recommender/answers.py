@@ -212,7 +212,7 @@ class Recommender(ModelFiles):
         likes: Mapping[str, int] | Iterable[str] | None = None,
         vectors: bool = False,
     ) -> Scores:
-        """Return the scores of artists for a listener: the dot products of their vectors.
+        """Return the scores of artists for a user: the dot products of their vectors.
 
         Parameters
         ----------

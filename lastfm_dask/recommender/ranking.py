@@ -1,4 +1,4 @@
-"""The best artists for one listener or for many, exactly, looking only at artists that can still be among them.
+"""The best artists for one user or for many, exactly, looking only at artists that can still be among them.
 
 A score x.y is at most |x| |y|. Artists are taken by falling |y|; a user is done once their n-th best score so
 far is above |x| times the next |y|. Few artists have long vectors, so most are never looked at. Candidates are

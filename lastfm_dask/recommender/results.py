@@ -88,7 +88,7 @@ class RecommendedArtist:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Recommendations(Shown):
-    """Artists for one listener, the best first."""
+    """Artists for one user, the best first."""
 
     user: User
     items: tuple[RecommendedArtist, ...]
@@ -160,7 +160,7 @@ class ScoredArtist:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scores(Shown):
-    """Scores of some artists for one listener, in the order in which they were asked for."""
+    """Scores of some artists for one user, in the order in which they were asked for."""
 
     user: User
     scores: tuple[ScoredArtist, ...]

@@ -68,7 +68,8 @@ class TrainSettings:
     def changed(self, **values: Any) -> TrainSettings:
         """Return these settings with the values that are not None; `preset` says whether that changed them.
 
-        A number given for one of `SETTLED` is kept as it is; `auto` lets training settle it.
+        A number given for one of `SETTLED` is kept as it is; `auto` lets training settle it. Explicit settings of the
+        factors give the model `als`, unless a model is given too.
 
         >>> PRESETS["recommended"].changed(factors=64, alpha=None).preset
         'custom'
@@ -80,6 +81,9 @@ class TrainSettings:
         auto = tuple(n for n in SETTLED if n in chosen or (n in self.auto and n not in given))
         given = {name: value for name, value in given.items() if name not in chosen}
         changed = replace(self, **{"auto": auto, **given})
+        if changed.model == AUTO and given.keys() - {"seed", "preset", "model", "max_iterations"}:
+            # Explicit settings of the factors give these factors alone: nothing is blended with them unasked.
+            changed = replace(changed, model="als")
         return changed if changed == self else replace(changed, preset=given.get("preset", CUSTOM))
 
     def to_dict(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def test_terminated_it_leaves_nothing_behind(dataset):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         # Beside the dataset stand the parts and, within a second folder, the factors once the fit has begun.
-        while len(list(dataset.parent.glob(".evaluate-*/train"))) == 0 and time.monotonic() < deadline:
+        while len(list(dataset.parent.glob(".evaluate-*/files/train*"))) == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)

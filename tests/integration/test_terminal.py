@@ -133,7 +133,8 @@ def test_streams_that_are_full_or_closed(made, command, code):
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
     if code and "2>" not in command:
-        assert done.stderr.splitlines()[-1].startswith(b"lastfm-dask: "), done.stderr
+        begins = b'{"error": ' if "--json" in command else b"lastfm-dask: "
+        assert done.stderr.splitlines()[-1].startswith(begins), done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error(made):

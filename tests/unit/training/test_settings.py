@@ -23,7 +23,10 @@ def test_a_change_makes_a_preset_custom_and_no_change_does_not():
         assert found.changed(factors=None, weighting=found.weighting) == found
         changed = found.changed(factors=found.factors + 1)
         assert changed.preset == "custom"
-        assert changed.to_dict() == found.to_dict() | {"factors": found.factors + 1, "preset": "custom"}
+        # Explicit settings of the factors are not blended with anything unasked.
+        expected = {"factors": found.factors + 1, "preset": "custom", "model": "als"}
+        assert changed.to_dict() == found.to_dict() | expected
+        assert found.changed(factors=8, model="auto").model == "auto"
 
 
 @pytest.mark.parametrize("name", PRESETS)
