@@ -81,7 +81,8 @@ class TrainSettings:
         auto = tuple(n for n in SETTLED if n in chosen or (n in self.auto and n not in given))
         given = {name: value for name, value in given.items() if name not in chosen}
         changed = replace(self, **{"auto": auto, **given})
-        if changed.model == AUTO and given.keys() - {"seed", "preset", "model", "max_iterations"}:
+        by_hand = given.keys() - {"seed", "preset", "max_iterations"}
+        if changed != self and changed.model == AUTO and by_hand and "model" not in by_hand:
             # Explicit settings of the factors give these factors alone: nothing is blended with them unasked.
             changed = replace(changed, model="als")
         return changed if changed == self else replace(changed, preset=given.get("preset", CUSTOM))
