@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 EXAMPLES = {
-    "synth": ["lastfm-dask synth log.tsv --users 2000"],
+    "synth": ["lastfm-dask synth log.tsv --users 2000", "lastfm-dask synth june.tsv --users 500 --seed 1"],
     "inspect": ["lastfm-dask inspect log.tsv"],
     "plan": ["lastfm-dask plan log.tsv --memory 512MiB"],
     "ingest": [
         "lastfm-dask ingest log.tsv -o lastfm.dataset",
         'lastfm-dask ingest log.tsv -o mine.dataset --add-user me --like "radiohead=40" --like "sigur rós"',
-        "lastfm-dask ingest june.tsv --append-to may.dataset -o june.dataset",
-        "lastfm-dask ingest log.parquet --columns user=uid,artist=item_id,plays=n -o lastfm.dataset",
+        "lastfm-dask ingest june.tsv --append-to lastfm.dataset -o june.dataset",
+        "lastfm-dask ingest log.parquet --columns user=uid,artist=item_id,plays=n -o columns.dataset",
     ],
     "stats": ["lastfm-dask stats lastfm.dataset --top 10", "lastfm-dask stats mine.dataset --user me"],
     "train": [
