@@ -16,8 +16,8 @@ PROGRAM = [sys.executable, "-m", "lastfm_dask"]
 MIB = 1 << 20
 COMMANDS = {
     "ingest": ["{log}", "-o", "{new}"],
-    "train": ["{dataset}", "-o", "{new}", "--iterations", "1"],
-    "evaluate": ["{dataset}", "--iterations", "1"],
+    "train": ["{dataset}", "-o", "{new}", "--iterations", "1", "--model", "auto"],
+    "evaluate": ["{dataset}", "--iterations", "1", "--model", "auto"],
     "tune": ["{dataset}", "-o", "{new}", "--trials", "2"],
     "recommend": ["{model}", "--user", "{user}"],
     "recommend --all-users": ["{model}", "-o", "{new}"],
