@@ -8,7 +8,7 @@ import click
 
 from lastfm_dask.cli.options import PATH, json_option
 from lastfm_dask.cli.output import echo
-from lastfm_dask.sources.download import DATA_SETS
+from lastfm_dask.download import DATA_SETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def command(
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.cli.progress import shown_progress
-    from lastfm_dask.sources.download import download
+    from lastfm_dask.download import download
 
     wanted = DATA_SETS[name]
     if not accept_terms:

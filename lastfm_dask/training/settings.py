@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.dataset.files import complete_or_absent
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -129,9 +131,9 @@ class TrainSettings:
         return cls.from_dict(raw, source=str(path))
 
     def to_file(self, path: str | PathLike[str]) -> None:
-        """Write a settings file that `from_file` reads."""
-        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - takes any PathLike
-            file.write(json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        """Write a settings file that `from_file` reads; a file of this name is replaced in one step."""
+        with complete_or_absent(Path(path), replace=True) as part:
+            part.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _problems(settings: TrainSettings) -> list[str]:

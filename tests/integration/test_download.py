@@ -14,10 +14,10 @@ from itertools import count
 import pytest
 from click.testing import CliRunner
 
+from lastfm_dask import download as module
 from lastfm_dask.cli.download import command
+from lastfm_dask.download import DataSet, download
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.sources import download as module
-from lastfm_dask.sources.download import DataSet, download
 from lastfm_dask.sources.published import PublishedFile
 
 BODY = bytes(i * 31 % 251 for i in range(1_000_000))
@@ -242,3 +242,31 @@ def test_terms_are_shown_and_must_be_agreed_to(tmp_path):
     assert "non-commercial" in result.output
     assert "--accept-terms" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_the_log_of_an_archive_is_never_written_through_a_link(tmp_path, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("user_artists.dat", "userID\tartistID\tweight\r\n")
+    known = DataSet(
+        PublishedFile("h.zip", md5(packed.getvalue())),
+        "https://x.invalid",
+        "page",
+        members=("user_artists.dat",),
+    )
+    monkeypatch.setitem(module.DATA_SETS, "hetrec-2k", known)
+    (tmp_path / "mine").write_text("mine")
+    for name in (".user_artists.dat.part", ".h.zip.part"):
+        (tmp_path / name).symlink_to("mine")
+    with server(lambda handler, number: send(handler, packed.getvalue())) as (url, _):
+        download("hetrec-2k", tmp_path, url=url)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_what_a_run_left_that_was_killed_after_it_had_finished_is_cleared(tmp_path):
+    (tmp_path / FILE).write_bytes(BODY)
+    (tmp_path / f".{FILE}.work" / "spool").mkdir(parents=True)
+    (tmp_path / f".{FILE}.work" / "spool" / "version").write_text('"one"')
+    with server(lambda handler, number: send(handler)) as (url, _):
+        download("lastfm-360k", tmp_path, url=url)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]

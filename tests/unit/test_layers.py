@@ -22,6 +22,7 @@ LAYERS = (
     "sources",
     "interactions",
     "dataset",
+    "download",
     "ingestion",
     "training",
     "recommender",

@@ -39,6 +39,15 @@ def test_a_file_gives_back_what_was_written(tmp_path, name):
     assert TrainSettings.from_file(path) == settings
 
 
+def test_a_file_is_replaced_whole_and_never_written_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "settings.json").symlink_to("mine")
+    preset("notebook").to_file(tmp_path / "settings.json")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert TrainSettings.from_file(tmp_path / "settings.json") == preset("notebook")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "settings.json"]
+
+
 def test_a_file_with_some_keys_is_custom(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text('{"factors": 32}')

@@ -1,19 +1,19 @@
 """The published data sets fetched to a folder: over https, resumed where it broke off, checked before it gets its name.
 
-What has arrived stands in `.NAME.part` with the version that the server named. A later try asks for the rest of that
-version alone; a file that changed in between begins anew. The final name appears by one rename, after the MD5 was
-compared with the published one.
+What has arrived stands in a work directory beside the file, with the version that the server named. A later try asks
+for the rest of that version alone; a file that changed in between begins anew. The final name appears by one rename,
+after the MD5 was compared with the published one.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import http.client
 import ipaddress
 import json
 import os
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.dataset.store import clear_finished, work_directory
+from lastfm_dask.dataset.writing import flush, refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.sources.published import ARCHIVE, PublishedFile
 
@@ -127,6 +130,7 @@ def download(
                 msg = f"{target} exists and is not the published file (its MD5 differs): remove it, or choose another folder"
                 raise StoreError(msg, path=str(target))
             _fetch(address, target, wanted, _opener(proxy), progress or (lambda *_: None))
+        clear_finished(target)
         return [target, *(_unpack(target, member) for member in wanted.members)]
 
 
@@ -167,32 +171,34 @@ def _fetch(
     opener: urllib.request.OpenerDirector,
     progress: Callable[[str, int, int], None],
 ) -> None:
-    part = target.with_name(f".{target.name}.part")
-    with _locked(part) as file:
-        transfer = _Transfer(address, file, part.with_name(f"{part.name}.version"), opener)
-        waited = 0
-        while not transfer.complete:
-            before = transfer.n_bytes
-            try:
-                transfer.go_on(lambda done, total: progress(target.name, done, total))
-            except _PassingError as error:
-                # A connection that brought something new does not count as a failed try.
-                waited = 0 if transfer.n_bytes > before else waited + 1
-                if waited >= _TRIES:
-                    msg = f"{address}: {error}; {transfer.n_bytes} bytes are kept: call again and it goes on"
-                    raise BadInputError(msg, path=address) from error
-                time.sleep(_FIRST_WAIT_S * 2**waited if waited else 0)
-        found = _md5(part)
-        if found != wanted.file.md5:
-            transfer.forget()
-            msg = (
-                f"{address}: the file has {transfer.n_bytes} bytes and the MD5 {found}, the published one is"
-                f" {wanted.file.md5}: what was fetched is thrown away; try again, or another mirror (--url)"
-            )
-            raise BadInputError(msg, path=address)
-        os.fsync(file.fileno())
-        part.rename(target)
-        transfer.version.unlink(missing_ok=True)
+    with work_directory(target) as work:
+        descriptor = os.open(work.output, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        with os.fdopen(descriptor, "r+b") as file:
+            transfer = _Transfer(address, file, work.spool / "version", opener)
+            waited = 0
+            while not transfer.complete:
+                before = transfer.n_bytes
+                try:
+                    transfer.go_on(lambda done, total: progress(target.name, done, total))
+                except _PassingError as error:
+                    # A connection that brought something new does not count as a failed try.
+                    waited = 0 if transfer.n_bytes > before else waited + 1
+                    if waited >= _TRIES:
+                        msg = f"{address}: {error}; {transfer.n_bytes} bytes are kept: call again and it goes on"
+                        raise BadInputError(msg, path=address) from error
+                    time.sleep(_FIRST_WAIT_S * 2**waited if waited else 0)
+            found = _md5(work.output)
+            if found != wanted.file.md5:
+                msg = (
+                    f"{address}: the file has {transfer.n_bytes} bytes and the MD5 {found}, the published one is"
+                    f" {wanted.file.md5}: what was fetched is thrown away; try again, or another mirror (--url)"
+                )
+                transfer.forget()
+                raise BadInputError(msg, path=address)
+        flush(work.output)
+        refuse_existing(target)
+        work.output.rename(target)
+        flush(target.parent)
 
 
 class _PassingError(Exception):
@@ -278,18 +284,6 @@ class _Transfer:
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(descriptor, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another run is fetching {part.name[1:].removesuffix('.part')} into {part.parent}: wait for it, or end it"
-            raise StoreError(msg, path=str(part)) from error
-        yield file
-
-
-@contextmanager
 def _store_errors(target: Path) -> Iterator[None]:
     """Turn what the file system refuses into a StoreError that names the place."""
     try:
@@ -306,11 +300,13 @@ def _unpack(archive: Path, member: str) -> Path:
     target = archive.with_name(member)
     if target.exists():
         return target
-    part = archive.with_name(f".{member}.part")
-    with zipfile.ZipFile(archive) as opened, opened.open(member) as source, part.open("wb") as file:
-        while chunk := source.read(_CHUNK_BYTES):
-            file.write(chunk)
-    part.rename(target)
+    with (
+        complete_or_absent(target) as part,
+        zipfile.ZipFile(archive) as opened,
+        opened.open(member) as source,
+        part.open("wb") as file,
+    ):
+        shutil.copyfileobj(source, file, _CHUNK_BYTES)
     return target
 
 
