@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
     from lastfm_dask.interactions.schema import Schema
     from lastfm_dask.sources.source_file import SourceFile
 

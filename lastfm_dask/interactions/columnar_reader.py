@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.interactions.columnar import partition_values
-from lastfm_dask.interactions.reader import Rows
 from lastfm_dask.interactions.row_groups import batches
+from lastfm_dask.interactions.rows import Reasons, Rows, joined
 from lastfm_dask.interactions.schema import (
     ARTIST,
     FLOAT,
@@ -20,9 +20,6 @@ from lastfm_dask.interactions.schema import (
     MAX_PLAYS,
     MAX_REJECT_BYTES,
     MBID,
-    PLAYS,
-    REASONS,
-    TIME,
     USER,
     Schema,
 )
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.interactions.row_groups import Batch
-    from lastfm_dask.interactions.values import Parsed
+    from lastfm_dask.interactions.values import Parsed, Times
 
 
 def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
@@ -48,8 +45,8 @@ def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
     """
     partitions = partition_values(path)
     stored = tuple(name for name in schema.fields if name not in partitions)
-    pieces = [_judge(batch, schema, partitions) for batch in batches(path, schema.kind, stored, start, end)]
-    return _joined(pieces, schema)
+    read = batches(path, schema.kind, stored, start, end)
+    return joined([_read_batch(batch, schema, partitions) for batch in read])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +163,7 @@ def _plays(column: pa.Array, values: str) -> Parsed:
     return np.where(in_range, numbers, 0).astype(np.int32), is_number, in_range
 
 
-def _times(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _times(column: pa.Array) -> Times:
     """Return times in milliseconds since 1970 (UTC), and which are times."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -183,11 +180,9 @@ def _times(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool
     return parse_times(column.cast(pa.string()).fill_null(""))
 
 
-def _judge(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> Rows:
-    """Keep the rows of a batch that are rows of a log, and say of the others why they are not."""
-    import numpy as np
+def _read_batch(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> Rows:
+    """Return a batch's rows, and why others are rejected."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     n_rows = len(batch.columns)
     columns = {
@@ -195,44 +190,37 @@ def _judge(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> R
         for role, name in zip(schema.columns, schema.fields, strict=True)
     }
     names = {role: _names(columns[role]) for role in (USER, ARTIST, *([MBID] * schema.with_mbid))}
-    reason = np.full(n_rows, -1, np.int8)
-
-    def reject(rows: npt.NDArray[np.bool_], name: str) -> None:
-        if rows.any():
-            reason[rows & (reason < 0)] = REASONS.index(name)
-
-    lengths = {role: pc.binary_length(found.distinct).to_numpy() for role, found in names.items()}
-    for role, found in names.items():
-        reject(found.flagged(lengths[role] > MAX_LINE_BYTES), "line_too_long")
-    for found in names.values():
-        reject(found.flagged(found.invalid), "invalid_utf8")
-    for role in (USER, ARTIST):
-        found = names[role]
-        reject((found.codes < 0) | found.flagged(lengths[role] == 0), f"empty_{role}")
-    plays: npt.NDArray[Any] = np.ones(n_rows, np.int32)
-    if not schema.events:
-        plays, is_number, in_range = _plays(columns[PLAYS], schema.values)
-        reject(~is_number, "plays_not_a_number")
-        reject(~in_range, "plays_out_of_range")
-    times = None
-    if schema.with_time:
-        times, is_time = _times(columns[TIME])
-        reject(~is_time, "invalid_time")
-    rejected = np.flatnonzero(reason >= 0)
-    kept = None if not len(rejected) else reason < 0
-    if schema.with_mbid:
-        names[MBID] = _filled(names[MBID])
+    reasons = _name_reasons(names, n_rows)
+    plays, times = reasons.numbers(columns, schema, _plays, _times)
+    rejected = reasons.rejected()
+    kept = None if not len(rejected) else reasons.of < 0
     return Rows(
         user=names[USER].kept(kept),
         artist=names[ARTIST].kept(kept),
         plays=plays if kept is None else plays[kept],
-        mbid=names[MBID].kept(kept) if schema.with_mbid else None,
+        mbid=_filled(names[MBID]).kept(kept) if schema.with_mbid else None,
         time=times if kept is None or times is None else times[kept],
         n_lines=n_rows,
         reject_lines=rejected,
-        reject_reasons=reason[rejected],
+        reject_reasons=reasons.of[rejected],
         reject_bytes=pa.array(_shown(batch, columns, rejected, schema.kind), pa.binary()),
     )
+
+
+def _name_reasons(names: dict[str, _Names], n_rows: int) -> Reasons:
+    """Return which rows are rejected for a name that is too long, not UTF-8, missing or empty."""
+    import pyarrow.compute as pc
+
+    reasons = Reasons(n_rows)
+    lengths = {role: pc.binary_length(found.distinct).to_numpy() for role, found in names.items()}
+    for role, found in names.items():
+        reasons.reject(found.flagged(lengths[role] > MAX_LINE_BYTES), "line_too_long")
+    for found in names.values():
+        reasons.reject(found.flagged(found.invalid), "invalid_utf8")
+    for role in (USER, ARTIST):
+        found = names[role]
+        reasons.reject((found.codes < 0) | found.flagged(lengths[role] == 0), f"empty_{role}")
+    return reasons
 
 
 def _constant(value: str | None, n_rows: int) -> pa.DictionaryArray:
@@ -291,30 +279,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     return value if value is None or isinstance(value, int | float | str) else str(value)
-
-
-def _joined(pieces: list[Rows], schema: Schema) -> Rows:
-    """Return pieces as one block."""
-    import numpy as np
-    import pyarrow as pa
-
-    if len(pieces) == 1:
-        return pieces[0]
-    before = np.cumsum([0, *(piece.n_lines for piece in pieces)])
-
-    def names(columns: list[Any]) -> pa.DictionaryArray:
-        return pa.chunked_array(columns).unify_dictionaries().combine_chunks()
-
-    return Rows(
-        user=names([piece.user for piece in pieces]),
-        artist=names([piece.artist for piece in pieces]),
-        plays=np.concatenate([piece.plays for piece in pieces]),
-        mbid=names([piece.mbid for piece in pieces]) if schema.with_mbid else None,
-        time=np.concatenate([piece.time for piece in pieces]) if schema.with_time else None,
-        n_lines=int(before[-1]),
-        reject_lines=np.concatenate(
-            [piece.reject_lines + first for piece, first in zip(pieces, before[:-1], strict=True)]
-        ),
-        reject_reasons=np.concatenate([piece.reject_reasons for piece in pieces]),
-        reject_bytes=pa.concat_arrays([piece.reject_bytes for piece in pieces]),
-    )

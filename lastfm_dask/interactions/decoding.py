@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
 
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lastfm_dask.interactions.blocks import Block
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
     from lastfm_dask.interactions.schema import Schema
 
 FORMAT_VERSION = 2

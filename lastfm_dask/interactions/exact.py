@@ -5,10 +5,10 @@ Works on a piece of a block at a time, since positions take many times the bytes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lastfm_dask.interactions.places import slices
+from lastfm_dask.interactions.rows import Rows
 from lastfm_dask.interactions.schema import (
     ARTIST,
     MAX_LINE_BYTES,
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The rows of a piece: the columns of `reader.Rows`, users as they come."""
-
-    user: pa.StringArray
-    artist: pa.StringArray
-    plays: npt.NDArray[Any]
-    mbid: pa.StringArray | None
-    time: npt.NDArray[np.int64] | None
-    n_lines: int
-    reject_lines: npt.NDArray[np.int64]
-    reject_reasons: npt.NDArray[np.int8]
-    reject_bytes: pa.BinaryArray
-
-
 def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.intp]:
     """Return where a short text stands in bytes, without overlaps, as `bytes.split` finds it from the left."""
     import numpy as np
@@ -62,7 +47,7 @@ def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.int
     return found
 
 
-def read_piece(lines: memoryview, schema: Schema) -> Piece:
+def read_piece(lines: memoryview, schema: Schema) -> Rows:
     """Read whole lines of less than 2 GiB, the last of which may lack its end."""
     return parse_fields(Cells(lines, schema), schema)
 
@@ -86,7 +71,7 @@ class Fields(Protocol):
         """Return the line on which each of these records starts, from 0."""
 
 
-def parse_fields(fields: Fields, schema: Schema) -> Piece:
+def parse_fields(fields: Fields, schema: Schema) -> Rows:
     """Keep the records that are rows, and say of the others why they are not."""
     import numpy as np
     import pyarrow.compute as pc
@@ -117,7 +102,7 @@ def parse_fields(fields: Fields, schema: Schema) -> Piece:
         reject(left[~is_time], "invalid_time")
         plays, times = plays[is_time], times[is_time]
     kept, rejected = candidates(), np.flatnonzero(reason >= 0)
-    return Piece(
+    return Rows(
         user=fields.values(USER, kept),
         artist=fields.values(ARTIST, kept),
         plays=plays,

@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.interactions.places import LinePlaces
-from lastfm_dask.interactions.rows import Rows
+from lastfm_dask.interactions.rows import Reasons, Rows
 from lastfm_dask.interactions.schema import (
     ARTIST,
     MAX_LINE_BYTES,
     MAX_REJECT_BYTES,
     MBID,
-    PLAYS,
     REASONS,
-    TIME,
     USER,
     Schema,
 )
@@ -86,7 +84,7 @@ def read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | No
     unreadable = np.unique(places.numbers(invalid))
     if text is not lines:
         places = LinePlaces(np.frombuffer(lines, np.uint8)[begin:])
-    rows = _judge(columns, np.array(skipped, np.int64), unreadable, places, schema)
+    rows = _to_rows(columns, np.array(skipped, np.int64), unreadable, places, schema)
     return None if schema.quote and len(rows.reject_lines) else rows
 
 
@@ -216,10 +214,10 @@ def _with_returns(values: pa.Array, sign: bytes) -> pa.Array:
     )
 
 
-def _judge(
+def _to_rows(
     columns: dict[str, Any], skipped: Places, unreadable: Places, places: LinePlaces, schema: Schema
 ) -> Rows:
-    """Keep the rows that nothing is wrong with.
+    """Return the rows to keep, and the rejects among all lines.
 
     Parameters
     ----------
@@ -232,49 +230,20 @@ def _judge(
     schema : Schema
         What the fields are.
     """
-    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     user, artist = columns[USER], columns[ARTIST]
-    reason = np.full(len(user), -1, np.int8)
-
-    def reject(rows: npt.NDArray[np.bool_], name: str) -> None:
-        reason[rows & (reason < 0)] = REASONS.index(name)
-
-    if len(unreadable):
-        unreadable = np.setdiff1d(unreadable, skipped, assume_unique=True)
-        reason[unreadable - np.searchsorted(skipped, unreadable)] = REASONS.index("invalid_utf8")
-    nobody = np.flatnonzero(pc.binary_length(user.dictionary).to_numpy() == 0)
-    if len(nobody):
-        reject(user.indices.to_numpy() == nobody[0], "empty_user")
-    reject(pc.binary_length(artist).to_numpy() == 0, "empty_artist")
-    plays: npt.NDArray[Any] = np.ones(len(user), np.int32)
-    if not schema.events:
-        plays, is_number, in_range = parse_plays(columns[PLAYS], schema.values)
-        reject(~is_number, "plays_not_a_number")
-        reject(~in_range, "plays_out_of_range")
-    time = None
-    if schema.with_time:
-        time, is_time = parse_times(columns[TIME])
-        reject(~is_time, "invalid_time")
+    reasons = _name_reasons(user, artist, skipped, unreadable)
+    plays, time = reasons.numbers(columns, schema, parse_plays, parse_times)
     mbid = columns[MBID] if schema.with_mbid else None
-    rejected = np.flatnonzero(reason >= 0)
     n_lines = len(user) + len(skipped)
+    rejected = reasons.rejected()
     if len(rejected):
-        kept = reason < 0
+        kept = reasons.of < 0
         mask = pa.array(kept)
         user, artist, plays = _users_of(user, rejected, mask), artist.filter(mask), plays[kept]
         mbid, time = None if mbid is None else mbid.filter(mask), None if time is None else time[kept]
-    # A row's line: the lines that were skipped before it do not count among the rows.
-    lines = rejected + np.searchsorted(skipped - np.arange(len(skipped)), rejected, side="right")
-    lines = np.concatenate((lines, skipped))
-    order = np.argsort(lines)
-    field_count = np.int8(REASONS.index("field_count"))
-    reasons = np.concatenate((reason[rejected], np.full(len(skipped), field_count)))[order]
-    raw = places.raw(lines[order], MAX_REJECT_BYTES)
-    # Arrow takes an empty line for one of empty fields.
-    reasons[pc.binary_length(raw).to_numpy() == 0] = field_count
+    lines, codes, raw = _rejects(reasons, skipped, places)
     return Rows(
         user=user,
         artist=artist,
@@ -282,10 +251,48 @@ def _judge(
         mbid=mbid,
         time=time,
         n_lines=n_lines,
-        reject_lines=lines[order],
-        reject_reasons=reasons,
+        reject_lines=lines,
+        reject_reasons=codes,
         reject_bytes=raw,
     )
+
+
+def _name_reasons(
+    user: pa.DictionaryArray, artist: pa.StringArray, skipped: Places, unreadable: Places
+) -> Reasons:
+    """Return which rows are rejected for their encoding or an empty name."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    reasons = Reasons(len(user))
+    if len(unreadable):
+        unreadable = np.setdiff1d(unreadable, skipped, assume_unique=True)
+        reasons.of[unreadable - np.searchsorted(skipped, unreadable)] = REASONS.index("invalid_utf8")
+    empty = np.flatnonzero(pc.binary_length(user.dictionary).to_numpy() == 0)
+    if len(empty):
+        reasons.reject(user.indices.to_numpy() == empty[0], "empty_user")
+    reasons.reject(pc.binary_length(artist).to_numpy() == 0, "empty_artist")
+    return reasons
+
+
+def _rejects(
+    reasons: Reasons, skipped: Places, places: LinePlaces
+) -> tuple[Places, npt.NDArray[np.int8], pa.BinaryArray]:
+    """Return the lines, reasons and bytes of all rejects, in order of their lines."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    field_count = np.int8(REASONS.index("field_count"))
+    rejected = reasons.rejected()
+    # A row's line: skipped lines before it do not count among the rows.
+    lines = rejected + np.searchsorted(skipped - np.arange(len(skipped)), rejected, side="right")
+    lines = np.concatenate((lines, skipped))
+    order = np.argsort(lines)
+    codes = np.concatenate((reasons.of[rejected], np.full(len(skipped), field_count)))[order]
+    raw = places.raw(lines[order], MAX_REJECT_BYTES)
+    # Arrow reads an empty line as one of empty fields.
+    codes[pc.binary_length(raw).to_numpy() == 0] = field_count
+    return lines[order], codes, raw
 
 
 def _users_of(

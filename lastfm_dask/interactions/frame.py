@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from lastfm_dask.interactions.blocks import Block
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
 
 BLOCK_BYTES = 16 << 20
 

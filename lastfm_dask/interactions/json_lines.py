@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from lastfm_dask.interactions.reader import Rows
-
+    from lastfm_dask.interactions.rows import Rows
 
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 """What may spell a key otherwise; nobody writes it."""
@@ -30,7 +29,7 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
     """Read a block's whole lines (see `reader.read_rows`)."""
     begin = len(fast.BOM) if file_start and lines.startswith(fast.BOM) else 0
     fields = _fast(lines, begin, schema) or JsonFields(bytes(lines[begin:]), schema)
-    return reader.joined([parse_fields(fields, schema)], schema)
+    return reader.encoded(parse_fields(fields, schema))
 
 
 class JsonFields:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lastfm_dask.interactions import fast, reader
-from lastfm_dask.interactions.exact import Cells, Piece, find_all, parse_fields
+from lastfm_dask.interactions.exact import Cells, find_all, parse_fields
+from lastfm_dask.interactions.rows import joined
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
 from lastfm_dask.interactions.utf8 import is_utf8
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
 
 _PIECE_BYTES = 1 << 20
 
@@ -271,7 +272,7 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
         n_header_lines = max(1, lines.count(b"\n", begin, stop))
         begin = stop
     pieces = [_read_piece(piece, records, schema) for piece, records in _pieces(lines, begin, schema)]
-    rows = reader.joined(pieces, schema)
+    rows = reader.encoded(joined(pieces))
     return reader.shifted(rows, n_header_lines) if n_header_lines else rows
 
 
@@ -299,7 +300,7 @@ def _pieces(lines: bytes | bytearray, begin: int, schema: Schema) -> Iterator[tu
             return
 
 
-def _read_piece(piece: bytes, records: Records, schema: Schema) -> Piece:
+def _read_piece(piece: bytes, records: Records, schema: Schema) -> Rows:
     rows = None
     if not records.unclosed.any() and (
         not len(records.starts) or int((records.stops - records.starts).max()) <= MAX_LINE_BYTES
@@ -309,4 +310,4 @@ def _read_piece(piece: bytes, records: Records, schema: Schema) -> Piece:
         with memoryview(piece) as view:
             return parse_fields(QuotedCells(view, schema, records), schema)
     n_lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
-    return reader.as_piece(replace(rows, n_lines=n_lines))
+    return replace(rows, user=rows.user.dictionary_decode(), n_lines=n_lines)

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lastfm_dask.interactions.exact import Piece, read_piece
+from lastfm_dask.interactions.exact import read_piece
 from lastfm_dask.interactions.fast import BOM, read_fast
-from lastfm_dask.interactions.rows import Rows
+from lastfm_dask.interactions.rows import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from lastfm_dask.interactions.rows import Rows
     from lastfm_dask.interactions.schema import Schema
-
-__all__ = ["Rows", "read_exactly", "read_rows"]
 
 _PIECE_BYTES = 1 << 20
 """What the exact path reads at once."""
@@ -48,6 +47,11 @@ def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> 
     return shifted(rows, n_header_lines) if n_header_lines else rows
 
 
+def encoded(rows: Rows) -> Rows:
+    """Return rows whose users are a StringArray with users as a DictionaryArray."""
+    return replace(rows, user=rows.user.dictionary_encode())
+
+
 def shifted(rows: Rows, n_header_lines: int) -> Rows:
     """Return rows before which the block has so many lines that are not rows."""
     return replace(
@@ -58,43 +62,7 @@ def shifted(rows: Rows, n_header_lines: int) -> Rows:
 def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
     """Read lines of any content, a piece after the other (see `read_rows`)."""
     with memoryview(lines) as view:
-        return joined([read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)], schema)
-
-
-def joined(pieces: Sequence[Piece], schema: Schema) -> Rows:
-    """Return the rows of pieces that follow each other in a block."""
-    import numpy as np
-    import pyarrow as pa
-
-    n_before = np.cumsum([0, *(piece.n_lines for piece in pieces)])
-    return Rows(
-        user=pa.concat_arrays([piece.user for piece in pieces]).dictionary_encode(),
-        artist=pa.concat_arrays([piece.artist for piece in pieces]),
-        plays=np.concatenate([piece.plays for piece in pieces]),
-        mbid=pa.concat_arrays([piece.mbid for piece in pieces]) if schema.with_mbid else None,
-        time=np.concatenate([piece.time for piece in pieces]) if schema.with_time else None,
-        n_lines=int(n_before[-1]),
-        reject_lines=np.concatenate(
-            [piece.reject_lines + before for piece, before in zip(pieces, n_before[:-1], strict=True)]
-        ),
-        reject_reasons=np.concatenate([piece.reject_reasons for piece in pieces]),
-        reject_bytes=pa.concat_arrays([piece.reject_bytes for piece in pieces]),
-    )
-
-
-def as_piece(rows: Rows) -> Piece:
-    """Return rows as a piece of a block."""
-    return Piece(
-        user=rows.user.dictionary_decode(),
-        artist=rows.artist,
-        plays=rows.plays,
-        mbid=rows.mbid,
-        time=rows.time,
-        n_lines=rows.n_lines,
-        reject_lines=rows.reject_lines,
-        reject_reasons=rows.reject_reasons,
-        reject_bytes=rows.reject_bytes,
-    )
+        return encoded(joined([read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)]))
 
 
 def _cuts(lines: bytes | bytearray, begin: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lastfm_dask.interactions.blocks import Block
-    from lastfm_dask.interactions.reader import Rows
+    from lastfm_dask.interactions.rows import Rows
     from lastfm_dask.interactions.schema import Schema
 
 

@@ -25,6 +25,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 """A number of at least this size counts milliseconds (from March 1973 on), a smaller one seconds (to the year 5138)."""
 
 Parsed = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
+Times = tuple["npt.NDArray[np.int64]", "npt.NDArray[np.bool_]"]
 
 
 def parse_plays(written: pa.StringArray, values: str) -> Parsed:
@@ -129,7 +130,7 @@ def _parse_real(written: pa.StringArray) -> Parsed:
     return values, is_number, in_range
 
 
-def parse_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def parse_times(written: pa.StringArray) -> Times:
     """Return times in milliseconds since 1970 (UTC), and which texts are times.
 
     A time is written as ISO 8601 (without an offset it is UTC), or as a whole number: seconds, or milliseconds
@@ -146,11 +147,11 @@ def parse_times(written: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDA
     # What is worked out on the way takes many times the bytes of a time.
     for start in range(0, len(written), _TIMES_AT_ONCE):
         part = slice(start, start + _TIMES_AT_ONCE)
-        _judge_times(written[part], times[part], found[part])
+        _parse_times(written[part], times[part], found[part])
     return times, found
 
 
-def _judge_times(written: pa.StringArray, times: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> None:
+def _parse_times(written: pa.StringArray, times: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> None:
     """Set the times of texts, and which of them are times."""
     import numpy as np
     import pyarrow as pa

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
@@ -15,9 +16,12 @@ from lastfm_dask.interactions import places
 from lastfm_dask.interactions.blocks import cut, cut_stream, read_lines
 from lastfm_dask.interactions.fast import read_fast
 from lastfm_dask.interactions.places import LinePlaces
-from lastfm_dask.interactions.reader import Rows, read_exactly, read_rows
+from lastfm_dask.interactions.reader import read_exactly, read_rows
 from lastfm_dask.interactions.schema import REASONS, Schema
 from lastfm_dask.interactions.utf8 import invalid_places
+
+if TYPE_CHECKING:
+    from lastfm_dask.interactions.rows import Rows
 
 SCHEMAS = [
     Schema(("user", "mbid", "artist", "plays")),
