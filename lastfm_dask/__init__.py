@@ -1,4 +1,4 @@
-"""Last.fm 360K listening logs: ingest out of core with Dask, train implicit's ALS, ask for recommendations.
+"""Listening logs: ingest out of core with Dask, train implicit's ALS, ask for recommendations.
 
 The public names are imported when first used, so that `import lastfm_dask` costs nothing.
 """
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.pipeline import ingest
     from lastfm_dask.interactions.formats import SchemaOptions
     from lastfm_dask.interactions.frame import read_interactions
+    from lastfm_dask.memory.budget import Plan
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.planning import plan
     from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.train import train
 
@@ -26,11 +28,13 @@ _HOMES = {
     "Dataset": "lastfm_dask.dataset.dataset",
     "Recommender": "lastfm_dask.recommender.answers",
     "IngestOptions": "lastfm_dask.ingestion.options",
+    "Plan": "lastfm_dask.memory.budget",
     "Resources": "lastfm_dask.ingestion.options",
     "SchemaOptions": "lastfm_dask.interactions.formats",
     "TrainSettings": "lastfm_dask.training.settings",
     "evaluate": "lastfm_dask.evaluation.api",
     "ingest": "lastfm_dask.ingestion.pipeline",
+    "plan": "lastfm_dask.recommender.planning",
     "read_interactions": "lastfm_dask.interactions.frame",
     "train": "lastfm_dask.training.train",
     "tune": "lastfm_dask.evaluation.api",
@@ -39,6 +43,7 @@ _HOMES = {
 __all__ = [
     "Dataset",
     "IngestOptions",
+    "Plan",
     "Recommender",
     "Resources",
     "SchemaOptions",
@@ -46,6 +51,7 @@ __all__ = [
     "errors",
     "evaluate",
     "ingest",
+    "plan",
     "read_interactions",
     "train",
     "tune",

@@ -84,12 +84,15 @@ class Table:
         Each as long as `columns`.
     note : str
         A line below; empty for none.
+    facts : sequence of (str, str)
+        What is to be known beside the rows: names and texts, shown above them.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]] = field(default=())
     note: str = ""
+    facts: Sequence[tuple[str, str]] = field(default=(), kw_only=True)
 
 
 class Shown:
@@ -114,8 +117,9 @@ class Shown:
             )
             return "  ".join(aligned).rstrip()
 
-        lines = [table.title, *([line(table.columns)] if cells else []), *map(line, cells)]
-        return "\n".join([*lines, *_rest(table)])
+        rows = [line(table.columns), *map(line, cells)] if cells else []
+        between = [""] if table.facts and rows else []
+        return "\n".join([visible(table.title), *_fact_lines(table), *between, *rows, *_rest(table)])
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
@@ -131,10 +135,18 @@ class Shown:
 
         body = "".join(row("td", cells) for cells in table.rows[:_SHOWN_ROWS])
         head = f"<thead>{row('th', table.columns)}</thead>" if table.rows else ""
-        notes = "".join(f"<p>{escape(text)}</p>" for text in _rest(table))
-        return (
-            f"<p><strong>{escape(table.title)}</strong></p><table>{head}<tbody>{body}</tbody></table>{notes}"
+        facts = "".join(
+            f'<tr><th style="text-align:left">{escape(name)}</th>'
+            f'<td style="text-align:left">{escape(visible(text))}</td></tr>'
+            for name, text in table.facts
         )
+        parts = [
+            f"<p><strong>{escape(visible(table.title))}</strong></p>",
+            f"<table><tbody>{facts}</tbody></table>" if facts else "",
+            f"<table>{head}<tbody>{body}</tbody></table>" if body else "",
+            *(f"<p>{escape(text)}</p>" for text in _rest(table)),
+        ]
+        return f"<div>{''.join(parts)}</div>"
 
     def to_pandas(self) -> Any:
         """Return all rows as a pandas data frame, through Arrow."""
@@ -145,10 +157,15 @@ class Shown:
         return pa.table(dict(zip(table.columns, map(list, columns), strict=True))).to_pandas()
 
 
+def _fact_lines(table: Table) -> list[str]:
+    width = max((len(name) for name, _ in table.facts), default=0)
+    return [f"{name.ljust(width)}  {visible(text)}" for name, text in table.facts]
+
+
 def _rest(table: Table) -> list[str]:
     more = len(table.rows) - _SHOWN_ROWS
     found = [f"… and {more:,} more rows: to_pandas() has all"] if more > 0 else []
-    return [*found, table.note] if table.note else found
+    return [*found, visible(table.note)] if table.note else found
 
 
 def _is_number(cells: Sequence[Any]) -> bool:

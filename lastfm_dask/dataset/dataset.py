@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
+_TOP_SHOWN = 10
+"""The most heard artists that a dataset shows of itself."""
+
+
 class Dataset(Shown):
     """A dataset directory that was opened and whose files have the sizes that its manifest records.
 
@@ -42,12 +46,19 @@ class Dataset(Shown):
     def _table(self) -> Table:
         statistics = self.statistics
         top = [(row["artist"], row["listeners"], row["plays"]) for row in statistics["top_artists"]]
-        rejected = sum(statistics["rejects"].values())
-        title = (
-            f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, {statistics['nnz']:,} values of"
-            f" {statistics['rows_read']:,} rows ({rejected:,} rejected), {statistics['plays_total']:,} plays"
+        facts = [
+            ("users", f"{self.n_users:,}"),
+            ("artists", f"{self.n_artists:,}"),
+            ("values", _values_text(statistics["nnz"], self.n_users * self.n_artists)),
+            ("plays", f"{statistics['plays_total']:,}"),
+            ("rows", _rows_text(statistics)),
+            ("fingerprint", self.fingerprint[:16]),
+        ]
+        more = max(0, self.n_artists - _TOP_SHOWN)
+        note = f"… and {more:,} more artists: statistics has the first, artists has all" if more else ""
+        return Table(
+            f"Dataset {self.path}", ("artist", "listeners", "plays"), top[:_TOP_SHOWN], note, facts=facts
         )
-        return Table(title, ("artist", "listeners", "plays"), top, f"fingerprint {self.fingerprint}")
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -157,3 +168,12 @@ class Dataset(Shown):
         from lastfm_dask.dataset.from_csr import write_csr
 
         return cls(write_csr(user_items, users, artists, output))
+
+
+def _values_text(nnz: int, n_cells: int) -> str:
+    return f"{nnz:,} stored, {nnz / n_cells:.3g} of the matrix" if n_cells else "none"
+
+
+def _rows_text(statistics: dict[str, Any]) -> str:
+    rejected = sum(statistics["rejects"].values())
+    return f"{statistics['rows_read']:,} read, {statistics['rows_kept']:,} kept, {rejected:,} rejected"

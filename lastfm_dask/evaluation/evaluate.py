@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from lastfm_dask.evaluation.candidates import Candidate
     from lastfm_dask.evaluation.evaluator import Users
+    from lastfm_dask.evaluation.metrics import Interval
     from lastfm_dask.evaluation.splits import Split
     from lastfm_dask.memory.budget import Plan
     from lastfm_dask.training.plan import FitSettings
@@ -71,10 +72,39 @@ class Evaluation(Shown):
         )
 
     def _table(self) -> Table:
+        names = self._shown_metrics()
+        rows = [
+            (
+                model.name,
+                *(model.metrics[name].value for name in names),
+                *(_interval_text(model.metrics[name]) for name in names[:1]),
+            )
+            for model in self.models
+        ]
+        columns = ("model", *names, *(f"{name}, 95 %" for name in names[:1]))
+        facts = [
+            ("split", _split_text(self.split)),
+            ("evaluated", f"{self.split['n_users']:,} users, {self.split['n_held_out']:,} values held out"),
+        ]
+        return Table("Evaluation", columns, rows, "to_pandas() has all figures", facts=facts)
+
+    def _shown_metrics(self) -> list[str]:
+        """Return the field's usual figures, for the shortest list."""
         names = list(self.models[0].metrics) if self.models else []
-        rows = [(model.name, *(model.metrics[name].value for name in names)) for model in self.models]
-        split = ", ".join(f"{key} {value}" for key, value in self.split.items())
-        return Table(f"Evaluation: {split}", ("model", *names), rows)
+        k = min((name.rpartition("@")[2] for name in names), key=int, default="")
+        return [name for name in names if name.endswith(f"@{k}") and "_min@" not in name]
+
+    def to_pandas(self) -> Any:
+        """Return every figure of every model as a pandas data frame: a row a model, with the 95 % bounds."""
+        import pyarrow as pa
+
+        rows = []
+        for model in self.models:
+            row: dict[str, Any] = {"model": model.name}
+            for name, interval in model.metrics.items():
+                row |= {name: interval.value, f"{name} low": interval.low, f"{name} high": interval.high}
+            rows.append(row | model.beyond)
+        return pa.Table.from_pylist(rows).to_pandas()
 
     @property
     def _first_metric(self) -> str:
@@ -136,6 +166,15 @@ def evaluate(
     return Evaluation(
         described, tuple(reports), plan.budget.allowed, meter.receipts, users, settings.n_resamples
     )
+
+
+def _interval_text(interval: Interval) -> str:
+    return f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _split_text(split: dict[str, Any]) -> str:
+    settings = [f"{key} {value}" for key, value in split.items() if not key.startswith(("n_", "method"))]
+    return ", ".join([str(split["method"]), *settings])
 
 
 def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class IngestSettings:
     """Lines of a block that are encoded at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class IngestPlan(Plan[IngestSettings]):
     """What ingest will hold, by stage, of this source."""
 
@@ -86,6 +86,14 @@ class IngestPlan(Plan[IngestSettings]):
     def window(self) -> int:
         """Blocks that are under way at once."""
         return self.settings.threads
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what is read, what the plan keeps to, and how: names and texts."""
+        source, settings = self.source, self.settings
+        found = f"about {source.n_rows:,} rows, {source.n_users:,} users, {source.n_artists:,} artists"
+        pieces = f"blocks of {format_size(settings.block_bytes)}, {settings.threads} threads"
+        facts = dict(Plan.facts(self)) | {"settings": pieces}
+        return [("source", f"{format_size(source.source_bytes)}, {found}"), *facts.items()]
 
     def lines(self) -> list[str]:
         """Return the plan as a person reads it, in four lines."""

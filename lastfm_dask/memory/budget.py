@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BudgetError
-from lastfm_dask.memory.sizes import format_size, limit_for, limit_text
+from lastfm_dask.memory.sizes import Size, format_size, limit_for, limit_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,8 +85,8 @@ class Budget:
 S = TypeVar("S", bound="DataclassInstance")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan(Generic[S]):
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Shown, Generic[S]):
     """What a command will hold, stage by stage, and the settings by which it keeps to that.
 
     Attributes
@@ -115,6 +116,22 @@ class Plan(Generic[S]):
     def projected_bytes(self) -> int:
         """What the worst stage holds."""
         return max(self.stages.values())
+
+    def _table(self) -> Table:
+        rows = [(stage, Size(n_bytes)) for stage, n_bytes in self.stages.items()]
+        title = f"Plan: at most {format_size(self.projected_bytes)} of memory, in stage {self.worst_stage}"
+        return Table(title, ("stage", "projected"), rows, facts=self.facts())
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what the plan keeps to, and how: names and texts."""
+        budget = self.budget
+        source = f" ({budget.source})" if budget.source else ""
+        settings = ", ".join(f"{name} {value}" for name, value in asdict(self.settings).items())
+        found = [("allowed", f"{format_size(budget.allowed)}{source}"), ("settings", settings)]
+        if self.disk_bytes:
+            free = "" if budget.free_disk is None else f", {format_size(budget.free_disk)} are free"
+            found.append(("disk", format_size(self.disk_bytes) + free))
+        return found
 
     def lines(self) -> list[str]:
         """Return the plan as a person reads it, before any work."""

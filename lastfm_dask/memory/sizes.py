@@ -60,6 +60,20 @@ def format_size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+class Size(int):
+    """Bytes that format themselves as a short text, for a table: a number still in a data frame.
+
+    >>> f"{Size(16 << 20):,}"
+    '16.0 MiB'
+    """
+
+    __slots__ = ()
+
+    def __format__(self, _spec: str) -> str:
+        """Return the short text, whatever the specification is."""
+        return format_size(self)
+
+
 def limit_for(size_bytes: int) -> int:
     """Return the limit to ask for where this much is needed: whole MiB, with one at least to spare.
 

@@ -24,6 +24,7 @@ from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.recommender.blend import Blend
 from lastfm_dask.recommender.item_weights import ItemWeights
+from lastfm_dask.training.result import ranks_by, training_facts
 from lastfm_dask.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -53,10 +54,17 @@ class ModelFiles(Shown):
             self.settings = _settings_of(self.manifest, self.path)
 
     def _table(self) -> Table:
-        title = f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, {self.settings.factors} factors"
-        return Table(
-            title, ("setting", "value"), [(key, str(v)) for key, v in self.settings.to_dict().items()]
-        )
+        facts = [
+            ("users", f"{self.n_users:,}"),
+            ("artists", f"{self.n_artists:,}"),
+            ("ranks by", ranks_by(self.manifest.content)),
+            *training_facts(self.manifest.content.get("training", {})),
+        ]
+        settings = self.settings.to_dict()
+        if settings["weighting"] != "bm25":
+            settings = {name: value for name, value in settings.items() if not name.startswith("bm25")}
+        rows = [(name, _setting_text(value)) for name, value in settings.items()]
+        return Table(f"Model {self.path}", ("setting", "value"), rows, facts=facts)
 
     @property
     def n_users(self) -> int:
@@ -144,6 +152,10 @@ class ModelFiles(Shown):
         mapped: npt.NDArray[np.float32] = open_array(self.path / name, shape, FLOAT32)
         # A plain array over the same map: indexing a memmap costs more than what is done with it here.
         return mapped.view(np.ndarray)
+
+
+def _setting_text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _settings_of(manifest: layout.Manifest, path: Path) -> TrainSettings:

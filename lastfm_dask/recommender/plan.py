@@ -56,7 +56,7 @@ class RecommendingShape:
     """Of both vocabularies, not compressed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AllUsersPlan(Plan[BatchSettings]):
     """What answering for all users will hold, in its only stage."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.display import Shown, Table
-from lastfm_dask.memory.sizes import format_size
+from lastfm_dask.memory.sizes import Size
 from lastfm_dask.training.settings import TrainSettings
 from lastfm_dask.training.strength import RULE
 
@@ -47,9 +47,7 @@ class TrainResult(Shown):
     """How it went: what was asked, iterations, objective, effective rank, and the check beside popularity."""
 
     def _table(self) -> Table:
-        rows = [
-            (stage["stage"], stage["wall_s"], format_size(stage["measured_bytes"])) for stage in self.stages
-        ]
+        rows = [(stage["stage"], stage["wall_s"], Size(stage["measured_bytes"])) for stage in self.stages]
         title = (
             f"{self.path}: {self.n_users:,} users, {self.n_artists:,} artists, trained in {self.fit_s:.1f} s"
         )
@@ -106,6 +104,22 @@ def iterations_text(training: dict[str, Any]) -> str:
     if training["settled"]:
         return f"settled after {done} of at most {most}"
     return f"{done}, the most that are allowed, and not yet settled"
+
+
+def ranks_by(content: dict[str, Any]) -> str:
+    """Return what a model's scores come from: factors, item weights, or both and the share of the latter."""
+    factors, blend = f"{content['settings']['factors']} factors", content.get("blend")
+    if blend is None:
+        return factors
+    weights = f"item weights ({'EASE' if blend.get('kind') == 'ease' else 'neighbours'})"
+    return f"{factors} and {weights}, share {blend['share']:g}" if blend.get("share_als") else weights
+
+
+def training_facts(training: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a person wants to know of a training: names and texts; none for a model that does not say."""
+    if not training:
+        return []
+    return [("iterations", iterations_text(training)), ("quality", check_text(training))]
 
 
 def check_text(training: dict[str, Any]) -> str:

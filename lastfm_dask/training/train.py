@@ -117,9 +117,7 @@ def train(
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
     start = None if start_from is None else StartModel.open(start_from, settings)
     run = _Run(_opened(dataset), settings, progress_of(progress), measured, start)
-    _import_libraries(run.settings)
-    shape, folder = _shape(run, output), output.absolute().parent
-    plan = plan_training(shape, Budget.measured(folder, memory_bytes=memory_bytes, threads=threads))
+    plan = plan_train(run.dataset, output, settings, start, memory_bytes=memory_bytes, threads=threads)
     run.progress.planned(plan)
     with work_directory(output) as work:
         return _train_in(work, run, plan)
@@ -143,8 +141,26 @@ def _import_libraries(settings: TrainSettings) -> None:
         import scipy.linalg.lapack  # noqa: F401
 
 
-def _shape(run: _Run, output: Path) -> TrainingShape:
-    dataset, folder = run.dataset, output.absolute().parent
+def plan_train(
+    dataset: Dataset,
+    output: Path,
+    settings: TrainSettings,
+    start: StartModel | None = None,
+    *,
+    memory_bytes: int | None = None,
+    threads: int | None = None,
+) -> Plan[FitSettings]:
+    """Return the plan of training a dataset into a model at `output`; raises BudgetError if nothing fits."""
+    _import_libraries(settings)
+    shape = _shape(dataset, output, settings, start)
+    budget = Budget.measured(output.absolute().parent, memory_bytes=memory_bytes, threads=threads)
+    return plan_training(shape, budget)
+
+
+def _shape(
+    dataset: Dataset, output: Path, settings: TrainSettings, start: StartModel | None
+) -> TrainingShape:
+    folder = output.absolute().parent
     if not folder.is_dir():
         msg = f"{output} can't be written: {folder} is not a folder; choose one that exists"
         raise StoreError(msg, path=str(output))
@@ -154,10 +170,10 @@ def _shape(run: _Run, output: Path) -> TrainingShape:
         n_users=dataset.n_users,
         n_artists=dataset.n_artists,
         nnz=int(dataset.statistics["nnz"]),
-        factors=run.settings.factors,
+        factors=settings.factors,
         copied_bytes=0 if linked else sum(files[name].size_bytes for name in _SHARED),
-        names_bytes=run.start.names_bytes(dataset) if run.start else 0,
-        model=run.settings.model,
+        names_bytes=start.names_bytes(dataset) if start else 0,
+        model=settings.model,
     )
 
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lastfm_dask.display import Shown, Table
+from lastfm_dask.memory.sizes import Size
 from lastfm_dask.recommender.results import (
     POPULARITY,
     Contribution,
@@ -103,6 +104,29 @@ def test_results_say_what_one_wants_to_know(result, words):
         for word in words:
             assert word in text
     assert len(result.to_pandas()) == len(result._table().rows)
+
+
+class Facts(Shown):
+    def _table(self):
+        return Table("t", ("a",), [(1,)], facts=[("users", "1,234"), ("a longer name", "x\x1b[31m")])
+
+
+def test_facts_stand_above_the_rows():
+    assert repr(Facts()).split("\n") == [
+        "t",
+        "users          1,234",
+        "a longer name  x\\x1b[31m",
+        "",
+        "a",
+        "1",
+    ]
+    assert "1,234" in Cells(Facts()._repr_html_()).texts
+
+
+def test_sizes_are_short_texts_in_a_table_and_numbers_in_a_data_frame():
+    shown = Of("t", ("stage", "projected"), [("scan", Size(16 << 20)), ("index", Size(3 << 10))])
+    assert repr(shown).split("\n")[2:] == ["scan    16.0 MiB", "index    3.0 KiB"]
+    assert shown.to_pandas()["projected"].tolist() == [16 << 20, 3 << 10]
 
 
 def test_a_number_that_is_missing_is_a_dash():
