@@ -97,12 +97,13 @@ def command(
     Example: lastfm-dask recommend lastfm.model --like radiohead --like "sigur rós=100" --diverse 0.3
     """
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import answering_budget, fit_answer, plan_all_users
 
     recommender = Recommender(model)
+    # Before names are read, which the plan counts.
+    budget = answering_budget(memory_bytes=options["memory_bytes"], threads=options["threads"])
     if not all_users:
-        from lastfm_dask.recommender.plan import plan_answer
-
-        plan_answer(recommender, by_user=user is not None, memory_bytes=options["memory_bytes"])
+        fit_answer(recommender, budget, by_user=user is not None)
     plays = likes_of(recommender, likes, like_file)
     listed = {name: options[name] for name in _LISTED}
     listed["exclude"] = _excluded(recommender, options["exclude"])
@@ -117,10 +118,9 @@ def command(
             msg = "--parquet names its own file: leave out --json-lines and --output"
             raise click.UsageError(msg)
         from lastfm_dask.recommender.all_users import AllUsers
-        from lastfm_dask.recommender.plan import plan_all_users
 
         job = AllUsers(recommender, recommender.list_settings(**listed))
-        plan = plan_all_users(job, memory_bytes=options["memory_bytes"], threads=options["threads"])
+        plan = plan_all_users(job, budget=budget)
         _answer_all_users(job, plan, output, as_json)
         return
     if output.is_given:

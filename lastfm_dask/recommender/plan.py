@@ -118,17 +118,37 @@ def shape_of(job: AllUsers) -> RecommendingShape:
     )
 
 
-def plan_all_users(
-    job: AllUsers, *, memory_bytes: int | None = None, threads: int | None = None
-) -> AllUsersPlan:
-    """Return batch and threads for a job and what is allowed; raises BudgetError if nothing fits."""
+def answering_budget(*, memory_bytes: int | None = None, threads: int | None = None) -> Budget:
+    """Return the budget of answers: measured once the libraries are there, best before names and listeners are read."""
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
 
     from lastfm_dask.memory.imports import keep_pandas_out
 
     keep_pandas_out()
-    return plan_recommending(shape_of(job), Budget.measured(memory_bytes=memory_bytes, threads=threads))
+    return Budget.measured(memory_bytes=memory_bytes, threads=threads)
+
+
+def plan_all_users(
+    job: AllUsers,
+    *,
+    memory_bytes: int | None = None,
+    threads: int | None = None,
+    budget: Budget | None = None,
+) -> AllUsersPlan:
+    """Return batch and threads for a job and what is allowed; raises BudgetError if nothing fits.
+
+    Parameters
+    ----------
+    job : AllUsers
+    memory_bytes, threads : int, optional
+        What to keep to, and what the process is allowed anyhow.
+    budget : Budget, optional
+        What was measured before the job was made, in place of both: what the job has read by now does not count twice.
+    """
+    return plan_recommending(
+        shape_of(job), budget or answering_budget(memory_bytes=memory_bytes, threads=threads)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +191,7 @@ def plan_answer(
     memory_bytes : int, optional
         Keep to this many bytes, and to what the process is allowed anyhow.
     """
-    import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401 - what is imported counts as reserved
-
-    from lastfm_dask.memory.imports import keep_pandas_out
-
-    keep_pandas_out()
-    budget = Budget.measured(memory_bytes=memory_bytes)
+    budget = answering_budget(memory_bytes=memory_bytes)
     return fit_answer(model, budget, by_user=by_user, explains=explains)
 
 

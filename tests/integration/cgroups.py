@@ -14,17 +14,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from lastfm_dask.memory.cgroups import Group, groups
+from lastfm_dask.memory.proc import resident_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _numbers = itertools.count()
 # The child moves itself into the group before it becomes the command, so that every page counts.
@@ -48,6 +50,10 @@ class Outcome:
     """How many processes the kernel killed for memory."""
     peak_bytes: int | None
     """The most that the group was charged with, pages of files included; None where the kernel keeps no count."""
+    held_bytes: int = 0
+    """The most anonymous and shared memory that was seen, where it was looked for."""
+    wall_s: float = 0.0
+    timed_out: bool = False
 
 
 def run_limited(
@@ -57,8 +63,13 @@ def run_limited(
     timeout_s: float = 300,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    watched: bool = False,
 ) -> Outcome:
-    """Run a command that may hold no more than this; skips the test, with the reason, where that can't be had."""
+    """Run a command that may hold no more than this; skips the test, with the reason, where that can't be had.
+
+    Where it is watched, what it holds is looked at every few milliseconds, and a command that takes too long is
+    ended and comes back as timed out.
+    """
     reason = refusal()
     if reason:
         pytest.skip(reason)
@@ -73,12 +84,16 @@ def run_limited(
             cwd=cwd,
             env={**os.environ, **(env or {})},
         )
+        began, timed_out = time.monotonic(), False
         try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except BaseException:
+            with _Watch(process.pid, watched) as watch:
+                stdout, stderr = process.communicate(timeout=timeout_s)
+        except BaseException as error:
             process.kill()
-            process.communicate()
-            raise
+            stdout, stderr = process.communicate()
+            timed_out = watched and isinstance(error, subprocess.TimeoutExpired)
+            if not timed_out:
+                raise
         return Outcome(
             code=process.returncode,
             stdout=stdout,
@@ -86,9 +101,37 @@ def run_limited(
             limit_bytes=limit_bytes,
             oom_kills=_events(group).get("oom_kill", 0),
             peak_bytes=group.number("memory.max_usage_in_bytes" if group.version == 1 else "memory.peak"),
+            held_bytes=watch.held_bytes,
+            wall_s=time.monotonic() - began,
+            timed_out=timed_out,
         )
     finally:
         _remove(group)
+
+
+class _Watch:
+    """Looks at what a process holds while the block runs."""
+
+    def __init__(self, pid: int, watched: bool) -> None:
+        self.held_bytes = 0
+        self._path = Path(f"/proc/{pid}/status")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look) if watched else None
+
+    def __enter__(self) -> Self:
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.01):
+            with contextlib.suppress(OSError):
+                self.held_bytes = max(self.held_bytes, resident_of(self._path.read_text()).held)
 
 
 @functools.cache
