@@ -231,7 +231,8 @@ def shape_of(
         n_ks=len(settings.ks),
         factors=factors,
         neighbours=blends or any(c.name == NEIGHBOURS for c in candidates),
-        ease=(blends and has_room(user_items.shape)) or any(c.name == EASE for c in candidates),
+        ease=(blends and has_room(user_items.shape, user_items.nnz))
+        or any(c.name == EASE for c in candidates),
         n_models=len(candidates),
         n_splits=n_splits,
         folds_in=settings.split.method == "new-users",

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 10_000
 """Users or artists, whichever are fewer, up to which the inverse is worked out: 400 MB on disk."""
+MAX_PRODUCTS = 1 << 38
+"""Multiplications up to which the weights of all artists are worked out: some minutes on two threads."""
 N_WEIGHTS = 500
 """Weights that are kept of each artist."""
 REGULARIZATION = 70.0
@@ -44,9 +46,15 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def has_room(shape: tuple[int, int]) -> bool:
-    """Say whether EASE can be worked out for (n_users, n_artists)."""
-    return min(shape) <= MAX_SIDE
+def has_room(shape: tuple[int, int], nnz: int) -> bool:
+    """Say whether EASE can be worked out for (n_users, n_artists) and so many stored values, in memory and time."""
+    return min(shape) <= MAX_SIDE and _products(shape, nnz) <= MAX_PRODUCTS
+
+
+def _products(shape: tuple[int, int], nnz: int) -> int:
+    """Return about how many multiplications all weights take: each artist's are rebuilt from every list."""
+    n_users, n_artists = shape
+    return n_artists * (n_artists + (nnz if n_users <= n_artists else 0))
 
 
 def fit_ease(
@@ -86,10 +94,16 @@ def fit_ease(
     Raises
     ------
     BadInputError
-        If there are more than `MAX_SIDE` users and artists, or lambda is too small to invert.
+        If there are more than `MAX_SIDE` users and artists, the weights take too long, or lambda is too small to invert.
     """
     n_users, n_artists = train.shape
-    if not has_room(train.shape):
+    if min(train.shape) <= MAX_SIDE and not has_room(train.shape, train.nnz):
+        msg = (
+            f"EASE takes {_products(train.shape, train.nnz):,} multiplications for {n_artists:,} artists and"
+            f" {train.nnz:,} interactions, at most {MAX_PRODUCTS:,} are allowed: use neighbours"
+        )
+        raise BadInputError(msg)
+    if not has_room(train.shape, train.nnz):
         msg = (
             f"EASE inverts a matrix of users or artists, whichever are fewer: {min(train.shape):,} here,"
             f" {4 * min(train.shape) ** 2:,} bytes, at most {MAX_SIDE:,} ({4 * MAX_SIDE**2:,} bytes): use neighbours"

@@ -2,6 +2,9 @@
 
 One sparse matrix of weights W, artists by artists: a user's score for an artist is the sum of ln(1 + plays) W[u, i] over
 the user's artists u. Here W holds cosines; `ease` gives another. Both are deterministic, and neither lies in memory.
+
+The work grows with the squares of list lengths, so of a longer list `MAX_LIST` artists, drawn at random, count: the
+interaction cut of Schelter, Boden, Markl 2012, "Scalable similarity-based neighborhood methods with MapReduce".
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset.arrays import create_array, row_blocks
-from lastfm_dask.dataset.matrix import RANGE_NNZ, transpose_on_disk
+from lastfm_dask.dataset.matrix import RANGE_NNZ, csr_of, transpose_on_disk
 from lastfm_dask.engine.threads import for_each
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ PRODUCT_NNZ = 1 << 18
 """Similarities that a product may hold, on each thread, unless one artist has more."""
 N_NEIGHBOURS = 200
 """Others that are kept of each artist."""
+MAX_LIST = 1 << 12
+"""Artists of a user that count."""
 
 
 def nearest(
@@ -57,7 +62,7 @@ def fit_neighbours(
     range_nnz: int = RANGE_NNZ,
     progress: Callable[[int, int], None] = _silent,
 ) -> csr_matrix:
-    """Find each artist's nearest others: cosine of the columns of ln(1 + plays).
+    """Find each artist's nearest others: cosine of the columns of ln(1 + plays), lists cut to `MAX_LIST` artists.
 
     Parameters
     ----------
@@ -81,6 +86,7 @@ def fit_neighbours(
         Row i holds the cosines of artist i's nearest others, mapped.
     """
     n_artists = train.shape[1]
+    train = _cut(train, folder)
     unit, listeners = _unit_columns(train, folder)
     item_users = transpose_on_disk(unit, listeners, folder, range_nnz)
     reach = _reach(item_users, np.diff(train.indptr), n_artists)
@@ -113,6 +119,32 @@ def fit_neighbours(
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     # Not `csr_of`: a row is ordered by similarity, and its spare room may repeat index 0.
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
+    return result
+
+
+def _cut(train: csr_matrix, folder: Path) -> csr_matrix:
+    """Return plays with `MAX_LIST` artists of each longer list, drawn at random by the user's row; the rest is mapped."""
+    lengths = np.diff(train.indptr)
+    if lengths.max(initial=0) <= MAX_LIST:
+        return train
+    ends = ends_of(np.minimum(lengths, MAX_LIST))
+    indices = create_array(folder / "cut_indices.npy", (int(ends[-1]),), train.indices.dtype)
+    data = create_array(folder / "cut_data.npy", (int(ends[-1]),), train.data.dtype)
+    first = 0
+    # Between two long lists all is copied as it is.
+    for row in [*np.flatnonzero(lengths > MAX_LIST).tolist(), len(lengths)]:
+        for start, end in row_blocks(train.indptr[first : row + 1]):
+            part = slice(int(train.indptr[first + start]), int(train.indptr[first + end]))
+            place = slice(int(ends[first + start]), int(ends[first + end]))
+            indices[place], data[place] = train.indices[part], train.data[part]
+        if row < len(lengths):
+            rng = np.random.default_rng(row)
+            chosen = np.sort(rng.choice(int(lengths[row]), MAX_LIST, replace=False, shuffle=False))
+            chosen += int(train.indptr[row])
+            place = slice(int(ends[row]), int(ends[row + 1]))
+            indices[place], data[place] = train.indices[chosen], train.data[chosen]
+        first = row + 1
+    result: csr_matrix = csr_of(train.shape, ends.astype(train.indptr.dtype), indices, data)
     return result
 
 

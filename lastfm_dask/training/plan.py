@@ -105,7 +105,7 @@ def _choice_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 
 def neighbours_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return what cosine neighbours hold at most: columns' sums, a transpose, then a product on each thread."""
-    by_artist = 8 * 8 * shape.n_artists
+    by_artist = 8 * 8 * shape.n_artists + 16 * shape.n_users
     product = _PRODUCT_VALUE_BYTES * (min(neighbours.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
     return by_artist + max(_transpose_bytes(shape, settings), settings.threads * product)
 
@@ -120,7 +120,7 @@ def ease_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 def weights_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return the projected bytes of `weights`, whichever kind is chosen."""
     needs = [neighbours_bytes(shape, settings)]
-    if ease.has_room((shape.n_users, shape.n_artists)):
+    if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):
         needs.append(ease_bytes(shape, settings))
     return _SMALL_BYTES + settings.threads * _BLAS_THREAD_BYTES + max(needs)
 
@@ -133,8 +133,9 @@ def _transpose_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 
 def weights_disk_bytes(shape: TrainingShape) -> int:
     """Return the bytes of the files that item weights are worked out in, and of those that are kept."""
-    needs = [12 * shape.nnz + (16 + 16 * neighbours.N_NEIGHBOURS) * shape.n_artists]
-    if ease.has_room((shape.n_users, shape.n_artists)):
+    # Twice where long lists are cut.
+    needs = [20 * shape.nnz + (16 + 16 * neighbours.N_NEIGHBOURS) * shape.n_artists]
+    if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):
         side = min(shape.n_users, shape.n_artists)
         needs.append(16 * shape.nnz + 4 * side**2 + 24 * (ease.N_WEIGHTS + 1) * shape.n_artists)
     return max(needs)

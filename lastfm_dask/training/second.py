@@ -96,7 +96,7 @@ def choose(
     if not found:
         if settings.model == "auto":
             return None, {}
-        kind = EASE if ease.has_room(plays.shape) else NEIGHBOURS
+        kind = EASE if ease.has_room(plays.shape, plays.nnz) else NEIGHBOURS
         share = 1.0 if settings.model == NEIGHBOURS else 0.5
         return Second(kind, ease.REGULARIZATION if kind == EASE else None, share, {}), {}
     values = {_name(one): value for one, value in found.items()}
@@ -124,7 +124,7 @@ def _measured(plays: csr_matrix, settings: TrainSettings, folder: Path, threads:
     sample = replace(whole, ranked=rows)
     few = sample.train[:SAMPLE_USERS]
     kinds: dict[tuple[str, float | None], Scores] = {(NEIGHBOURS, None): _cosine(few)}
-    if ease.has_room(plays.shape):
+    if ease.has_room(plays.shape, plays.nnz):
         # More data asks for more: lambda is relative to the weights of one list, which stay as they are.
         growth = float(np.sqrt(plays.shape[0] / few.shape[0]))
         for base, scores in _ease(few, REGULARIZATIONS).items():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from making import random_plays
+from scipy.sparse import csr_matrix
 
+from lastfm_dask.dataset import arrays
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation.baselines import WeightsRanker, fit_popularity
 from lastfm_dask.recommender.item_weights import of_matrix
@@ -67,6 +69,43 @@ def test_neighbours_depend_on_neither_blocks_nor_threads(tmp_path, monkeypatch):
     blocks = fit_neighbours(PLAYS, tmp_path / "blocks", threads=3, range_nnz=64)
     assert np.array_equal(whole.data, blocks.data)
     assert np.array_equal(whole.indices, blocks.indices)
+
+
+def test_long_lists_count_by_a_sample_of_their_artists(tmp_path, monkeypatch):
+    for name in ("cut", "blocks", "sampled"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(neighbours, "MAX_LIST", 5)
+    lengths = np.diff(PLAYS.indptr)
+    assert lengths.min() < 5 < lengths.max()
+    found = neighbours._cut(PLAYS, tmp_path / "cut")
+    for row in range(PLAYS.shape[0]):
+        kept = dict(zip(found[row].indices.tolist(), found[row].data.tolist(), strict=True))
+        whole = dict(zip(PLAYS[row].indices.tolist(), PLAYS[row].data.tolist(), strict=True))
+        assert len(kept) == min(len(whole), 5)
+        assert kept.items() <= whole.items()
+        assert np.all(np.diff(found[row].indices) > 0)
+    whole = fit_neighbours(PLAYS, tmp_path / "sampled")
+    monkeypatch.setattr(arrays, "BLOCK_NNZ", 9)
+    again = fit_neighbours(PLAYS, tmp_path / "blocks", threads=2)
+    assert np.array_equal(whole.indices, again.indices)
+
+
+def test_a_user_who_has_everything_takes_no_time(tmp_path):
+    n_artists = 60_000
+    indptr = np.array([0, n_artists, n_artists + 3], np.int32)
+    indices = np.concatenate((np.arange(n_artists), [1, 7, 9])).astype(np.int32)
+    plays = csr_matrix((np.full(len(indices), 3, np.float32), indices, indptr), shape=(2, n_artists))
+    seen = []
+    fit_neighbours(plays, tmp_path, n_neighbours=4, progress=lambda done, total: seen.append(total))
+    # 60,000 artists times 60,000 others would be 13,700 products of the size that is held.
+    assert len(seen) < 100
+
+
+def test_ease_is_refused_where_it_takes_too_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(ease, "MAX_PRODUCTS", 1000)
+    assert not ease.has_room(PLAYS.shape, PLAYS.nnz)
+    with pytest.raises(BadInputError, match="multiplications"):
+        fit_ease(PLAYS, tmp_path)
 
 
 def test_ties_go_to_the_artist_who_came_first():
