@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from lastfm_dask.memory.budget import Progress
 
-    Steps = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lastfm_dask.memory.budget import Steps
 
 _BYTES = ("scan",)
 """Stages whose steps are bytes."""
@@ -23,6 +25,33 @@ _REDRAW_S = 0.2
 
 def ignore(stage: str, done: int, total: int) -> None:
     """Show nothing."""
+
+
+class _Function(Progress):
+    """Reports each step to a plain function."""
+
+    def __init__(self, function: Steps) -> None:
+        self._function = function
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        self._function(stage, done, total)
+
+
+def progress_of(progress: Progress | Steps | bool | None) -> Progress:
+    """Return a `Progress` that reports to a plain function of stage, done and total, or to nobody."""
+    if isinstance(progress, Progress):
+        return progress
+    return _Function(progress) if callable(progress) else Progress()
+
+
+@contextmanager
+def reporting(progress: Progress | Steps | bool | None) -> Iterator[Progress]:
+    """Give what a caller's argument stands for: True draws each step, a function is called with it, None is silent."""
+    if progress is True:
+        with shown() as steps:
+            yield progress_of(steps)
+    else:
+        yield progress_of(progress)
 
 
 @contextmanager
@@ -47,20 +76,20 @@ def _in_notebook() -> bool:
 
 
 def _on_terminal() -> Iterator[Steps]:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[pace]}", justify="right"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(bar_width=24),
+        rich.TextColumn("{task.percentage:>3.0f} %"),
+        rich.TextColumn("{task.fields[pace]}", justify="right"),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(compact=True),
     )
-    tasks: dict[str, TaskID] = {}
+    tasks: dict[str, rich.TaskID] = {}
     started: dict[str, float] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with rich.Progress(*columns, console=Console(stderr=True)) as bars:
 
         def finish(stage: str) -> None:
             task = bars.tasks[tasks[stage]]

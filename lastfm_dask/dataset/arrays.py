@@ -20,6 +20,11 @@ BLOCK_VALUES = 1 << 20
 """How many values of a dense array are worked on at once, unless one row alone has more."""
 
 
+def index_type(n: int) -> type[np.signedinteger[Any]]:
+    """Return the type of a CSR matrix's indices and row pointer for `n` stored values."""
+    return np.int32 if n < 1 << 31 else np.int64
+
+
 def row_blocks(indptr: npt.NDArray[np.integer], block_nnz: int = BLOCK_NNZ) -> Iterator[tuple[int, int]]:
     """Cut rows into consecutive ranges of at most `block_nnz` stored values (one row at least).
 

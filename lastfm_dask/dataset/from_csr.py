@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.arrays import index_type
 from lastfm_dask.dataset.statistics import Counts, statistics, top_artists
 from lastfm_dask.dataset.store import publish, work_directory
 from lastfm_dask.dataset.tables import write_table
@@ -76,7 +77,7 @@ def _checked(user_items: Any) -> csr_matrix:
     if not matrix.nnz:
         msg = f"user_items of shape {matrix.shape} holds no value: a matrix with plays is wanted"
         raise BadInputError(msg)
-    kind = np.int32 if matrix.nnz < 1 << 31 else np.int64
+    kind = index_type(matrix.nnz)
     matrix.indptr, matrix.indices = matrix.indptr.astype(kind), matrix.indices.astype(kind)
     return matrix
 

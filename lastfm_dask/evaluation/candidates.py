@@ -6,7 +6,7 @@ ranked and folded in by the very functions that make and ask a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -21,12 +21,12 @@ from lastfm_dask.training.weighting import Weigher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
     from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.training.fit_run import FitRun
     from lastfm_dask.training.second import Second
     from lastfm_dask.training.settings import TrainSettings
     from lastfm_dask.training.weighting import Totals
@@ -39,28 +39,11 @@ EASE = "ease"
 POPULARITY = "popularity"
 
 
-def _silent(done: int, total: int) -> None:
-    pass
-
-
 class Ranker(Protocol):
     """What was fitted on a training part."""
 
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitRun:
-    """How a fit goes, apart from what is fitted."""
-
-    folder: Path
-    """Empty; holds the model's files as long as the ranker is used."""
-    threads: int
-    range_nnz: int
-    """Stored values that a transpose holds at once."""
-    progress: Callable[[int, int], None] = _silent
-    """Called with how much is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +66,7 @@ def neighbours() -> Candidate:
     def fit(split: Split, run: FitRun) -> Ranker:
         from lastfm_dask.training.neighbours import fit_neighbours
 
-        found = fit_neighbours(
-            split.train, run.folder, threads=run.threads, range_nnz=run.range_nnz, progress=run.progress
-        )
-        return WeightsRanker(of_matrix(found))
+        return WeightsRanker(of_matrix(fit_neighbours(split.train, run)))
 
     return Candidate(NEIGHBOURS, fit)
 
@@ -97,15 +77,7 @@ def ease(regularization: float | None = None) -> Candidate:
     def fit(split: Split, run: FitRun) -> Ranker:
         from lastfm_dask.training.ease import REGULARIZATION, fit_ease
 
-        found = fit_ease(
-            split.train,
-            run.folder,
-            regularization or REGULARIZATION,
-            threads=run.threads,
-            range_nnz=run.range_nnz,
-            progress=run.progress,
-        )
-        return WeightsRanker(of_matrix(found))
+        return WeightsRanker(of_matrix(fit_ease(split.train, run, regularization or REGULARIZATION)))
 
     return Candidate(EASE, fit)
 
@@ -170,11 +142,9 @@ def _blend(
     """Return the blend that `train` would keep."""
     from lastfm_dask.training import second
 
-    folder = run.folder / "weights"
-    folder.mkdir()
-    weights = second.fit(
-        train, added, folder, threads=run.threads, range_nnz=run.range_nnz, progress=run.progress
-    )
+    run = replace(run, folder=run.folder / "weights")
+    run.folder.mkdir()
+    weights = second.fit(train, added, run)
     return Blend(of_matrix(weights), *second.shares(added.share, train, weights, user_factors, gram))
 
 

@@ -20,11 +20,11 @@ from lastfm_dask.dataset.files import scratch_folder
 from lastfm_dask.engine.threads import for_each
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation.beyond import beyond_accuracy
-from lastfm_dask.evaluation.candidates import FitRun
 from lastfm_dask.evaluation.metrics import measure, per_user
 from lastfm_dask.evaluation.splits import Split, SplitSettings
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.memory.budget import Progress
+from lastfm_dask.training.fit_run import FitRun
 from lastfm_dask.training.weighting import count_columns
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from lastfm_dask.evaluation import candidates, evaluator
 from lastfm_dask.evaluation.metrics import measure
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.memory.allocator import trim
+from lastfm_dask.training.fit_run import FitRun
 from lastfm_dask.training.settings import PRESETS, WEIGHTINGS, TrainSettings
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Search:
     def _value(self, settings: TrainSettings) -> float | None:
         """Return the figure of some settings, None if they can't be trained."""
         with evaluator.temporary_folder(self.run) as place:
-            fit_run = candidates.FitRun(place, self.plan.settings.threads, self.plan.settings.range_nnz)
+            fit_run = FitRun(place, self.plan.settings.threads, self.plan.settings.range_nnz)
             try:
                 ranker = candidates.fit_als(self.split, settings, fit_run)
             except BadInputError:

@@ -69,12 +69,12 @@ class Csr:
     indices: npt.NDArray[Any]
     data: npt.NDArray[np.int32]
     n_artists: int
+    summed: SummedRows
+    """Where rows go that are summed; unused for events, whose plays all are one."""
     is_real: bool = False
     """Whether plays are the bits of float32."""
     events: bool = False
     listens: Listens | None = None
-    summed: SummedRows | None = None
-    """Where rows go that are summed; None for events, whose plays all are one."""
 
     @property
     def sums_exactly(self) -> bool:
@@ -108,41 +108,59 @@ def assemble(
     progress : callable, optional
         Called with rows of the source that were placed or sorted since the last call: twice their number in all.
     """
-    import numpy as np
-
-    from lastfm_dask.dataset.arrays import create_array
-
-    n_users, n_rows = len(found.users), int(found.users.rows.sum())
-    kind = np.int32 if n_rows < 1 << 31 else np.int64
-    (output / layout.INDICES).parent.mkdir()
-    indptr = np.zeros(n_users + 1, np.int64)
-    np.cumsum(found.users.rows, out=indptr[1:])
-    indices = create_array(output / layout.INDICES, (n_rows,), kind)
-    data = create_array(output / layout.DATA, (n_rows,), np.int32)
-    listens = Listens.create(output, n_rows) if found.with_time else None
-    column_bits = max(len(found.artists) - 1, 1).bit_length()
-    summed = SummedRows(found.folder, column_bits, is_real=found.is_real)
-    rows_of = None if found.events else summed
-    csr = Csr(indptr, indices, data, len(found.artists), found.is_real, found.events, listens, rows_of)
+    csr = _create(found, output)
     report = progress or (lambda _: None)
     place_rows(found, spool, csr, threads, report)
     lengths, medians = _sort_rows(csr, chunk_rows, threads, report)
-    summed.write(output / layout.SUMMED)
+    csr.summed.write(output / layout.SUMMED)
     nnz = int(lengths.sum())
-    if nnz < n_rows:
+    if nnz < len(csr.data):
         _close_gaps(csr, lengths, chunk_rows)
     assembled = Assembled(nnz, medians, found.users.rows, found.artists.rows, found.played_once)
     if found.events:
         assembled = _over_pairs(csr, nnz, medians, lengths, chunk_rows)
-    del csr, indices, data, listens
-    set_header(output / layout.INDICES, np.dtype(kind), nnz)
-    set_header(output / layout.DATA, np.dtype(np.float32), nnz)
-    for name in layout.LISTENS if found.with_time else ():
-        set_header(output / name, np.dtype(np.int64), nnz)
-    final = np.zeros(n_users + 1, kind)
-    np.cumsum(lengths, out=final[1:])
-    np.save(output / layout.INDPTR, final)
+    kind = csr.indices.dtype
+    # The files are cut once nothing maps them any more.
+    del csr
+    _finish(output, lengths, kind, with_times=found.with_time)
     return assembled
+
+
+def _create(found: Index, output: Path) -> Csr:
+    """Create the matrix's files, with room for all rows of the source."""
+    import numpy as np
+
+    from lastfm_dask.dataset.arrays import create_array, index_type
+
+    indptr = np.zeros(len(found.users) + 1, np.int64)
+    np.cumsum(found.users.rows, out=indptr[1:])
+    n_rows = int(indptr[-1])
+    (output / layout.INDICES).parent.mkdir()
+    column_bits = max(len(found.artists) - 1, 1).bit_length()
+    return Csr(
+        indptr,
+        create_array(output / layout.INDICES, (n_rows,), index_type(n_rows)),
+        create_array(output / layout.DATA, (n_rows,), np.int32),
+        len(found.artists),
+        SummedRows(found.folder, column_bits, is_real=found.is_real),
+        found.is_real,
+        found.events,
+        Listens.create(output, n_rows) if found.with_time else None,
+    )
+
+
+def _finish(output: Path, lengths: npt.NDArray[np.int64], kind: np.dtype[Any], *, with_times: bool) -> None:
+    """Cut the files to what is stored, and write the row pointer."""
+    import numpy as np
+
+    indptr = np.zeros(len(lengths) + 1, kind)
+    np.cumsum(lengths, out=indptr[1:])
+    nnz = int(indptr[-1])
+    set_header(output / layout.INDICES, kind, nnz)
+    set_header(output / layout.DATA, np.dtype(np.float32), nnz)
+    for name in layout.LISTENS if with_times else ():
+        set_header(output / name, np.dtype(np.int64), nnz)
+    np.save(output / layout.INDPTR, indptr)
 
 
 def _over_pairs(
@@ -218,7 +236,7 @@ def _sum_long_row(csr: Csr, user: int, start: int, stop: int) -> tuple[int, floa
 
     plays = csr.data[start:stop]
     median = 0.0 if csr.events else long_rows.median(plays)
-    if csr.summed is not None:
+    if not csr.events:
         csr.summed.add_long_row(user, csr.indices[start:stop], plays, csr.n_artists)
     columns, sums = long_rows.sum_by_artist(csr.indices[start:stop], plays, csr.n_artists)
     if csr.events:
@@ -260,7 +278,7 @@ def _sort_chunk(
     keys >>= np.uint64(_PLAYS_BITS)
     is_first = np.ones(len(keys), np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
-    if csr.summed is not None:
+    if not csr.events:
         csr.summed.add(first_user, keys, values, is_first)
     if not is_first.all():
         firsts = np.flatnonzero(is_first)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,11 @@ from lastfm_dask.ingestion.planning import plan_source, refuse_early
 from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.memory import limits
-from lastfm_dask.memory.budget import Progress, Steps, progress_of
-from lastfm_dask.progress import shown
+from lastfm_dask.progress import reporting
 from lastfm_dask.sources import files as sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from os import PathLike
 
     from lastfm_dask.dataset.layout import FileEntry
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.plan import IngestPlan
     from lastfm_dask.ingestion.spool import Blocks, Spool
     from lastfm_dask.interactions.schema import Schema
+    from lastfm_dask.memory.budget import Progress, Steps
     from lastfm_dask.memory.meter import Meter
     from lastfm_dask.sources.source_file import SourceFile
 
@@ -73,6 +74,8 @@ class _Run:
     plan: IngestPlan
     progress: Progress
     earlier: Earlier | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    """Names to show in place of artist ids; empty without such a file."""
 
     def count(self, stage: str, total: int) -> _Counter:
         """Return what the stage tells of its steps."""
@@ -134,23 +137,41 @@ def ingest(
     >>> dataset.user_items.shape == (dataset.n_users, dataset.n_artists)
     True
     """
-    if progress is True:
-        with shown() as steps:
-            return ingest(source, output, options, resources=resources, progress=steps)
     output, options, resources = Path(output), options or IngestOptions(), resources or Resources()
     refuse_published(output)
-    with found_source(source, output.parent, options.schema) as (files, schema):
-        refuse_early(options, schema, files, resources)
-        earlier = None if options.append_to is None else Earlier(options.append_to, schema)
-        plan = plan_source(files, schema, resources, output.parent, earlier)
-        run = _Run(files, schema, options, resources, plan, progress_of(progress), earlier)
-        with work_directory(output, plan.disk_bytes) as work:
-            try:
-                _ingest_in(work, run)
-            except (BadInputError, UnknownNameError):
-                work.remove()
-                raise
+    with (
+        reporting(progress) as report_to,
+        found_source(source, output.parent, options.schema) as (files, schema),
+    ):
+        run = _planned(files, schema, options, resources, output.parent, report_to)
+        with work_directory(output, run.plan.disk_bytes) as work, _nothing_left_of_bad_input(work):
+            _ingest_in(work, run)
     return Dataset(output)
+
+
+def _planned(
+    files: tuple[SourceFile, ...],
+    schema: Schema,
+    options: IngestOptions,
+    resources: Resources,
+    folder: Path,
+    progress: Progress,
+) -> _Run:
+    """Refuse what can be seen to fail later, and plan the rest."""
+    names = refuse_early(options, schema, files, resources)
+    earlier = None if options.append_to is None else Earlier(options.append_to, schema)
+    plan = plan_source(files, schema, resources, folder, earlier)
+    return _Run(files, schema, options, resources, plan, progress, earlier, names)
+
+
+@contextmanager
+def _nothing_left_of_bad_input(work: WorkDirectory) -> Iterator[None]:
+    """Remove the work directory where another run would fail in the same way."""
+    try:
+        yield
+    except (BadInputError, UnknownNameError):
+        work.remove()
+        raise
 
 
 def is_made_of(
@@ -270,7 +291,7 @@ def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | 
 
 def _index(run: _Run, spool: Blocks, n_blocks: int, folder: Path, output: Path, meter: Meter) -> Index:
     from lastfm_dask.ingestion.added import added_rows
-    from lastfm_dask.ingestion.artist_names import read_names, show_names
+    from lastfm_dask.ingestion.artist_names import show_names
     from lastfm_dask.ingestion.doubts import refuse_rejects, warnings_of
     from lastfm_dask.ingestion.index import add_rows, index
     from lastfm_dask.ingestion.rejects import RejectsWriter
@@ -296,11 +317,8 @@ def _index(run: _Run, spool: Blocks, n_blocks: int, folder: Path, output: Path, 
         found.warnings = warnings_of(found, rejects, schema)
         for warning in found.warnings:
             report("warning", warning)
-        if options.artist_names is not None:
-            names = read_names(
-                options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
-            )
-            show_names(found.artists, names)
+        if run.names:
+            show_names(found.artists, run.names)
         if options.add_user is not None:
             batch = added_rows(options.add_user, options.likes, found.users, found.artists, schema)
             add_rows(found, batch)

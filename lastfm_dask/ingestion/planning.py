@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def refuse_early(
     options: IngestOptions, schema: Schema, files: Sequence[SourceFile], resources: Resources
-) -> None:
-    """Refuse before any work what can be seen to fail later."""
+) -> dict[str, str]:
+    """Refuse before any work what can be seen to fail later; return the artist names to show, read once."""
     from lastfm_dask.ingestion.added import refuse_incomplete
     from lastfm_dask.ingestion.artist_names import read_names
     from lastfm_dask.ingestion.doubts import most_rejects
@@ -28,12 +28,13 @@ def refuse_early(
 
     most_rejects(options.max_rejects, 0)
     refuse_incomplete(options.add_user, options.likes)
-    if options.artist_names is not None:
-        read_names(
-            options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
-        )
     if resources.on_cluster:
         refuse_compressed(files)
+    if options.artist_names is None:
+        return {}
+    return read_names(
+        options.artist_names, schema.delimiter, keep_case=schema.keep_case, encoding=schema.encoding
+    )
 
 
 def plan_source(

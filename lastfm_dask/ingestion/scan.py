@@ -67,41 +67,52 @@ def scan(
     """
     paths = tuple(file.path for file in files)
     task = EncodeBlock(seen_anywhere(paths), schema, piece_lines)
-    unit = "rows" if schema.is_columnar else "bytes"
-    n_blocks = 0
-
-    def size_bytes(block: Block) -> int:
-        return (block.end - block.start) * (ROW_BYTES if schema.is_columnar else 1)
-
-    def counted(blocks: Iterable[Block]) -> Iterator[Block]:
-        nonlocal n_blocks
-        for block in blocks:
-            n_blocks = block.number + 1
-            if block.number not in spool:
-                yield block
-            elif progress is not None:
-                progress(size_bytes(block))
-
-    def sink(block: Block, pieces: Iterable[pa.RecordBatch]) -> None:
-        spool.put(block.number, pieces)
-        if progress is not None:
-            progress(size_bytes(block))
-
-    blocks: Iterable[Block] = counted(blocks_of(files, schema, block_bytes))
+    missing = _Missing(spool, schema, progress)
+    blocks: Iterable[Block] = missing.of(blocks_of(files, schema, block_bytes))
     if not any(file.compression for file in files) and not is_cut_by_records(schema, as_stream=False):
         blocks = list(blocks)
+    unit = "rows" if schema.is_columnar else "bytes"
     engine.for_each(
         # Here pieces are encoded while they are written; on a cluster they travel together.
         task if engine.on_cluster else task.pieces,
         blocks,
-        sink,
+        missing.put,
         key=lambda block: f"{spool.fingerprint}-{block.number}",
         label=lambda block: (
             f"block {block.number} ({unit} {block.start} to {block.end} of {paths[block.file]})"
         ),
     )
     refuse_changed(files)
-    return n_blocks
+    return missing.n_blocks
+
+
+@dataclass(slots=True)
+class _Missing:
+    """The blocks that a spool lacks: which they are, where their results go, and who hears of each that is done."""
+
+    spool: Spool
+    schema: Schema
+    progress: Callable[[int], None] | None
+    n_blocks: int = 0
+    """All blocks drawn so far, those that the spool has too."""
+
+    def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield the blocks that the spool lacks."""
+        for block in blocks:
+            self.n_blocks = block.number + 1
+            if block.number not in self.spool:
+                yield block
+            else:
+                self._report(block)
+
+    def put(self, block: Block, pieces: Iterable[pa.RecordBatch]) -> None:
+        """Keep a block's result."""
+        self.spool.put(block.number, pieces)
+        self._report(block)
+
+    def _report(self, block: Block) -> None:
+        if self.progress is not None:
+            self.progress((block.end - block.start) * (ROW_BYTES if self.schema.is_columnar else 1))
 
 
 def seen_anywhere(paths: Sequence[str]) -> tuple[str, ...]:

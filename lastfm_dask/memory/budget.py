@@ -262,18 +262,3 @@ class Progress:
     def of(self, stage: str) -> Callable[[int, int], None]:
         """Return a function that reports one stage's steps: how much is done, and how much there is."""
         return lambda done, total: self(stage, done, total)
-
-
-def progress_of(progress: Progress | Steps | bool | None) -> Progress:
-    """Return a `Progress` that reports to a plain function of stage, done and total, or to nobody."""
-    if isinstance(progress, Progress):
-        return progress
-    return _Function(progress) if callable(progress) else Progress()
-
-
-class _Function(Progress):
-    def __init__(self, function: Steps) -> None:
-        self._function = function
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        self._function(stage, done, total)

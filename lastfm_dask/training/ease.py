@@ -9,14 +9,14 @@ data gives equal weights.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import threadpoolctl
 
-from lastfm_dask.dataset.arrays import create_array, row_blocks
-from lastfm_dask.dataset.matrix import RANGE_NNZ, csr_of, transpose_on_disk
-from lastfm_dask.engine.threads import for_each
+from lastfm_dask.dataset.arrays import create_array, index_type, row_blocks
+from lastfm_dask.dataset.matrix import csr_of, transpose_on_disk
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.training.neighbours import ends_of
 from lastfm_dask.training.weighting import count_columns
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
+
+    from lastfm_dask.training.fit_run import FitRun
 
     Matrix = npt.NDArray[np.float32]
 
@@ -42,10 +44,6 @@ BLOCK_VALUES = 1 << 19
 """Weights that are worked out at once, on each thread."""
 
 
-def _silent(done: int, total: int) -> None:
-    pass
-
-
 def has_room(shape: tuple[int, int], nnz: int) -> bool:
     """Say whether EASE can be worked out for (n_users, n_artists) and so many stored values, in memory and time."""
     return min(shape) <= MAX_SIDE and _products(shape, nnz) <= MAX_PRODUCTS
@@ -58,14 +56,7 @@ def _products(shape: tuple[int, int], nnz: int) -> int:
 
 
 def fit_ease(
-    train: csr_matrix,
-    folder: Path,
-    regularization: float = REGULARIZATION,
-    *,
-    n_weights: int = N_WEIGHTS,
-    threads: int = 1,
-    range_nnz: int = RANGE_NNZ,
-    progress: Callable[[int, int], None] = _silent,
+    train: csr_matrix, run: FitRun, regularization: float = REGULARIZATION, *, n_weights: int = N_WEIGHTS
 ) -> csr_matrix:
     """Work out the weights of EASE.
 
@@ -73,18 +64,12 @@ def fit_ease(
     ----------
     train : csr_matrix, shape (n_users, n_artists), float32
         The plays; columns sorted.
-    folder : Path
-        An empty folder for files; it must stand as long as the result is used.
+    run : FitRun
+        How the fit goes.
     regularization : float
         Lambda, above 0.
     n_weights : int
         Weights kept of each artist that is scored, by size.
-    threads : int
-        Blocks of artists that are worked on at once; the weights do not depend on it.
-    range_nnz : int
-        Stored values that a transpose holds at once.
-    progress : callable, optional
-        Called with how many artists are done, and of how many.
 
     Returns
     -------
@@ -96,56 +81,55 @@ def fit_ease(
     BadInputError
         If there are more than `MAX_SIDE` users and artists, the weights take too long, or lambda is too small to invert.
     """
-    n_users, n_artists = train.shape
-    if min(train.shape) <= MAX_SIDE and not has_room(train.shape, train.nnz):
-        msg = (
-            f"EASE takes {_products(train.shape, train.nnz):,} multiplications for {n_artists:,} artists and"
-            f" {train.nnz:,} interactions, at most {MAX_PRODUCTS:,} are allowed: use neighbours"
-        )
-        raise BadInputError(msg)
-    if not has_room(train.shape, train.nnz):
-        msg = (
-            f"EASE inverts a matrix of users or artists, whichever are fewer: {min(train.shape):,} here,"
-            f" {4 * min(train.shape) ** 2:,} bytes, at most {MAX_SIDE:,} ({4 * MAX_SIDE**2:,} bytes): use neighbours"
-        )
-        raise BadInputError(msg)
+    _refuse_too_large(train.shape, train.nnz)
+    n_artists = train.shape[1]
+    kept = min(n_weights, n_artists - 1)
+    indices = create_array(run.folder / "sources.npy", (n_artists * kept,), np.int32)
+    values = create_array(run.folder / "values.npy", (n_artists * kept,), np.float32)
     with threadpoolctl.threadpool_limits(1, "blas"):
-        weights = _weighted(train, folder)
-        (folder / "item_users").mkdir()
-        counts = count_columns(train.indices, n_artists)
-        item_users = transpose_on_disk(weights, counts, folder / "item_users", range_nnz)
-        by_users = n_users <= n_artists
-        inverse = _inverse(
-            *((weights, item_users) if by_users else (item_users, weights)), regularization, folder
-        )
-        kept = min(n_weights, n_artists - 1)
-        indices = create_array(folder / "sources.npy", (n_artists * kept,), np.int32)
-        values = create_array(folder / "values.npy", (n_artists * kept,), np.float32)
+        weights_of = _solved(train, run, regularization)
 
-        def work(start: int) -> None:
-            end = min(start + size, n_artists)
-            block = _dual(item_users, inverse, start, end) if by_users else _primal(inverse, start, end)
-            _keep_largest(block, start, kept, indices, values)
+        def work(block: tuple[int, int]) -> None:
+            _keep_largest(weights_of(*block), block[0], kept, indices, values)
 
-        size = max(1, BLOCK_VALUES // max(n_artists, n_users))
-        done = 0
-
-        def on_done(start: int) -> None:
-            nonlocal done
-            done += min(size, n_artists - start)
-            progress(done, n_artists)
-
-        for_each(work, range(0, n_artists, size), threads, on_done)
+        size = max(1, BLOCK_VALUES // max(train.shape))
+        blocks = ((start, min(start + size, n_artists)) for start in range(0, n_artists, size))
+        run.over_artists(work, blocks, n_artists)
     ends = np.arange(n_artists + 1, dtype=np.int64) * kept
-    by_target = csr_of((n_artists, n_artists), ends.astype(_kind(ends)), indices, values)
-    (folder / "by_source").mkdir()
+    by_target = csr_of((n_artists, n_artists), ends.astype(index_type(ends[-1])), indices, values)
+    (run.folder / "by_source").mkdir()
     sources = count_columns(indices, n_artists)
-    result: csr_matrix = transpose_on_disk(by_target, sources, folder / "by_source", range_nnz)
+    result: csr_matrix = transpose_on_disk(by_target, sources, run.folder / "by_source", run.range_nnz)
     return result
 
 
-def _kind(ends: npt.NDArray[np.int64]) -> type[np.signedinteger]:
-    return np.int32 if ends[-1] < 2**31 else np.int64
+def _refuse_too_large(shape: tuple[int, int], nnz: int) -> None:
+    if has_room(shape, nnz):
+        return
+    side, products = min(shape), _products(shape, nnz)
+    if side > MAX_SIDE:
+        msg = (
+            f"EASE inverts a matrix of users or artists, whichever are fewer: {side:,} here, {4 * side**2:,} bytes,"
+            f" at most {MAX_SIDE:,} ({4 * MAX_SIDE**2:,} bytes): use neighbours"
+        )
+    else:
+        msg = (
+            f"EASE takes {products:,} multiplications for {shape[1]:,} artists and {nnz:,} interactions, at most"
+            f" {MAX_PRODUCTS:,} are allowed: use neighbours"
+        )
+    raise BadInputError(msg)
+
+
+def _solved(train: csr_matrix, run: FitRun, regularization: float) -> Callable[[int, int], Matrix]:
+    """Invert the smaller matrix; return a function that gives the weights for a range of artists."""
+    n_users, n_artists = train.shape
+    weights = _weighted(train, run.folder)
+    (run.folder / "item_users").mkdir()
+    counts = count_columns(train.indices, n_artists)
+    item_users = transpose_on_disk(weights, counts, run.folder / "item_users", run.range_nnz)
+    if n_users <= n_artists:
+        return partial(_dual, item_users, _inverse(weights, item_users, regularization, run.folder))
+    return partial(_primal, _inverse(item_users, weights, regularization, run.folder))
 
 
 def _weighted(train: csr_matrix, folder: Path) -> csr_matrix:

@@ -87,20 +87,16 @@ def fit(
     BadInputError
         If a factor is not a finite number in the end.
     """
-    history = start or History()
-    transposed = matrix.T.tocsr()
+    history = _begun(settings, start, user_factors, item_factors)
     # implicit alone would be many times slower with a threaded BLAS under its own threads.
     with threadpoolctl.threadpool_limits(1, "blas"):
         model = make_model(settings, threads=threads)
-        if start is None:
-            first_factors(settings.seed, user_factors, item_factors)
         watched = Objective.of(matrix, settings.regularization) if "iterations" in settings.auto else None
         if watched and not history.objective:
             history.objective.append(watched.value(user_factors, item_factors))
         while history.iterations < most_iterations(settings) and not history.has_settled:
             started = time.perf_counter()
-            model.solver(matrix, user_factors, item_factors, settings.regularization, num_threads=threads)
-            model.solver(transposed, item_factors, user_factors, settings.regularization, num_threads=threads)
+            _iterate(model, matrix, user_factors, item_factors)
             history.iterations += 1
             if watched:
                 history.objective.append(watched.value(user_factors, item_factors))
@@ -108,9 +104,28 @@ def fit(
                 keep(history)
             if after_iteration is not None:
                 after_iteration(history.iterations - 1, time.perf_counter() - started)
-        for factors in (user_factors, item_factors):
-            refuse_diverged(factors)
+    refuse_diverged(user_factors, item_factors)
     return history
+
+
+def _begun(
+    settings: TrainSettings, start: History | None, user_factors: Factors, item_factors: Factors
+) -> History:
+    """Return what the factors already are; without a start, fill them by the seed."""
+    if start is None:
+        first_factors(settings.seed, user_factors, item_factors)
+    return start or History()
+
+
+def _iterate(
+    model: AlternatingLeastSquares, matrix: MappedCsr, user_factors: Factors, item_factors: Factors
+) -> None:
+    """Solve for all users with the artists' factors fixed, then for all artists with the users' fixed."""
+    for rows, solved, fixed in (
+        (matrix, user_factors, item_factors),
+        (matrix.T.tocsr(), item_factors, user_factors),
+    ):
+        model.solver(rows, solved, fixed, model.regularization, num_threads=model.num_threads)
 
 
 def most_iterations(settings: TrainSettings) -> int:
@@ -127,15 +142,16 @@ def first_factors(seed: int, *arrays: Factors) -> None:
             block[...] = generator.random(block.shape, dtype=np.float32) * 0.01
 
 
-def refuse_diverged(factors: Factors) -> None:
+def refuse_diverged(*arrays: Factors) -> None:
     """Raise BadInputError if a factor is not a finite number."""
-    for start, end in dense_blocks(factors):
-        if not np.isfinite(factors[start:end]).all():
-            msg = (
-                f"training diverged: a factor of rows {start} to {end - 1} is not a finite number; raise"
-                " --regularization, or use the weighting log"
-            )
-            raise BadInputError(msg)
+    for factors in arrays:
+        for start, end in dense_blocks(factors):
+            if not np.isfinite(factors[start:end]).all():
+                msg = (
+                    f"training diverged: a factor of rows {start} to {end - 1} is not a finite number; raise"
+                    " --regularization, or use the weighting log"
+                )
+                raise BadInputError(msg)
 
 
 def item_statistics(item_factors: Factors) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lastfm_dask.dataset.arrays import create_array, row_blocks
-from lastfm_dask.dataset.matrix import RANGE_NNZ, csr_of, transpose_on_disk
-from lastfm_dask.engine.threads import for_each
+from lastfm_dask.dataset.arrays import create_array, index_type, row_blocks
+from lastfm_dask.dataset.matrix import csr_of, transpose_on_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from lastfm_dask.training.fit_run import FitRun
 
 PRODUCT_NNZ = 1 << 18
 """Similarities that a product may hold, on each thread, unless one artist has more."""
@@ -49,36 +49,17 @@ def ends_of(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
 
 
-def _silent(done: int, total: int) -> None:
-    pass
-
-
-def fit_neighbours(
-    train: csr_matrix,
-    folder: Path,
-    *,
-    n_neighbours: int = N_NEIGHBOURS,
-    threads: int = 1,
-    range_nnz: int = RANGE_NNZ,
-    progress: Callable[[int, int], None] = _silent,
-) -> csr_matrix:
+def fit_neighbours(train: csr_matrix, run: FitRun, *, n_neighbours: int = N_NEIGHBOURS) -> csr_matrix:
     """Find each artist's nearest others: cosine of the columns of ln(1 + plays), lists cut to `MAX_LIST` artists.
 
     Parameters
     ----------
     train : csr_matrix, shape (n_users, n_artists), float32
         The plays; columns sorted.
-    folder : Path
-        An empty folder for the files that hold the columns and the similarities; it must stand as long as the
-        result is used.
+    run : FitRun
+        How the fit goes.
     n_neighbours : int
         Others kept for each artist.
-    threads : int
-        How many blocks of artists are worked on at once.
-    range_nnz : int
-        Stored values that the transpose holds at once.
-    progress : callable, optional
-        Called with how many artists are done, and of how many.
 
     Returns
     -------
@@ -86,14 +67,14 @@ def fit_neighbours(
         Row i holds the cosines of artist i's nearest others, mapped.
     """
     n_artists = train.shape[1]
-    train = _cut(train, folder)
-    unit, listeners = _unit_columns(train, folder)
-    item_users = transpose_on_disk(unit, listeners, folder, range_nnz)
+    train = _cut(train, run.folder)
+    unit, listeners = _unit_columns(train, run.folder)
+    item_users = transpose_on_disk(unit, listeners, run.folder, run.range_nnz)
     reach = _reach(item_users, np.diff(train.indptr), n_artists)
     room = ends_of(np.minimum(reach, n_neighbours))
-    kind = np.int32 if room[-1] < 2**31 else np.int64
-    indices = create_array(folder / "neighbours.npy", (int(room[-1]),), kind)
-    similarities = create_array(folder / "similarities.npy", (int(room[-1]),), np.float32)
+    kind = index_type(room[-1])
+    indices = create_array(run.folder / "neighbours.npy", (int(room[-1]),), kind)
+    similarities = create_array(run.folder / "similarities.npy", (int(room[-1]),), np.float32)
 
     def work(block: tuple[int, int]) -> None:
         first, last = block
@@ -106,16 +87,9 @@ def fit_neighbours(
             indices[room[first + i] : room[first + i] + len(found)] = found
             similarities[room[first + i] : room[first + i] + len(found)] = values
 
-    n_done = 0
-
-    def on_done(block: tuple[int, int]) -> None:
-        nonlocal n_done
-        n_done += block[1] - block[0]
-        progress(n_done, n_artists)
-
     # A block reads its artists' columns and holds its product: both are bounded.
-    room_needed = np.maximum(reach, listeners)
-    for_each(work, row_blocks(ends_of(room_needed), PRODUCT_NNZ), threads, on_done)
+    bound = ends_of(np.maximum(reach, listeners))
+    run.over_artists(work, row_blocks(bound, PRODUCT_NNZ), n_artists)
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     # Not `csr_of`: a row is ordered by similarity, and its spare room may repeat index 0.
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
@@ -162,10 +136,7 @@ def _unit_columns(train: csr_matrix, folder: Path) -> tuple[csr_matrix, npt.NDAr
     data = create_array(folder / "unit.npy", train.data.shape, np.float32)
     for part in (slice(train.indptr[first], train.indptr[last]) for first, last in blocks):
         data[part] = np.log1p(train.data[part]) / np.sqrt(squares[train.indices[part]])
-    unit = csr_matrix(train.shape, dtype=np.float32)
-    unit.indptr, unit.indices, unit.data = train.indptr, train.indices, data
-    unit.has_sorted_indices = unit.has_canonical_format = True
-    return unit, listeners
+    return csr_of(train.shape, train.indptr, train.indices, data), listeners
 
 
 def _reach(item_users: csr_matrix, lengths: npt.NDArray[np.integer], n_artists: int) -> npt.NDArray[np.int64]:

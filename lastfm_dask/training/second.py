@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
+    from lastfm_dask.training.fit_run import FitRun
     from lastfm_dask.training.settings import TrainSettings
 
     Floats = npt.NDArray[np.float32]
@@ -214,45 +215,27 @@ def _ease(plays: csr_matrix, strengths: tuple[float, ...]) -> dict[float, Scores
     return {strength: of(strength) for strength in strengths}
 
 
-def fit(
-    plays: csr_matrix,
-    second: Second,
-    folder: Path,
-    *,
-    threads: int,
-    range_nnz: int,
-    progress: Callable[[int, int], None],
-) -> csr_matrix:
-    """Work the item weights out for all data: csr_matrix, shape (n_artists, n_artists), mapped from files in `folder`."""
+def fit(plays: csr_matrix, second: Second, run: FitRun) -> csr_matrix:
+    """Work the item weights out for all data: csr_matrix, shape (n_artists, n_artists), mapped from the run's folder."""
     from lastfm_dask.training.neighbours import fit_neighbours
 
     if second.kind == EASE:
-        strength = second.regularization or ease.REGULARIZATION
-        return ease.fit_ease(plays, folder, strength, threads=threads, range_nnz=range_nnz, progress=progress)
-    return fit_neighbours(plays, folder, threads=threads, range_nnz=range_nnz, progress=progress)
+        return ease.fit_ease(plays, run, second.regularization or ease.REGULARIZATION)
+    return fit_neighbours(plays, run)
 
 
-def add_to(
-    output: Path,
-    plays: csr_matrix,
-    second: Second,
-    folder: Path,
-    *,
-    threads: int,
-    range_nnz: int,
-    progress: Callable[[int, int], None],
-) -> dict[str, Any]:
+def add_to(output: Path, plays: csr_matrix, second: Second, run: FitRun) -> dict[str, Any]:
     """Work item weights out, write them to a model's folder, and return what its manifest says of the blend.
 
     Parameters
     ----------
     output : Path
         The model's folder, whose factors are whole.
-    folder : Path
-        Made for what is worked with, and removed.
+    run : FitRun
+        Its folder is made here, and removed.
     """
-    folder.mkdir()
-    weights = fit(plays, second, folder, threads=threads, range_nnz=range_nnz, progress=progress)
+    run.folder.mkdir()
+    weights = fit(plays, second, run)
     (output / layout.ITEM_WEIGHTS[0]).parent.mkdir()
     for name, array in zip(layout.ITEM_WEIGHTS, (weights.indptr, weights.indices, weights.data), strict=True):
         np.save(output / name, array)
@@ -260,7 +243,7 @@ def add_to(
     share_als, share_weights = shares(
         second.share, plays, weights, np.load(output / layout.USER_FACTORS, mmap_mode="r"), gram
     )
-    shutil.rmtree(folder)
+    shutil.rmtree(run.folder)
     return {
         **second.to_dict(),
         "n_weights": len(weights.indices),

@@ -19,8 +19,8 @@ from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.store import publish, refuse_published, work_directory
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.memory import allocator
-from lastfm_dask.memory.budget import Budget, Progress, Steps, progress_of
-from lastfm_dask.progress import shown
+from lastfm_dask.memory.budget import Budget
+from lastfm_dask.progress import reporting
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
 from lastfm_dask.training.plan import FitSettings, TrainingShape, plan_training
 from lastfm_dask.training.result import TrainResult, train_result, training_report
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from lastfm_dask.dataset.store import WorkDirectory
-    from lastfm_dask.memory.budget import Plan
+    from lastfm_dask.memory.budget import Plan, Progress, Steps
 
 _SHARED = (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS)
 """The dataset's files that a model keeps."""
@@ -79,8 +79,7 @@ def train(
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
     start_from : path, optional
-        A model whose factors are the start, for the users and artists that the dataset has too. It saves
-        iterations where their number is left to training.
+        A model to start from: its factors for the users and artists that this dataset shares. Saves iterations.
 
     Raises
     ------
@@ -99,28 +98,16 @@ def train(
     >>> len(Recommender(result.path).recommend(likes={"sigur rós": 30}).items)
     10
     """
-    if progress is True:
-        with shown() as steps:
-            return train(
-                dataset,
-                output,
-                settings,
-                memory_bytes=memory_bytes,
-                threads=threads,
-                progress=steps,
-                metrics=metrics,
-                start_from=start_from,
-            )
-    output = Path(output)
+    output, settings = Path(output), settings or preset(DEFAULT_PRESET)
     refuse_published(output)
-    settings = settings or preset(DEFAULT_PRESET)
     measured = None if metrics is None else read_metrics(Path(metrics), settings)
     start = None if start_from is None else StartModel.open(start_from, settings)
-    run = _Run(_opened(dataset), settings, progress_of(progress), measured, start)
-    plan = plan_train(run.dataset, output, settings, start, memory_bytes=memory_bytes, threads=threads)
-    run.progress.planned(plan)
-    with work_directory(output) as work:
-        return _train_in(work, run, plan)
+    with reporting(progress) as report_to:
+        run = _Run(_opened(dataset), settings, report_to, measured, start)
+        plan = plan_train(run.dataset, output, settings, start, memory_bytes=memory_bytes, threads=threads)
+        run.progress.planned(plan)
+        with work_directory(output) as work:
+            return _train_in(work, run, plan)
 
 
 def _opened(dataset: Dataset | str | PathLike[str]) -> Dataset:
@@ -272,16 +259,12 @@ def _prepare(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> _Ready:
 def _add_weights(work: WorkDirectory, run: _Run, plan: Plan[FitSettings], weights: Any) -> dict[str, Any]:
     """Train the item weights beside the factors; return what the manifest says of the blend."""
     from lastfm_dask.training import second
+    from lastfm_dask.training.fit_run import FitRun
 
-    return second.add_to(
-        work.output,
-        run.dataset.user_items,
-        weights,
-        work.spool / "weights",
-        threads=plan.settings.threads,
-        range_nnz=plan.settings.range_nnz,
-        progress=run.progress.of("weights"),
+    fit_run = FitRun(
+        work.spool / "weights", plan.settings.threads, plan.settings.range_nnz, run.progress.of("weights")
     )
+    return second.add_to(work.output, run.dataset.user_items, weights, fit_run)
 
 
 def _share_dataset(source: Path, output: Path) -> None:

@@ -45,6 +45,7 @@ HOMES = {
 LATE = ("pandas", "dask", "distributed", "implicit", "optuna", "bokeh", "rich")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 380
+MOST_FUNCTION_LINES = 60
 
 
 def name_of(path: Path) -> str:
@@ -161,6 +162,17 @@ def test_a_module_fits_in_a_few_screens(path):
     assert n_lines <= MOST_LINES, (
         f"{path} has {n_lines} lines, allowed are {MOST_LINES}: divide it by purpose"
     )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_function_fits_on_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            n_lines = node.end_lineno - node.lineno + 1
+            assert n_lines <= MOST_FUNCTION_LINES, (
+                f"{path}:{node.lineno}: {node.name} has {n_lines} lines, allowed are {MOST_FUNCTION_LINES}:"
+                " divide it by ideas"
+            )
 
 
 def test_every_layer_stands():

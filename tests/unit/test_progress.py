@@ -8,7 +8,8 @@ import types
 import pytest
 
 from lastfm_dask.cli.progress import shown_progress
-from lastfm_dask.progress import pace_of
+from lastfm_dask.memory.budget import Progress
+from lastfm_dask.progress import pace_of, progress_of, reporting
 
 
 def report() -> None:
@@ -16,6 +17,25 @@ def report() -> None:
         for done in range(3):
             tell("fit", done, 2)
         tell("rank", 1, 4)
+
+
+def test_progress_goes_to_a_function_or_to_nobody():
+    heard = []
+    with reporting(lambda *step: heard.append(step)) as progress:
+        progress.of("scan")(1, 2)
+    for silent in (None, False):
+        with reporting(silent) as progress:
+            progress("scan", 1, 2)
+    own = Progress()
+    assert progress_of(own) is own
+    assert heard == [("scan", 1, 2)]
+
+
+def test_progress_that_is_true_draws(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with reporting(True) as progress:
+        progress("fit", 1, 2)
+    assert "fit" in capsys.readouterr().err
 
 
 def test_nothing_is_told_where_stderr_is_no_terminal(capsys):

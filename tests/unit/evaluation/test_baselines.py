@@ -13,6 +13,7 @@ from lastfm_dask.evaluation.baselines import WeightsRanker, fit_popularity
 from lastfm_dask.recommender.item_weights import of_matrix
 from lastfm_dask.training import ease, neighbours
 from lastfm_dask.training.ease import fit_ease
+from lastfm_dask.training.fit_run import FitRun
 from lastfm_dask.training.neighbours import fit_neighbours
 
 PLAYS = random_plays(n_users=70, n_artists=45, per_user=6, seed=5)
@@ -46,13 +47,15 @@ def test_a_list_ends_where_there_are_no_more_artists():
 
 @pytest.mark.parametrize("n_neighbours", [3, 200])
 def test_similarities_are_the_cosines_of_log_plays(tmp_path, n_neighbours):
-    found = fit_neighbours(PLAYS, tmp_path, n_neighbours=n_neighbours)
+    found = fit_neighbours(PLAYS, FitRun(tmp_path), n_neighbours=n_neighbours)
     expected = cosines(n_neighbours)
     np.testing.assert_allclose(found.toarray(), expected, atol=2e-6)
 
 
 def test_neighbours_list_the_highest_sums(tmp_path):
-    found = WeightsRanker(of_matrix(fit_neighbours(PLAYS, tmp_path, n_neighbours=10))).rank(USERS, PLAYS, 8)
+    found = WeightsRanker(of_matrix(fit_neighbours(PLAYS, FitRun(tmp_path), n_neighbours=10))).rank(
+        USERS, PLAYS, 8
+    )
     scores = np.log1p(PLAYS.toarray().astype(np.float64)) @ cosines(10)
     scores[PLAYS.nonzero()] = 0
     for row, items in enumerate(found):
@@ -64,9 +67,9 @@ def test_neighbours_list_the_highest_sums(tmp_path):
 def test_neighbours_depend_on_neither_blocks_nor_threads(tmp_path, monkeypatch):
     (tmp_path / "whole").mkdir()
     (tmp_path / "blocks").mkdir()
-    whole = fit_neighbours(PLAYS, tmp_path / "whole")
+    whole = fit_neighbours(PLAYS, FitRun(tmp_path / "whole"))
     monkeypatch.setattr(neighbours, "PRODUCT_NNZ", 50)
-    blocks = fit_neighbours(PLAYS, tmp_path / "blocks", threads=3, range_nnz=64)
+    blocks = fit_neighbours(PLAYS, FitRun(tmp_path / "blocks", threads=3, range_nnz=64))
     assert np.array_equal(whole.data, blocks.data)
     assert np.array_equal(whole.indices, blocks.indices)
 
@@ -84,9 +87,9 @@ def test_long_lists_count_by_a_sample_of_their_artists(tmp_path, monkeypatch):
         assert len(kept) == min(len(whole), 5)
         assert kept.items() <= whole.items()
         assert np.all(np.diff(found[row].indices) > 0)
-    whole = fit_neighbours(PLAYS, tmp_path / "sampled")
+    whole = fit_neighbours(PLAYS, FitRun(tmp_path / "sampled"))
     monkeypatch.setattr(arrays, "BLOCK_NNZ", 9)
-    again = fit_neighbours(PLAYS, tmp_path / "blocks", threads=2)
+    again = fit_neighbours(PLAYS, FitRun(tmp_path / "blocks", threads=2))
     assert np.array_equal(whole.indices, again.indices)
 
 
@@ -96,7 +99,8 @@ def test_a_user_who_has_everything_takes_no_time(tmp_path):
     indices = np.concatenate((np.arange(n_artists), [1, 7, 9])).astype(np.int32)
     plays = csr_matrix((np.full(len(indices), 3, np.float32), indices, indptr), shape=(2, n_artists))
     seen = []
-    fit_neighbours(plays, tmp_path, n_neighbours=4, progress=lambda done, total: seen.append(total))
+    run = FitRun(tmp_path, progress=lambda done, total: seen.append(total))
+    fit_neighbours(plays, run, n_neighbours=4)
     # 60,000 artists times 60,000 others would be 13,700 products of the size that is held.
     assert len(seen) < 100
 
@@ -105,7 +109,7 @@ def test_ease_is_refused_where_it_takes_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr(ease, "MAX_PRODUCTS", 1000)
     assert not ease.has_room(PLAYS.shape, PLAYS.nnz)
     with pytest.raises(BadInputError, match="multiplications"):
-        fit_ease(PLAYS, tmp_path)
+        fit_ease(PLAYS, FitRun(tmp_path))
 
 
 def test_ties_go_to_the_artist_who_came_first():
@@ -123,14 +127,14 @@ def test_ease_is_the_dense_inverse(tmp_path, monkeypatch, n_users, threads):
     weights /= np.sqrt(np.mean(np.square(weights[weights > 0])))
     inverse = np.linalg.inv(weights.T @ weights + 9 * np.eye(plays.shape[1]))
     expected = np.eye(len(inverse)) - inverse / np.diag(inverse)
-    np.testing.assert_allclose(fit_ease(plays, tmp_path, 9.0, threads=threads).toarray(), expected, atol=2e-6)
+    np.testing.assert_allclose(fit_ease(plays, FitRun(tmp_path, threads), 9.0).toarray(), expected, atol=2e-6)
 
 
 def test_ease_keeps_the_largest_weights_of_each_artist(tmp_path):
     (tmp_path / "all").mkdir()
     (tmp_path / "few").mkdir()
-    every = fit_ease(PLAYS, tmp_path / "all", 9.0).toarray()
-    few = fit_ease(PLAYS, tmp_path / "few", 9.0, n_weights=5).toarray()
+    every = fit_ease(PLAYS, FitRun(tmp_path / "all"), 9.0).toarray()
+    few = fit_ease(PLAYS, FitRun(tmp_path / "few"), 9.0, n_weights=5).toarray()
     for j, column in enumerate(every.T):
         largest = np.argsort(-np.abs(column), kind="stable")[:5]
         assert set(np.flatnonzero(few[:, j])) == set(largest)
@@ -140,4 +144,4 @@ def test_ease_keeps_the_largest_weights_of_each_artist(tmp_path):
 def test_ease_is_refused_where_it_is_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr(ease, "MAX_SIDE", 44)
     with pytest.raises(BadInputError, match="at most 44"):
-        fit_ease(PLAYS, tmp_path)
+        fit_ease(PLAYS, FitRun(tmp_path))

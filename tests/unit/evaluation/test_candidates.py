@@ -8,8 +8,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from making import random_plays
 from threadpoolctl import threadpool_limits
 
-from lastfm_dask.evaluation.candidates import FitRun, fit_als
+from lastfm_dask.evaluation.candidates import fit_als
 from lastfm_dask.evaluation.splits import SplitSettings, make_split
+from lastfm_dask.training.fit_run import FitRun
 from lastfm_dask.training.settings import TrainSettings
 
 PLAYS = random_plays(n_users=90, n_artists=60, per_user=8, seed=2)

@@ -16,7 +16,8 @@ from lastfm_dask.evaluation.evaluate import evaluate
 from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings, choose_users, rank_users
 from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation, temporary_bytes
 from lastfm_dask.evaluation.splits import SplitSettings, make_split
-from lastfm_dask.memory.budget import Budget, progress_of
+from lastfm_dask.memory.budget import Budget
+from lastfm_dask.progress import progress_of
 from lastfm_dask.training.settings import TrainSettings
 
 PLAYS = random_plays(n_users=150, n_artists=80, per_user=10, seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion.artist_names import read_names, show_names
 from lastfm_dask.ingestion.names import Names
+from lastfm_dask.ingestion.options import IngestOptions
+from lastfm_dask.ingestion.pipeline import ingest
+from lastfm_dask.interactions.formats import SchemaOptions
 
 
 def test_ids_and_names_are_the_first_two_fields(tmp_path):
@@ -24,6 +28,23 @@ def test_ids_and_names_are_the_first_two_fields(tmp_path):
         "5": '"q"',
     }
     assert read_names(path, "\t", keep_case=False)["1"] == "die ärzte"
+
+
+def test_an_ingest_reads_the_file_once(tmp_path, monkeypatch):
+    log, names = tmp_path / "log.tsv", tmp_path / "artists.dat"
+    log.write_bytes(b"u\t7\t3\nu\t8\t1\n")
+    names.write_bytes(b"7\tBjork\n")
+    read, reads = Path.read_bytes, []
+
+    def counted(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    options = IngestOptions(SchemaOptions(columns=("user", "artist", "plays")), artist_names=names)
+    dataset = ingest(log, tmp_path / "small.dataset", options)
+    assert list(dataset.artists) == ["bjork", "8"]
+    assert reads.count(names) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lastfm_dask.errors import BudgetError
 from lastfm_dask.evaluation.plan import EvaluationShape, stage_bytes
 from lastfm_dask.ingestion.plan import IngestSettings, project
 from lastfm_dask.ingestion.source_shape import SourceShape
-from lastfm_dask.memory.budget import Budget, Plan, Progress, fit, progress_of, smallest
+from lastfm_dask.memory.budget import Budget, Plan, fit, smallest
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.all_users import BatchSettings
 from lastfm_dask.recommender.plan import RecommendingShape, recommending_bytes
@@ -104,15 +104,6 @@ def test_a_budget_is_measured(tmp_path):
     assert budget.reserved > MIB
     assert budget.free_disk is not None
     assert Budget.measured(tmp_path / "missing").free_disk is None
-
-
-def test_progress_goes_to_a_function_or_to_nobody():
-    heard = []
-    progress_of(lambda *step: heard.append(step)).of("scan")(1, 2)
-    progress_of(None)("scan", 1, 2)
-    own = Progress()
-    assert progress_of(own) is own
-    assert heard == [("scan", 1, 2)]
 
 
 SOURCE = SourceShape(1 << 30, 1 << 24, 1 << 20, 1 << 20)
