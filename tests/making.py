@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.dataset.store import publish, work_directory
+from lastfm_dask.dataset.store import file_sha256, publish, work_directory
 
 
 def random_plays(n_users=60, n_artists=40, per_user=8, seed=0, n_groups=4) -> csr_matrix:
@@ -129,3 +129,19 @@ def make_dataset(path: Path, user_items: csr_matrix, users=None, artists=None, s
         (output / layout.RECEIPTS).write_text(json.dumps(made_up_receipts(int(user_items.nnz))))
         publish(work, layout.DATASET, {"statistics": statistics, "settings": settings or {}})
     return Dataset(path)
+
+
+def accept_sizes(folder: Path) -> None:
+    """Let the manifest, as of an older version without a checksum of its own, name the sizes and sums that are there."""
+    path = folder / layout.MANIFEST
+    manifest = json.loads(path.read_text())
+    manifest.pop("checksum", None)
+    for name in manifest["files"]:
+        file = folder / name
+        if file.is_file() and not file.is_symlink():
+            entry = {"size_bytes": file.stat().st_size, "sha256": file_sha256(file)}
+            manifest["files"][name] = entry
+    kind = layout.DATASET if manifest["kind"] == layout.DATASET.name else layout.MODEL
+    files = {name: layout.FileEntry(**entry) for name, entry in manifest["files"].items()}
+    manifest["fingerprint"] = layout.fingerprint(kind, files)
+    path.write_text(json.dumps(manifest))

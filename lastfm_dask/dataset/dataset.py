@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from scipy.sparse import csr_matrix
 
+    from lastfm_dask.dataset.opening import Csr
+
 
 _TOP_SHOWN = 10
 """The most heard artists that a dataset shows of itself."""
@@ -102,16 +104,33 @@ class Dataset(Shown):
         return open_user_items(self.path, shape, int(self.statistics["nnz"]), check=True)
 
     @cached_property
-    def last_listen(self) -> npt.NDArray[np.int64] | None:
-        """When each interaction was last heard: int64 milliseconds since 1970, shape (nnz,), mapped; None without times."""
+    def csr(self) -> Csr:
+        """indptr, indices and data of the matrix, mapped; looked through once when they are first asked for."""
+        from lastfm_dask.dataset.opening import check_csr, open_csr
+
+        files = [self.path / name for name in layout.USER_ITEMS]
+        csr = open_csr(files, self.n_users, int(self.statistics["nnz"]))
+        check_csr(files, csr, self.n_artists)
+        return csr
+
+    @cached_property
+    def listens(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """When each interaction was first and last heard: int64 milliseconds since 1970, shape (nnz,), mapped.
+
+        None without times.
+        """
         from lastfm_dask.dataset.opening import open_array
 
         if layout.LAST_LISTEN not in self.manifest.files:
             return None
-        times: npt.NDArray[np.int64] = open_array(
-            self.path / layout.LAST_LISTEN, (int(self.statistics["nnz"]),), ("<i8",)
-        )
-        return times
+        shape = (int(self.statistics["nnz"]),)
+        first, last = (open_array(self.path / name, shape, ("<i8",)) for name in layout.LISTENS)
+        return first, last
+
+    @property
+    def last_listen(self) -> npt.NDArray[np.int64] | None:
+        """When each interaction was last heard, as in `listens`; None without times."""
+        return None if self.listens is None else self.listens[1]
 
     def to_arrow(self) -> pa.Table:
         """Return all values as an Arrow table in memory.

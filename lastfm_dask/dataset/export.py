@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.files import complete_or_absent
-from lastfm_dask.dataset.interactions import is_real, names_of, value_blocks
+from lastfm_dask.dataset.interactions import is_real, value_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +34,7 @@ def export_npz(dataset: Path, target: Path) -> Path:
     opened = Dataset(dataset)
     if target.suffix != ".npz":
         target = target.with_name(target.name + ".npz")
-    arrays = zip(("indptr", "indices", "data"), layout.USER_ITEMS, strict=True)
-    matrix: dict[str, Any] = {key: np.load(dataset / name, mmap_mode="r") for key, name in arrays}
+    matrix: dict[str, Any] = dict(zip(("indptr", "indices", "data"), opened.csr, strict=True))
     shape = np.array([opened.n_users, opened.n_artists])
     with complete_or_absent(target) as part:
         np.savez(part, format=np.array(b"csr"), shape=shape, **matrix)
@@ -69,10 +67,9 @@ def export_recbole(dataset: Path, folder: Path) -> list[Path]:
     """
     opened = Dataset(dataset)
     times = _listens(opened)
-    names = [f"{folder.name}.{ending}" for ending in ("inter", "user", "item")]
     with complete_or_absent(folder) as part:
         part.mkdir()
-        with (part / names[0]).open("wb") as file:
+        with (part / f"{folder.name}.inter").open("wb") as file:
             head = "user_id:token\titem_id:token\trating:float"
             file.write((head + ("\ttimestamp:float" if times else "") + "\n").encode())
             for users, artists, plays, place in value_blocks(opened):
@@ -80,14 +77,14 @@ def export_recbole(dataset: Path, folder: Path) -> list[Path]:
                 if times:
                     columns.append(times["last_listen"][place] // 1000)
                 file.write(_lines(columns))
-        for name, role, key in ((names[1], "user", "user_id"), (names[2], "artist", "item_id")):
-            with (part / name).open("wb") as file:
-                file.write(f"{key}:token\t{role}:token\n".encode())
-                texts = names_of(opened.path, role)
+        for file_name, names, key in (("user", opened.users, "user_id"), ("item", opened.artists, "item_id")):
+            with (part / f"{folder.name}.{file_name}").open("wb") as file:
+                file.write(f"{key}:token\t{names.column}:token\n".encode())
+                texts = names.array
                 for first in range(0, len(texts), 1 << 16):
                     some = texts.slice(first, 1 << 16)
                     file.write(_lines([np.arange(first, first + len(some)), _in_one_field(some)]))
-    return [folder / name for name in names]
+    return [folder / f"{folder.name}.{ending}" for ending in ("inter", "user", "item")]
 
 
 def export_lenskit(dataset: Path, folder: Path) -> list[Path]:
@@ -122,8 +119,8 @@ def export_lenskit(dataset: Path, folder: Path) -> list[Path]:
     with complete_or_absent(folder) as part:
         part.mkdir()
         (part / "schema.json").write_text(json.dumps(schema) + "\n", encoding="utf-8")
-        for entity, role in (("user", "user"), ("item", "artist")):
-            table = pa.table({f"{entity}_id": names_of(opened.path, role)})
+        for entity, names in (("user", opened.users), ("item", opened.artists)):
+            table = pa.table({f"{entity}_id": names.array})
             pq.write_table(table, part / f"{entity}.parquet", compression="zstd")
         _write_values(opened, part / "listen.parquet", ("user_num", "item_num", "count"), by_name=False)
     return [folder / name for name in ("schema.json", "user.parquet", "item.parquet", "listen.parquet")]
@@ -134,7 +131,7 @@ def _write_values(dataset: Dataset, path: Path, names: tuple[str, str, str], *, 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts = {role: names_of(dataset.path, role) for role in ("user", "artist")} if by_name else {}
+    texts = (dataset.users.array, dataset.artists.array) if by_name else ()
     code = pa.string() if by_name else pa.int32()
     times = _listens(dataset)
     schema = pa.schema(
@@ -149,7 +146,7 @@ def _write_values(dataset: Dataset, path: Path, names: tuple[str, str, str], *, 
         for users, artists, plays, place in value_blocks(dataset):
             codes: list[Any] = [pa.array(users), pa.array(artists)]
             if by_name:
-                codes = [texts[role].take(part) for role, part in zip(("user", "artist"), codes, strict=True)]
+                codes = [names.take(part) for names, part in zip(texts, codes, strict=True)]
             listens = [
                 pa.array(np.array(array[place])).cast(pa.timestamp("ms", "UTC")) for array in times.values()
             ]
@@ -158,10 +155,7 @@ def _write_values(dataset: Dataset, path: Path, names: tuple[str, str, str], *, 
 
 def _listens(dataset: Dataset) -> dict[str, Any]:
     """Return the mapped times of first and last listens, where the dataset has them."""
-    if layout.FIRST_LISTEN not in dataset.manifest.files:
-        return {}
-    files = {"first_listen": layout.FIRST_LISTEN, "last_listen": layout.LAST_LISTEN}
-    return {name: np.load(dataset.path / file, mmap_mode="r") for name, file in files.items()}
+    return dict(zip(("first_listen", "last_listen"), dataset.listens or (), strict=False))
 
 
 def _lines(columns: list[Any]) -> memoryview:

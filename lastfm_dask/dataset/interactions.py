@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.arrays import BLOCK_NNZ, row_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
     import pyarrow as pa
@@ -29,7 +27,7 @@ def value_blocks(
     dataset: Dataset, block_nnz: int = BLOCK_NNZ
 ) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], pa.Array, slice]]:
     """Yield the users, the artists and the plays of consecutive values, and where these lie in the matrix."""
-    indptr, indices, data = (np.load(dataset.path / name, mmap_mode="r") for name in layout.USER_ITEMS)
+    indptr, indices, data = dataset.csr
     for first, end in row_blocks(indptr, block_nnz):
         place = slice(int(indptr[first]), int(indptr[end]))
         users = np.repeat(np.arange(first, end, dtype=np.int32), np.diff(indptr[first : end + 1]))
@@ -50,7 +48,7 @@ def to_arrow(dataset: Dataset) -> pa.Table:
     from lastfm_dask.memory.imports import keep_pandas_out
 
     keep_pandas_out()
-    users, artists = names_of(dataset.path, "user"), names_of(dataset.path, "artist")
+    users, artists = dataset.users.array, dataset.artists.array
     kind = pa.dictionary(pa.int32(), pa.string())
     plays = pa.float32() if is_real(dataset) else pa.int64()
     schema = pa.schema([("user", kind), ("artist", kind), ("plays", plays)])
@@ -66,12 +64,3 @@ def to_arrow(dataset: Dataset) -> pa.Table:
         for rows, columns, values, _ in value_blocks(dataset)
     ]
     return pa.Table.from_batches(batches, schema)
-
-
-def names_of(path: Path, role: str) -> pa.StringArray:
-    """Return the names of users or artists, in order."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
-
-    with ParquetFile(path / (layout.USERS if role == "user" else layout.ARTISTS), memory_map=True) as file:
-        return file.read(columns=[role]).column(0).combine_chunks().cast(pa.string())

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset.arrays import BLOCK_NNZ
-from lastfm_dask.dataset.layout import USER_ITEMS
 from lastfm_dask.errors import LastfmDaskError, StoreError
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-
-    from lastfm_dask.dataset.layout import Manifest
 
     Csr = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float32]]
 
@@ -98,11 +95,11 @@ def open_csr(files: Sequence[Path], n_rows: int, nnz: int | None, mode: Any = "r
     return indptr, indices, data
 
 
-def check_csr(files: Sequence[Path], csr: Csr, n_columns: int) -> None:
+def check_csr(files: Sequence[Path], csr: Csr, n_columns: int, *, of_plays: bool = True) -> None:
     """Look through a matrix once, block by block: what native code would trip over raises StoreError.
 
-    Row bounds rise from 0 to the number of values; columns are in range and rise within a row; plays are above
-    zero and finite.
+    Row bounds rise from 0 to the number of values, columns are in range, values are finite. With `of_plays`, columns
+    rise within a row and values are above zero.
     """
     indptr, indices, data = csr
     nnz = len(indices)
@@ -120,19 +117,27 @@ def check_csr(files: Sequence[Path], csr: Csr, n_columns: int) -> None:
         columns = indices[first : start + BLOCK_NNZ]
         if int(columns.min()) < 0 or int(columns.max()) >= n_columns:
             raise damaged(files[1], f"a column after value {first} is not within 0 to {n_columns - 1}")
+        _check_values(files[2], data[start : start + BLOCK_NNZ], start, of_plays)
+        if not of_plays:
+            continue
         falls = np.flatnonzero(columns[1:] <= columns[:-1]) + first + 1
         if not np.array_equal(indptr[np.searchsorted(indptr, falls)], falls):
             raise damaged(files[1], f"columns of a row after value {first} are not in order")
-        plays = data[start : start + BLOCK_NNZ]
-        if not bool(((plays > 0) & (plays < np.inf)).all()):
-            raise damaged(files[2], f"plays after value {start} are not above zero and finite")
 
 
-def check_matrix_in(path: Path, manifest: Manifest) -> None:
-    """Look through the matrix of a dataset or a model; raises StoreError if it is not what the manifest counts."""
-    counts = manifest.content.get("statistics", manifest.content)
-    files = [path / name for name in USER_ITEMS]
-    check_csr(files, open_csr(files, counts["users"], counts["nnz"]), counts["artists"])
+def _check_values(file: Path, values: npt.NDArray[np.floating], start: int, above_zero: bool) -> None:
+    if not bool(np.isfinite(values).all()) or (above_zero and not bool((values > 0).all())):
+        raise damaged(
+            file, f"values after {start} are not {'above zero and finite' if above_zero else 'finite'}"
+        )
+
+
+def check_finite(file: Path, array: npt.NDArray[np.floating]) -> None:
+    """Look through an array once, block by block: NaN or an infinite value raises StoreError."""
+    flat = array.reshape(-1)
+    for start in range(0, len(flat), BLOCK_NNZ):
+        if not bool(np.isfinite(flat[start : start + BLOCK_NNZ]).all()):
+            raise damaged(file, f"a value after {start} is not a finite number")
 
 
 def checked_row(

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.dataset.interactions import names_of
 from lastfm_dask.errors import BadInputError, StoreError
-from lastfm_dask.ingestion.summed import EXACT_PLAYS
+from lastfm_dask.ingestion.summed import EXACT_PLAYS, open_summed
 from lastfm_dask.interactions.encoding import record_batch
 from lastfm_dask.interactions.schema import REASONS
 
@@ -73,17 +72,9 @@ class Earlier:
 
     @cached_property
     def _arrays(self) -> dict[str, Any]:
-        import numpy as np
-
-        files = {
-            "indptr": layout.INDPTR,
-            "indices": layout.INDICES,
-            "data": layout.DATA,
-            "summed": layout.SUMMED,
-        }
-        if layout.FIRST_LISTEN in self.dataset.manifest.files:
-            files |= {"first": layout.FIRST_LISTEN, "last": layout.LAST_LISTEN}
-        return {name: np.load(self.dataset.path / file, mmap_mode="r") for name, file in files.items()}
+        arrays: dict[str, Any] = dict(zip(("indptr", "indices", "data"), self.dataset.csr, strict=True))
+        arrays["summed"] = open_summed(self.dataset)
+        return arrays | dict(zip(("first", "last"), self.dataset.listens or (), strict=False))
 
     @property
     def _lengths(self) -> npt.NDArray[np.int64]:
@@ -94,7 +85,7 @@ class Earlier:
 
     @cached_property
     def _names(self) -> dict[str, pa.StringArray]:
-        return {role: names_of(self.dataset.path, role) for role in ("user", "artist")}
+        return {"user": self.dataset.users.array, "artist": self.dataset.artists.array}
 
     @cached_property
     def _blocks(self) -> list[tuple[int, int]]:

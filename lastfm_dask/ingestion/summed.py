@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.dataset import layout
 from lastfm_dask.ingestion import long_rows
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+    from lastfm_dask.dataset.dataset import Dataset
 
 EXACT_PLAYS = 1 << 24
 """Whole numbers up to this one are exact in float32."""
@@ -95,3 +98,34 @@ class SummedRows:
                 with path.open("rb") as chunk:
                     shutil.copyfileobj(chunk, file, 1 << 20)
                 path.unlink()
+
+
+def open_summed(dataset: Dataset) -> npt.NDArray[np.int32]:
+    """Return a dataset's entries, mapped, shape (n, 4), looked through once.
+
+    Raises
+    ------
+    StoreError
+        If users fall or are out of range, artists are out of range, or an entry has more rows than the dataset.
+    """
+    import numpy as np
+
+    from lastfm_dask.dataset.arrays import BLOCK_VALUES
+    from lastfm_dask.dataset.opening import damaged, open_array
+
+    file = dataset.path / layout.SUMMED
+    entries: npt.NDArray[np.int32] = open_array(file, (None, _COLUMNS), ("<i4",))
+    added = (dataset.manifest.content.get("reconciliation") or {}).get("rows_added", 0)
+    most_rows = dataset.statistics["rows_kept"] + added
+    tops = np.array([dataset.n_users, dataset.n_artists, 1 << 31, most_rows + 1])
+    n_rows = 0
+    for start in range(0, len(entries), BLOCK_VALUES):
+        block = np.asarray(entries[max(start - 1, 0) : start + BLOCK_VALUES], np.int64)
+        if bool((block < [0, 0, -(1 << 31), 1]).any() or (block >= tops).any()):
+            raise damaged(file, f"an entry after {start} is out of range")
+        if bool((block[1:, 0] < block[:-1, 0]).any()):
+            raise damaged(file, f"users after entry {start} are not in order")
+        n_rows += int(entries[start : start + BLOCK_VALUES, 3].sum(dtype=np.int64))
+    if n_rows > most_rows:
+        raise damaged(file, f"its entries have {n_rows} rows, the dataset {most_rows}")
+    return entries

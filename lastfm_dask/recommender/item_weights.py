@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.arrays import row_blocks
+from lastfm_dask.errors import StoreError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,13 +49,12 @@ class ItemWeights:
         plays : floats, shape (n,)
             Their plays.
         """
-        starts = self.indptr[items].astype(np.int64)
-        lengths = self.indptr[np.asarray(items) + 1] - starts
+        starts, lengths = self._parts(items)
         ends = np.cumsum(lengths)
         if len(ends) and ends[-1] > max(VALUES_AT_ONCE, self.n_artists // _DENSE_SHARE):
             return self._scores_of_long(items, plays, ends)
         places = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
-        columns = self.indices[places]
+        columns = self._columns(places)
         added = self.data[places] * np.repeat(_weights(plays), lengths)
         if len(columns) > self.n_artists // _DENSE_SHARE:
             sums = np.asarray(np.bincount(columns, added, minlength=self.n_artists), np.float64)
@@ -69,25 +70,51 @@ class ItemWeights:
         """Return what `scores` does, some artists of the list at a time: the sums are added up in the same order."""
         sums = np.zeros(self.n_artists)
         for first, last in row_blocks(np.concatenate(([0], ends)), VALUES_AT_ONCE):
-            starts = self.indptr[items[first:last]].astype(np.int64)
-            lengths = self.indptr[np.asarray(items[first:last]) + 1] - starts
+            starts, lengths = self._parts(items[first:last])
             stops = np.cumsum(lengths)
             places = np.repeat(starts - (stops - lengths), lengths) + np.arange(stops[-1])
             added = self.data[places] * np.repeat(_weights(plays[first:last]), lengths)
-            np.add.at(sums, self.indices[places], added)
+            np.add.at(sums, self._columns(places), added)
         reached = np.flatnonzero(sums).astype(np.int64)
         return reached, sums[reached]
+
+    def _parts(self, items: Integers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return where the weights of artists start and how many there are; the files may be damaged."""
+        starts = self.indptr[items].astype(np.int64)
+        lengths = self.indptr[np.asarray(items) + 1] - starts
+        ends = starts + lengths
+        if len(starts) and (
+            int(starts.min()) < 0 or int(lengths.min()) < 0 or int(ends.max()) > len(self.data)
+        ):
+            msg = "row bounds are not within the weights"
+            raise _damaged(msg)
+        return starts, lengths
+
+    def _columns(self, places: npt.NDArray[np.int64]) -> Integers:
+        columns = self.indices[places]
+        if len(columns) and (int(columns.min()) < 0 or int(columns.max()) >= self.n_artists):
+            msg = f"a column is not within 0 to {self.n_artists - 1}"
+            raise _damaged(msg)
+        return columns
 
     def contributions(self, items: Integers, plays: Floats, targets: Integers) -> npt.NDArray[np.float64]:
         """Return what each artist of a list adds to the scores of some artists, shape (n_targets, n)."""
         weights = _weights(plays)
         found = np.zeros((len(targets), len(items)))
         for i, item in enumerate(np.asarray(items).tolist()):
-            part = slice(int(self.indptr[item]), int(self.indptr[item + 1]))
+            (start,), (length,) = self._parts(np.array([item]))
+            part = slice(int(start), int(start + length))
             columns, values = self.indices[part], self.data[part]
             for row, target in enumerate(np.asarray(targets).tolist()):
                 found[row, i] = weights[i] * float(values[columns == target].sum(dtype=np.float64))
         return found
+
+
+def _damaged(problem: str) -> StoreError:
+    msg = (
+        f"the model's item weights ({', '.join(layout.ITEM_WEIGHTS)}) are damaged: {problem}; train it again"
+    )
+    return StoreError(msg)
 
 
 def _weights(plays: Floats) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.opening import (
     FLOAT32,
     check_csr,
+    check_finite,
     checked_row,
     damaged,
     open_array,
@@ -130,9 +131,28 @@ class ModelFiles(Shown):
             n_weights, *shares = (float(said[key]) for key in ("n_weights", "share_als", "share_weights"))
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(self.path / layout.MANIFEST, f"its blend lacks {error}") from error
-        files = [self.path / name for name in layout.ITEM_WEIGHTS]
-        csr = open_csr(files, self.n_artists, int(n_weights))
+        csr = open_csr(self._weight_files, self.n_artists, int(n_weights))
         return Blend(ItemWeights(*(array.view(np.ndarray) for array in csr)), *shares)
+
+    @property
+    def _weight_files(self) -> list[Path]:
+        return [self.path / name for name in layout.ITEM_WEIGHTS]
+
+    def check(self) -> None:
+        """Look through all arrays once; raises StoreError if one is not what answers need."""
+        self.check_matrix()
+        arrays: dict[str, npt.NDArray[Any]] = {
+            layout.USER_FACTORS: self.user_factors,
+            layout.ITEM_FACTORS: self.item_factors,
+            layout.ITEM_NORMS: self.item_norms,
+            layout.ITEM_GRAM: self.item_gram,
+        }
+        for name, array in arrays.items():
+            check_finite(self.path / name, array)
+        if self.blend is not None:
+            weights = self.blend.weights
+            csr = (weights.indptr, weights.indices, weights.data)
+            check_csr(self._weight_files, csr, self.n_artists, of_plays=False)
 
     @cached_property
     def item_norms(self) -> npt.NDArray[np.float32]:

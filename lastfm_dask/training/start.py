@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.opening import FLOAT32, check_finite, open_array, reading
 from lastfm_dask.dataset.store import open_directory
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.errors import BadInputError
@@ -36,6 +37,9 @@ class StartModel:
 
     path: Path
     fingerprint: str
+    n_users: int
+    n_artists: int
+    factors: int
 
     @classmethod
     def open(cls, path: str | PathLike[str], settings: TrainSettings) -> StartModel:
@@ -50,14 +54,17 @@ class StartModel:
         """
         path = Path(path)
         manifest = open_directory(path, layout.MODEL)
-        factors = int(manifest.content["settings"]["factors"])
+        with reading(path / layout.MANIFEST):
+            n_users, n_artists = int(manifest.content["users"]), int(manifest.content["artists"])
+            factors = int(manifest.content["settings"]["factors"])
         if factors != settings.factors:
             msg = (
                 f"{path} has {factors} factors, the new model is to have {settings.factors}: train with"
                 f" --factors {factors}, or start from another model"
             )
             raise BadInputError(msg, path=str(path))
-        return cls(path, str(manifest.files[layout.ITEM_FACTORS].sha256))
+        fingerprint = str(manifest.files[layout.ITEM_FACTORS].sha256)
+        return cls(path, fingerprint, n_users, n_artists, factors)
 
     def names_bytes(self, dataset: Dataset) -> int:
         """Return what matching the names of one role holds at most: both lists, and a hash table of the old one."""
@@ -70,11 +77,17 @@ class StartModel:
         return users, _fill(self._names("artist"), self._factors("artist"), dataset.artists, item_factors)
 
     def _names(self, role: str) -> Vocabulary:
-        return Vocabulary(self.path / (layout.USERS if role == "user" else layout.ARTISTS), role)
+        return Vocabulary(
+            self.path / (layout.USERS if role == "user" else layout.ARTISTS), role, self._n_rows(role)
+        )
+
+    def _n_rows(self, role: str) -> int:
+        return self.n_users if role == "user" else self.n_artists
 
     def _factors(self, role: str) -> Factors:
-        name = layout.USER_FACTORS if role == "user" else layout.ITEM_FACTORS
-        factors: Factors = np.load(self.path / name, mmap_mode="r")
+        file = self.path / (layout.USER_FACTORS if role == "user" else layout.ITEM_FACTORS)
+        factors: Factors = open_array(file, (self._n_rows(role), self.factors), FLOAT32)
+        check_finite(file, factors)
         return factors
 
 

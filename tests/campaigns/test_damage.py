@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ingesting import lines, succeed
+from making import accept_sizes
 
 from campaigns import forking
 from campaigns.table import Table, count, seed
@@ -35,7 +36,9 @@ def whole(tmp_path_factory) -> Path:
     (folder / "log.tsv").write_bytes(log + b"rejected\n")
     # In processes of their own: OpenMP's threads must not be there when this one forks.
     succeed("ingest", folder / "log.tsv", "-o", folder / "x.dataset")
-    succeed("train", folder / "x.dataset", "-o", folder / "x.model", "--factors", 8)
+    (folder / "more.tsv").write_bytes(log[: len(log) // 3])
+    for name, model in {"x.model": "als", "blend.model": "blend"}.items():
+        succeed("train", folder / "x.dataset", "-o", folder / name, "--factors", 8, "--model", model)
     return folder
 
 
@@ -196,49 +199,44 @@ def edit_manifest(path: Path, rng: random.Random) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def accept_sizes(folder: Path) -> None:
-    """Let the manifest, as of an older version without a checksum of its own, name the sizes and sums that are there."""
-    from lastfm_dask.dataset.store import file_sha256
-
-    path = folder / layout.MANIFEST
-    manifest = json.loads(path.read_text())
-    manifest.pop("checksum", None)
-    for name in manifest["files"]:
-        file = folder / name
-        if file.is_file() and not file.is_symlink():
-            entry = {"size_bytes": file.stat().st_size, "sha256": file_sha256(file)}
-            manifest["files"][name] = entry
-    kind = layout.DATASET if manifest["kind"] == layout.DATASET.name else layout.MODEL
-    files = {name: layout.FileEntry(**entry) for name, entry in manifest["files"].items()}
-    manifest["fingerprint"] = layout.fingerprint(kind, files)
-    path.write_text(json.dumps(manifest))
-
-
-def commands(folder: Path, out: Path) -> list[list[object]]:
-    dataset, model = folder / "x.dataset", folder / "x.model"
+def commands(folder: Path, kind: str, out: Path) -> list[list[object]]:
+    """Return what is asked of a directory that was damaged."""
+    path = folder / kind
+    few = ["--factors", 8, "--iterations", 1]
+    if kind == "x.dataset":
+        return [
+            ["stats", path],
+            ["stats", path, "--user", "user1"],
+            ["stats", path, "--top", 50, "--json"],
+            ["verify", path],
+            ["profile", path],
+            ["plan", path],
+            ["train", path, "-o", out / "m", *few],
+            ["train", path, "-o", out / "m", "--model", "neighbours"],
+            ["evaluate", path, *few, "--scratch", out],
+            ["ingest", folder / "more.tsv", "--append-to", path, "-o", out / "more"],
+            ["export", path, "--npz", out / "x.npz"],
+            ["export", path, "--parquet", out / "x"],
+        ]
     return [
-        ["stats", dataset],
-        ["stats", dataset, "--user", "user1"],
-        ["stats", dataset, "--top", 50, "--json"],
-        ["verify", dataset],
-        ["profile", dataset],
-        ["train", dataset, "-o", out / "m", "--factors", 2, "--iterations", 1],
-        ["verify", model],
-        ["profile", model],
-        ["recommend", model, "--user", "user2", "--json"],
-        ["recommend", model, "--like", "björk"],
-        ["recommend", model, "--all-users", "-o", out / "all.jsonl"],
-        ["similar", model, "radiohead"],
-        ["score", model, "--artist", "radiohead", "--user", "user3"],
-        ["explain", model, "--artist", "radiohead", "--user", "user3"],
-        ["export", model, "--npz", out / "x.npz"],
-        ["export", model, "--parquet", out / "x"],
+        ["verify", path],
+        ["profile", path],
+        ["plan", path],
+        ["recommend", path, "--user", "user2", "--json"],
+        ["recommend", path, "--like", "björk", "--diverse", 0.5],
+        ["recommend", path, "--all-users", "-o", out / "all.jsonl"],
+        ["similar", path, "radiohead"],
+        ["score", path, "--artist", "radiohead", "--user", "user3"],
+        ["explain", path, "--artist", "radiohead", "--user", "user3"],
+        ["export", path, "--npz", out / "x.npz"],
+        ["export", path, "--parquet", out / "x"],
+        ["train", folder / "x.dataset", "-o", out / "m", "--start-from", path, *few],
     ]
 
 
 def damage(folder: Path, rng: random.Random) -> tuple[str, str, str]:
     """Damage one file; return which directory, which file and how."""
-    kind = rng.choice(["x.dataset", "x.model"])
+    kind = rng.choice(["x.dataset", "x.model", "blend.model"])
     place = folder / kind
     names = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
     name = rng.choice(names)
@@ -284,7 +282,7 @@ def run_damage(whole: Path, scratch: Path, n: int) -> None:
             for path in (whole / kind).rglob("*")
             if path.is_file()
         )
-        mine = [c for c in commands(folder, out) if Path(str(c[1])).name == kind]
+        mine = commands(folder, kind, out)
         for command in mine if n < 100 else rng.sample(mine, 4):
             case = f"{number}: {kind}/{name} {how}: {' '.join(map(str, command))}"
             try:
