@@ -18,6 +18,7 @@ import threadpoolctl
 
 from lastfm_dask.dataset.arrays import create_array
 from lastfm_dask.dataset.matrix import csr_of
+from lastfm_dask.training.largest import kth_largest
 from lastfm_dask.training.strength import Lengths, four_digits, settle
 
 if TYPE_CHECKING:
@@ -208,8 +209,7 @@ class Sample:
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> Ranked:
     """Return the `k` best places, the best first; ties go to the smaller."""
-    least = np.partition(scores, len(scores) - k)[len(scores) - k]
-    places = np.flatnonzero(scores >= least)
+    places = np.flatnonzero(scores >= kth_largest(scores, k))
     return places[np.argsort(-scores[places], kind="stable")[:k]]
 
 

@@ -18,6 +18,7 @@ import threadpoolctl
 from lastfm_dask.dataset.arrays import create_array, index_type, row_blocks
 from lastfm_dask.dataset.matrix import csr_of, transpose_on_disk
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.training.largest import places_of_largest
 from lastfm_dask.training.neighbours import ends_of
 from lastfm_dask.training.weighting import count_columns
 
@@ -81,6 +82,9 @@ def fit_ease(
     BadInputError
         If there are more than `MAX_SIDE` users and artists, the weights take too long, or lambda is too small to invert.
     """
+    # Before BLAS is limited to one thread, which holds for what is loaded by then: SciPy has a BLAS of its own.
+    import scipy.linalg.lapack  # noqa: F401
+
     _refuse_too_large(train.shape, train.nnz)
     n_artists = train.shape[1]
     kept = min(n_weights, n_artists - 1)
@@ -190,14 +194,10 @@ def _keep_largest(
     block: Matrix, start: int, kept: int, indices: npt.NDArray[np.int32], values: Matrix
 ) -> None:
     """Write each row's largest weights, by size, to its place; columns sorted."""
+    sizes = np.abs(block)
+    # An artist adds nothing to its own score: below every other, so that it is not found.
+    sizes[np.arange(len(block)), np.arange(start, start + len(block))] = -1
     for row, weights in enumerate(block):
-        # Above every other, so that it is found among the largest and taken out.
-        weights[start + row] = np.inf
-        chosen = (
-            np.argpartition(-np.abs(weights), kept)[: kept + 1]
-            if kept + 1 < len(weights)
-            else np.arange(len(weights))
-        )
-        chosen = np.sort(chosen[chosen != start + row])
+        chosen = places_of_largest(sizes[row], kept)
         place = slice((start + row) * kept, (start + row + 1) * kept)
         indices[place], values[place] = chosen, weights[chosen]

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset.arrays import create_array, index_type, row_blocks
 from lastfm_dask.dataset.matrix import csr_of, transpose_on_disk
+from lastfm_dask.training.largest import kth_largest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def nearest(
     """Return the `k` best-scored indices and their scores, the best first; ties go to the smaller index."""
     if len(scores) > k:
         # The k-th score, and all that equal it, so that the choice among equals is the smaller index.
-        kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        kept = scores >= kth_largest(scores, k)
         indices, scores = indices[kept], scores[kept]
     order = np.lexsort((indices, -scores))[:k]
     return indices[order], scores[order]
@@ -73,8 +74,10 @@ def fit_neighbours(train: csr_matrix, run: FitRun, *, n_neighbours: int = N_NEIG
     reach = _reach(item_users, np.diff(train.indptr), n_artists)
     room = ends_of(np.minimum(reach, n_neighbours))
     kind = index_type(room[-1])
-    indices = create_array(run.folder / "neighbours.npy", (int(room[-1]),), kind)
-    similarities = create_array(run.folder / "similarities.npy", (int(room[-1]),), np.float32)
+    # Plain views of the maps: a map looks at each slice of itself, millions of times here.
+    indices = np.asarray(create_array(run.folder / "neighbours.npy", (int(room[-1]),), kind))
+    similarities = np.asarray(create_array(run.folder / "similarities.npy", (int(room[-1]),), np.float32))
+    item_users, unit = _plain(item_users), _plain(unit)
 
     def work(block: tuple[int, int]) -> None:
         first, last = block
@@ -93,6 +96,13 @@ def fit_neighbours(train: csr_matrix, run: FitRun, *, n_neighbours: int = N_NEIG
     result = csr_matrix((n_artists, n_artists), dtype=np.float32)
     # Not `csr_of`: a row is ordered by similarity, and its spare room may repeat index 0.
     result.indptr, result.indices, result.data = room.astype(kind), indices, similarities
+    return result
+
+
+def _plain(matrix: csr_matrix) -> csr_matrix:
+    """Return a matrix over plain views of its maps; products take their arrays' type from it."""
+    indptr, indices, data = map(np.asarray, (matrix.indptr, matrix.indices, matrix.data))
+    result: csr_matrix = csr_of(matrix.shape, indptr, indices, data)
     return result
 
 
