@@ -16,6 +16,7 @@ from lastfm_dask.cli import signals, streams
 from lastfm_dask.cli.ending import exit_code
 from lastfm_dask.cli.examples import epilog
 from lastfm_dask.cli.log_file import add_options
+from lastfm_dask.memory import allocator
 
 COMMANDS = {
     "run": "Do it all: ingest a log, train, and answer the notebook's questions.",
@@ -109,6 +110,8 @@ def main() -> NoReturn:
     """Run the command line and exit with the code that errors.py documents."""
     streams.prepare()
     signals.listen()
+    # Before anything is imported that starts threads or asks Arrow for memory: less is kept of what was freed.
+    allocator.begin()
     arguments = sys.argv[1:]
 
     def command() -> int | None:

@@ -34,9 +34,5 @@ class _Shown(Progress):
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
     """Give what shows a command's plan and, at a terminal, its progress."""
-    from lastfm_dask.memory import allocator
-
-    # The thread that draws must not get an arena of its own, in which others would then allocate too.
-    allocator.begin()
     with progress.shown() as show:
         yield _Shown(show)

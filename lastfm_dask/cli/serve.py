@@ -77,7 +77,6 @@ def command(
     from lastfm_dask.serve.guard import Access
     from lastfm_dask.serve.run import Settings, plan_for, serve
 
-    allocator.begin()
     allocator.give_back_at_once()
     access = Access(frozenset(name.lower() for name in hosts), frozenset(origins))
     settings = Settings(**options, access=access)

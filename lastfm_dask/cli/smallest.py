@@ -61,10 +61,7 @@ def reserved_by_command(kind: str) -> dict[str, int]:
 
     Call it before this process has imported much: in a small pod both count.
     """
-    # Answers leave the allocator as it is.
-    measured = {
-        name: held_by(LIBRARIES[name], allocator_begun=name != "recommend") for name in COMMANDS[kind]
-    }
+    measured = {name: held_by(LIBRARIES[name]) for name in COMMANDS[kind]}
     return {name: held + _NEXT_START_BYTES for name, held in measured.items() if held is not None}
 
 

@@ -107,6 +107,10 @@ class FoldedNames:
 
         Names less similar than `least` are left out, `LEAST_SIMILARITY` unless given.
         """
+        return [place for _, place in self._scored(name, n, least)]
+
+    def _scored(self, name: str, n: int, least: float | None) -> list[tuple[float, int]]:
+        """Return similarity and place of the nearest names, some thousand of which become Python's texts at once."""
         import pyarrow as pa
         from rapidfuzz.distance import Indel
         from rapidfuzz.process import extract
@@ -117,15 +121,32 @@ class FoldedNames:
         letters = _letters_of(pa.array([folded], pa.string()))[0]
         can_be_near = np.bitwise_count(self._letters ^ letters) <= edits
         can_be_near &= np.abs(self._lengths - len(folded)) <= edits
-        places = np.flatnonzero(can_be_near)
-        found = extract(
-            folded,
-            self._folded.take(pa.array(places)).to_pylist(),
-            scorer=Indel.normalized_similarity,
-            score_cutoff=least,
-            limit=n,
-        )
-        return [int(places[position]) for _, _, position in found]
+        every = np.flatnonzero(can_be_near)
+        best: list[tuple[float, int]] = []
+        for start in range(0, len(every), _AT_ONCE):
+            places = every[start : start + _AT_ONCE]
+            found = extract(
+                folded,
+                self._folded.take(pa.array(places)).to_pylist(),
+                scorer=Indel.normalized_similarity,
+                score_cutoff=least,
+                limit=n,
+            )
+            best = _best([*best, *((score, int(places[position])) for _, score, position in found)], n)
+        return best
+
+
+def nearest_of(names: pa.StringArray, name: str, n: int, least: float | None = None) -> list[int]:
+    """Return what `FoldedNames(names).nearest` does, of some thousand names at once: for a single search."""
+    best: list[tuple[float, int]] = []
+    for start in range(0, len(names), _AT_ONCE):
+        part = FoldedNames(names.slice(start, _AT_ONCE))
+        best = _best([*best, *((score, start + place) for score, place in part._scored(name, n, least))], n)  # noqa: SLF001
+    return [place for _, place in best]
+
+
+def _best(scored: list[tuple[float, int]], n: int) -> list[tuple[float, int]]:
+    return sorted(scored, key=lambda one: (-one[0], one[1]))[:n]
 
 
 def _letters_of(names: pa.StringArray) -> npt.NDArray[np.uint64]:

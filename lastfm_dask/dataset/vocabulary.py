@@ -48,7 +48,7 @@ class Vocabulary:
         self.path = path
         self._n = n
         self.column = column
-        self._n_searches = 0
+        self._n_searches = self._n_near = 0
 
     @classmethod
     def of(cls, names: Any, column: str) -> Vocabulary:
@@ -231,7 +231,14 @@ class Vocabulary:
 
     def near_indices(self, name: str, n: int, least: float | None = None) -> list[int]:
         """Return the indices of the names that `near` gives, those at least as similar as `least` where that is given."""
-        return self._folded.nearest(name, n, least) if _is_unicode(name) else []
+        from lastfm_dask.dataset.nearness import nearest_of
+
+        if not _is_unicode(name):
+            return []
+        self._n_near += 1
+        if self._n_near <= _SCANS and "_folded" not in self.__dict__:
+            return nearest_of(self.array, name, n, least)
+        return self._folded.nearest(name, n, least)
 
 
 def did_you_mean(near: Sequence[str]) -> str:

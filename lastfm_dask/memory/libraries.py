@@ -90,16 +90,15 @@ _HELD_BY = """
 import sys
 from importlib import import_module
 from lastfm_dask.memory import allocator, imports, meter
-if sys.argv[1] == "begun":
-    allocator.begin()
-for name in sys.argv[2:]:
+allocator.begin()
+for name in sys.argv[1:]:
     import_module(name)
 imports.keep_pandas_out()
 print(meter.anon_bytes())
 """
 
 
-def held_by(names: tuple[str, ...], *, allocator_begun: bool = True) -> int | None:
+def held_by(names: tuple[str, ...]) -> int | None:
     """Return the bytes that a new process holds once it has imported modules; None where one can't be imported.
 
     A process of its own, since this one holds more than these modules. It has ended when this returns.
@@ -108,10 +107,8 @@ def held_by(names: tuple[str, ...], *, allocator_begun: bool = True) -> int | No
     ----------
     names : tuple of str
         The modules.
-    allocator_begun : bool
-        Whether that process calls `allocator.begin` before, as commands that compute do.
     """
-    command = [sys.executable, "-c", _HELD_BY, "begun" if allocator_begun else "as it is", *names]
+    command = [sys.executable, "-c", _HELD_BY, *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return int(done.stdout) if done.returncode == 0 else None
 

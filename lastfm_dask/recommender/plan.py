@@ -39,7 +39,7 @@ _ANSWERED_ARTIST_BYTES = 72
 _EXPLAINED_BYTES = 400
 """By artist of a list that is explained: its name, its part, and both as text."""
 _ROWS_AT_ONCE = 1 << 16
-_SMALL_BYTES = 12 * MIB
+_SMALL_BYTES = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastfm_dask.dataset import nearness
 from lastfm_dask.dataset.name_index import NameIndex, key_of
 from lastfm_dask.dataset.nearness import fold
 from lastfm_dask.dataset.vocabulary import _SCANS, Vocabulary
@@ -97,6 +98,15 @@ def test_keys_of_all_names_are_those_of_each(names, other, offset):
 )
 def test_near_name_first(artists, typed, meant):
     assert artists.near(typed)[0] == meant
+
+
+def test_pieces_of_names_give_the_same_near_names(monkeypatch):
+    rng = random.Random(3)
+    names = ["".join(rng.choices("abé ", k=rng.randrange(1, 7))) for _ in range(300)]
+    whole = [nearness.FoldedNames(pa.array(names)).nearest(name, 5) for name in names]
+    monkeypatch.setattr(nearness, "_AT_ONCE", 7)
+    assert [nearness.FoldedNames(pa.array(names)).nearest(name, 5) for name in names] == whole
+    assert [nearness.nearest_of(pa.array(names), name, 5) for name in names] == whole
 
 
 def test_nothing_is_near_what_is_far(artists):
