@@ -6,6 +6,8 @@ import gzip
 import random
 from contextlib import contextmanager
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from reference import read_log
 
@@ -120,3 +122,13 @@ def test_a_source_without_rows_has_a_shape_all_the_same(tmp_path, data):
     found = surveyed(tmp_path, data)
     assert found.source_bytes == len(data)
     assert min(found.n_rows, found.n_users, found.n_artists, found.row_bytes) >= 1
+
+
+def test_the_curve_is_the_mean_of_random_parts():
+    rng = np.random.default_rng(0)
+    names = [f"artist {number}" for number in rng.zipf(1.5, 6400).tolist()]
+    curve, _ = module._distinct([pa.array(names[:3000]), pa.array(names[3000:])])
+    for rows, distinct in curve:
+        share = rows / len(names)
+        parts = [len({*(names[i] for i in np.flatnonzero(rng.random(6400) < share))}) for _ in range(60)]
+        assert distinct == pytest.approx(np.mean(parts), abs=4 * np.std(parts) / np.sqrt(60) + 1e-9)
