@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import layout
 from lastfm_dask.profile.counts import Histogram, RankCurve, histogram, rank_curve, read_counts
 from lastfm_dask.serve.shown import number
+from lastfm_dask.training.result import ranks_by, training_facts
 
 if TYPE_CHECKING:
     from lastfm_dask.serve.opened import Opened
@@ -23,11 +24,10 @@ def facts(opened: Opened) -> dict[str, Any]:
     users = read_counts(path / layout.USERS, "n_artists", "median_plays")
     curve = rank_curve(listeners)
     half = curve.smallest_part(0.5)
-    settings = opened.model.settings.to_dict()
     most = max(opened.popular[0]["listeners"], 1) if opened.popular else 1
     return {
         "facts": opened.facts(),
-        "settings": [(name.replace("_", " "), value) for name, value in settings.items()],
+        "settings": _settings(opened),
         "popular": [{**row, "share": row["listeners"] / most} for row in opened.popular],
         "half": f"{half:,} of {opened.model.n_artists:,} artists have half of all listeners.",
         "curve": _curve(curve),
@@ -44,6 +44,21 @@ def facts(opened: Opened) -> dict[str, Any]:
             ),
         ],
     }
+
+
+def _settings(opened: Opened) -> list[tuple[str, str]]:
+    """Return how the model ranks and what it was trained with, as names and texts."""
+    content, settings = opened.model.manifest.content, opened.model.settings.to_dict()
+    if settings["weighting"] != "bm25":
+        settings = {name: value for name, value in settings.items() if not name.startswith("bm25")}
+    rows = [("ranks by", ranks_by(content)), *training_facts(content.get("training", {}))]
+    shown = {name for name, _ in rows}
+    rows += [(name.replace("_", " "), _text(value)) for name, value in settings.items() if name not in shown]
+    return rows
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) or "–" if isinstance(value, list | tuple) else str(value)
 
 
 def _curve(curve: RankCurve) -> dict[str, Any]:

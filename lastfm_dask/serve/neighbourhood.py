@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 WIDTH, HEIGHT = 1000, 900
-LETTER_WIDTH, LINE_HEIGHT = 15.5, 34
+LINE_HEIGHT = 34
+_NARROW, _WIDE = "iljtfrI1.,:;'|!()[] ", "mwMW@%"
+_LETTER_WIDTHS = (11.0, 17.0, 27.0)
+"""Of narrow letters, of most, and of wide ones and ideographs, on the map."""
+_MARGIN = 8
 _STRETCH = 0.6
 """How much of a place is its rank among the others: 0 is the plane as it is, 1 spreads all points evenly."""
 _GAP = 7
@@ -61,7 +65,7 @@ class Label:
 
 
 def place_labels(
-    centres: Sequence[tuple[float, float]], sizes: Sequence[float], letters: Sequence[int]
+    centres: Sequence[tuple[float, float]], sizes: Sequence[float], names: Sequence[str]
 ) -> list[Label]:
     """Return a label for each point: right of it, left, below or above, where it covers least of what is there.
 
@@ -71,17 +75,25 @@ def place_labels(
         The points, on a map of `WIDTH` by `HEIGHT`.
     sizes : sequence of float
         Their radii.
-    letters : sequence of int
-        How long their names are.
+    names : sequence of str
+        What the labels say.
     """
     taken = [(x - size, y - size, x + size, y + size) for (x, y), size in zip(centres, sizes, strict=True)]
     labels = []
-    for i, ((x, y), size, n) in enumerate(zip(centres, sizes, letters, strict=True)):
+    for i, ((x, y), size, name) in enumerate(zip(centres, sizes, names, strict=True)):
         others = taken[:i] + taken[i + 1 :]
-        best = min(_sides(x, y, size, n * LETTER_WIDTH), key=lambda label: _covered(label.box, others))
+        best = min(_sides(x, y, size, _width(name)), key=lambda label: _covered(label.box, others))
         labels.append(best)
         taken.append(best.box)
     return labels
+
+
+def _width(name: str) -> float:
+    narrow, usual, wide = _LETTER_WIDTHS
+    return sum(
+        narrow if letter in _NARROW else wide if letter in _WIDE or letter >= "\u1100" else usual
+        for letter in name
+    )
 
 
 def _sides(x: float, y: float, size: float, width: float) -> list[Label]:
@@ -104,7 +116,10 @@ def _covered(
 ) -> float:
     """Return how much of a box lies on others or outside of the map."""
     left, top, right, bottom = box
-    outside = max(0, -left) + max(0, right - WIDTH) + max(0, -top) + max(0, bottom - HEIGHT)
+    outside = sum(
+        max(0, beyond)
+        for beyond in (_MARGIN - left, right - WIDTH + _MARGIN, _MARGIN - top, bottom - HEIGHT + _MARGIN)
+    )
     return outside * LINE_HEIGHT * 4 + sum(
         max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y))
         for x, y, r, b in others

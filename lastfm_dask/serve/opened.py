@@ -117,8 +117,14 @@ class Opened:
         }
 
     def match(self, plays: Mapping[str, int]) -> dict[str, Any]:
-        """Return which names of a history the model knows, the most played first, and which it does not."""
-        known = self.model.known_artists(list(plays))
+        """Return which names of a history the model knows, the most played first, and which it does not.
+
+        Where a name is not known as it is written, case and accents do not count.
+        """
+        known = [
+            artist if artist is not None else self._same(name)
+            for name, artist in zip(plays, self.model.known_artists(list(plays)), strict=True)
+        ]
         matched: dict[str, int] = {}
         unmatched = []
         for (name, count), artist in zip(plays.items(), known, strict=True):
@@ -133,6 +139,10 @@ class Opened:
             "unmatched": unmatched[:MAX_SHOWN],
             "n_unmatched": len(unmatched),
         }
+
+    def _same(self, name: str) -> str | None:
+        column = self.type_ahead.same(name)
+        return None if column is None else self.model.artists.names([column])[0]
 
     def rank(self, listeners: int) -> int:
         """Return how many artists have more listeners, plus 1."""

@@ -160,7 +160,7 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
     from lastfm_dask.serve.app import application
     from lastfm_dask.serve.service import Service
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    _log_to_stderr()
     sockets = listen(settings.host, settings.port)
     # The loop that reads requests waits less for threads that compute.
     sys.setswitchinterval(_SWITCH_S)
@@ -188,6 +188,14 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
     finally:
         for one in sockets:
             one.close()
+
+
+def _log_to_stderr() -> None:
+    """Write what the server says of itself to stderr; what ends the command is said by the command alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("lastfm_dask.serve", "uvicorn"):
+        logging.getLogger(name).addHandler(handler)
 
 
 async def _run(

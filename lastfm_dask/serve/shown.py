@@ -180,7 +180,7 @@ def points(opened: Opened, rows: Sequence[tuple[str, str]]) -> list[dict[str, An
     names = [short(point["artist"]) for point in found]
     sizes = [6 + 10 * well_known(opened, opened.listeners_of(point["artist"]))["share"] for point in found]
     centres = [(70 + 860 * point["x"], 40 + 820 * point["y"]) for point in found]
-    labels = place_labels(centres, sizes, [len(name) for name in names])
+    labels = place_labels(centres, sizes, names)
     return [
         {
             "artist": point["artist"],

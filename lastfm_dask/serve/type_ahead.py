@@ -90,6 +90,15 @@ class TypeAhead:
             return Found(self._order[lines].tolist(), is_near=False)
         return Found(self._artists.near_indices(typed[:MAX_QUERY], n, _NEAR), is_near=True)
 
+    def same(self, name: str) -> int | None:
+        """Return the column of the most popular artist who has this name but for case and accents; None if nobody has."""
+        query = plain(name[:MAX_QUERY].encode(errors="replace").decode().replace("\n", " "))
+        if not query or len(name) > MAX_QUERY:
+            return None
+        start = bisect_left(range(len(self._by_letters)), query.encode(), key=self._line)
+        lines = self._exact(start, query)
+        return int(self._order[lines[0]]) if lines else None
+
     def _line(self, place: int) -> bytes:
         """Return the name at a place in the order of letters."""
         line = int(self._by_letters[place])

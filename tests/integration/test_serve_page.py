@@ -102,6 +102,18 @@ def test_five_artists_give_answers_with_reasons_that_change(browser, address):
         assert page.locator(".item .head .name").all_inner_texts() == answers
 
 
+def test_what_finds_nothing_says_so(browser, address):
+    with opened(browser, address) as page:
+        usual = page.locator("#finder-help").inner_text()
+        page.locator("#finder").fill("qqqqqqqqqq")
+        page.get_by_text("No artist has such a name").first.wait_for()
+        page.locator("#finder").press("Escape")
+        page.locator("#finder").fill("")
+        page.wait_for_function(
+            "usual => document.querySelector('#finder-help').innerText === usual", arg=usual
+        )
+
+
 def test_keyboard_alone(browser, address):
     with opened(browser, address) as page:
         page.locator("#finder").focus()

@@ -10,6 +10,7 @@ const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const form = $("#ask");
 
 const say = (text) => { const place = $("#status"); if (place) place.textContent = text; };
+const counted = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
 const element = (name, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
@@ -128,6 +129,8 @@ const toggleSimilar = async (link) => {
   const response = await fetch(`${link.getAttribute("href")}&part=similar`);
   const text = await response.text();
   const found = response.ok ? new DOMParser().parseFromString(text, "text/html").body.firstElementChild : noteOf(text, response.status);
+  const present = new Set($$(".like [name=artist]").map((input) => input.value));
+  for (const button of $$("[data-add]", found)) if (present.has(button.dataset.add)) button.replaceWith(element("small", { textContent: "in your list" }));
   if (!$(".similar", item)) item.append(found);
 };
 
@@ -152,6 +155,8 @@ const finder = $("#finder");
 
 if (finder) {
   const list = $("#finder-list");
+  const help = $("#finder-help");
+  const usual = help.textContent;
   let options = [];
   let active = -1;
   let turn = 0;
@@ -162,6 +167,7 @@ if (finder) {
     active = -1;
     list.hidden = true;
     list.replaceChildren();
+    help.textContent = usual;
     finder.setAttribute("aria-expanded", "false");
     finder.removeAttribute("aria-activedescendant");
   };
@@ -185,7 +191,7 @@ if (finder) {
 
   const optionOf = (row, i) => {
     const name = element("bdi", { textContent: row.artist });
-    const count = element("small", { textContent: `${row.listeners.toLocaleString("en")} listeners` });
+    const count = element("small", { textContent: counted(row.listeners, "listener") });
     const option = element("li", { id: `finder-${i}` }, name, count);
     option.setAttribute("role", "option");
     option.setAttribute("aria-selected", "false");
@@ -207,8 +213,8 @@ if (finder) {
       list.replaceChildren(...options);
       list.hidden = !options.length;
       finder.setAttribute("aria-expanded", String(options.length > 0));
-      const words = answer.near ? "nothing begins so; near names" : "artists";
-      say(options.length ? `${options.length} ${words}` : "No artist found");
+      help.textContent = options.length ? usual : "No artist has such a name. Try fewer letters.";
+      say(options.length ? `${counted(options.length, answer.near ? "near name" : "artist")}` : help.textContent);
       if (options.length) choose(0); else finder.removeAttribute("aria-activedescendant");
     } catch { say("The server did not answer. Try again."); }
   };
@@ -227,7 +233,8 @@ if (finder) {
       if (active >= 0) take(options[active].dataset.artist);
       else if (finder.value.trim()) take(finder.value.trim());
     } else if (event.key === "Escape") {
-      if (n) close(); else finder.value = "";
+      if (!n) finder.value = "";
+      close();
     }
   });
   list.addEventListener("mousedown", (event) => {
@@ -265,7 +272,8 @@ if (files) {
       for (const one of answer.unmatched) missing.set(one.name, (missing.get(one.name) ?? 0) + one.plays);
     }
     const most = [...plays].sort((a, b) => b[1] - a[1]).slice(0, HISTORY_ARTISTS);
-    const said = `${rows.toLocaleString("en")} plays read, ${plays.size.toLocaleString("en")} artists known here. The ${most.length} you play most are your list now.`;
+    const list = most.length > 1 ? ` The ${most.length} you play most are your list now.` : most.length ? " That is your list now." : " Your list stays as it is.";
+    const said = `${counted(rows, "play")} read, ${counted(plays.size, "artist")} known here.${list}`;
     place.replaceChildren(element("p", { textContent: said }));
     if (missing.size) {
       const names = [...missing].map(([name, n]) => element("li", {}, element("bdi", { textContent: name }), ` (${n})`));

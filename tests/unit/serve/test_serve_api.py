@@ -100,6 +100,22 @@ def test_a_map_lies_within_its_frame(api):
     assert all(0 <= point[axis] <= 1 for point in points for axis in "xy")
 
 
+def test_a_label_lies_within_the_map_on_the_side_that_covers_least():
+    from lastfm_dask.serve.neighbourhood import HEIGHT, WIDTH, place_labels
+
+    corners = [(70, 40), (930, 40), (70, 860), (930, 860), (930, 450)]
+    for label in place_labels(corners, [16] * 5, ["múm", "mmmmmmmmmmmmmmmmmmmmm…", "il", "x" * 22, "чайф"]):
+        left, top, right, bottom = label.box
+        assert 0 < left < right < WIDTH
+        assert 0 < top < bottom < HEIGHT
+
+
+def test_a_history_is_matched_without_case_and_accents(api):
+    answer = api.post("/api/history", content="artist,track\nSigur Ros,a\nSIGUR RÓS,b\nNobody,c\n").json()
+    assert answer["matched"] == [{"artist": "sigur rós", "plays": 2}]
+    assert answer["unmatched"] == [{"name": "Nobody", "plays": 1}]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_can_be_asked_and_is_escaped_on_the_pages(api, name):
     assert api.get("/api/similar", params={"artist": name}).json()["artist"] == name

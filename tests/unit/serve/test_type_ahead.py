@@ -54,6 +54,15 @@ def test_near_names_where_nothing_begins_so():
 texts = st.text(st.sampled_from("ab é\n"), max_size=6)
 
 
+@given(st.lists(st.tuples(texts, st.integers(0, 3)), min_size=1, max_size=20), texts)
+def test_the_same_name_but_for_case_and_accents_is_the_most_popular_one(rows, name):
+    names, listeners = [name for name, _ in rows], [count for _, count in rows]
+    lines = [line.replace("\n", " ") for line in plain_all(pa.array(names, pa.string())).to_pylist()]
+    query = plain(name.replace("\n", " "))
+    same = [(-listeners[i], i) for i, line in enumerate(lines) if query and line == query]
+    assert type_ahead(names, listeners).same(name) == (min(same)[1] if same else None)
+
+
 @given(st.lists(st.tuples(texts, st.integers(0, 3)), min_size=1, max_size=20), texts, st.integers(1, 6))
 def test_an_answer_is_that_of_looking_at_every_name(rows, typed, n):
     names, listeners = [name for name, _ in rows], [count for _, count in rows]
