@@ -49,7 +49,9 @@ def command(
     """Search for the settings that recommend best on DATASET.
 
     The search holds interactions out of the part that `evaluate` with the same seed trains on; the settings found are
-    measured on what neither saw. Needs the extra `tune` (Optuna). The same seed finds the same settings.
+    measured on what neither saw. The first trials are the presets, settled from the data. The same seed finds the same
+    settings. An interrupted search, given again, goes on after its last trial (`.NAME.trials` beside the output).
+    Needs the extra `tune` (Optuna).
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset

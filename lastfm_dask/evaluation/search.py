@@ -5,7 +5,7 @@ Optuna is imported here alone, when a search begins; it comes with the extra `tu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
@@ -14,11 +14,15 @@ from lastfm_dask.evaluation.metrics import measure
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.training.fit_run import FitRun
-from lastfm_dask.training.settings import PRESETS, WEIGHTINGS, TrainSettings
+from lastfm_dask.training.settings import DEFAULT_PRESET, PRESETS, WEIGHTINGS, TrainSettings
+from lastfm_dask.training.strength import settle
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from lastfm_dask.evaluation.evaluator import EvaluationRun, Users
     from lastfm_dask.evaluation.splits import Split
+    from lastfm_dask.evaluation.trial_log import TrialLog
     from lastfm_dask.memory.budget import Plan
     from lastfm_dask.training.plan import FitSettings
 
@@ -42,7 +46,8 @@ class TuneSettings:
     """
 
     n_trials: int = 40
-    """Models that are trained. The presets come first, where they lie within what is searched."""
+    """Models that are trained. The presets come first, the default before the others, settled from the data as far
+    as the ranges below allow."""
     split: SplitSettings = field(default_factory=SplitSettings)
     """Held out of the whole dataset; what is left is split in the same way for the search. Its seed is the
     sampler's too."""
@@ -100,7 +105,7 @@ def searched(settings: TrainSettings) -> dict[str, Any]:
 
 
 def new_study(settings: TuneSettings) -> Any:
-    """Return a new study whose first trials are the presets."""
+    """Return a new study."""
     try:
         import optuna
     except ImportError as error:
@@ -113,15 +118,25 @@ def new_study(settings: TuneSettings) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         sampler = optuna.samplers.TPESampler(seed=settings.split.seed % 2**32, n_startup_trials=_N_STARTUP)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        for preset in PRESETS.values():
-            if preset.factors <= settings.max_factors and preset.weighting in settings.weightings:
-                study.enqueue_trial(
-                    {name: value for name, value in searched(preset).items() if value is not None}
-                )
+        return optuna.create_study(direction="maximize", sampler=sampler)
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return study
+
+
+def first_trials(settings: TuneSettings, plays: csr_matrix) -> list[dict[str, Any]]:
+    """Return what is tried first: the presets, the default before the others, as they are settled for some plays."""
+    names = sorted(PRESETS, key=lambda name: name != DEFAULT_PRESET)
+    found = []
+    for preset in (PRESETS[name] for name in names):
+        if preset.factors <= settings.max_factors and preset.weighting in settings.weightings:
+            values = searched(settle(plays, preset))
+            for name, (low, high) in (
+                ("regularization", settings.regularization),
+                ("alpha", settings.alpha),
+            ):
+                values[name] = min(max(values[name], low), high)
+            found.append({name: value for name, value in values.items() if value is not None})
+    return found
 
 
 @dataclass(slots=True)
@@ -138,18 +153,24 @@ class Search:
     def __post_init__(self) -> None:
         self.users, self.n_unknown = evaluator.choose_users(self.split, self.settings.measured)
 
-    def trials(self, study: Any) -> tuple[Trial, ...]:
-        """Return all trials in their order."""
+    def trials(self, study: Any, log: TrialLog) -> tuple[Trial, ...]:
+        """Return all trials in their order; those that the log knows are not trained again."""
         n_trials = self.settings.n_trials
         found: list[Trial] = []
+        for first in first_trials(self.settings, self.split.train):
+            study.enqueue_trial(first)
         for number in range(n_trials):
             self.run.progress("search", number, n_trials)
             asked = study.ask()
-            tried = _suggested(asked, self.settings)
-            value = self._value(tried)
-            study.tell(asked, value, state=None if value is not None else _failed())
-            found.append(Trial(number, value, tried))
-            trim()
+            trial = Trial(number, None, _suggested(asked, self.settings))
+            if log.knows(trial):
+                trial = replace(trial, value=log.value(number))
+            else:
+                trial = replace(trial, value=self._value(trial.settings))
+                log.keep(trial)
+                trim()
+            study.tell(asked, trial.value, state=None if trial.value is not None else _failed())
+            found.append(trial)
         self.run.progress("search", n_trials, n_trials)
         return tuple(found)
 

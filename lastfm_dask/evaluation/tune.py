@@ -27,6 +27,7 @@ from lastfm_dask.evaluation.evaluator import (
 )
 from lastfm_dask.evaluation.search import TUNED, Search, Trial, TuneSettings, best_of, new_study
 from lastfm_dask.evaluation.splits import Split, make_split
+from lastfm_dask.evaluation.trial_log import TrialLog
 from lastfm_dask.memory.meter import Meter, stages_json
 from lastfm_dask.training.settings import PRESETS, TrainSettings
 
@@ -50,6 +51,8 @@ class Tuning:
     """The chosen settings, the presets, and popularity."""
     allowed_bytes: int
     stages: list[dict[str, Any]] = field(repr=False)
+    resumed_after: int = 0
+    """Trials that an interrupted search had measured."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `tune --json` prints."""
@@ -58,6 +61,7 @@ class Tuning:
             "models": [model.to_dict() for model in self.models],
             "allowed_bytes": self.allowed_bytes,
             "stages": stages_json(self.stages),
+            "resumed_after": self.resumed_after,
         }
 
     def document(self) -> dict[str, Any]:
@@ -79,6 +83,8 @@ def tune(
     run: EvaluationRun | None = None,
 ) -> Tuning:
     """Search for the settings with the highest NDCG@k, measure them on what was held out, and write their file.
+
+    A search that is interrupted, asked for again, goes on after its last whole trial, to the same bytes.
 
     Parameters
     ----------
@@ -110,7 +116,8 @@ def tune(
         search = Search(settings, inner, plan, run)
         highest = max(plan.stages[stage] for stage in ("fit", "rank", "measure"))
         with meter.stage("search", projected_bytes=highest, threads=plan.settings.threads):
-            trials = search.trials(study)
+            log = TrialLog.beside(output, user_items, settings)
+            trials = search.trials(study, log)
         best = best_of(trials)
         users, n_unknown = choose_users(outer, settings.measured)
         reports = _reports(best, Evaluator(outer, users, settings.measured, plan, run, meter))
@@ -123,8 +130,10 @@ def tune(
             models=reports,
             allowed_bytes=plan.budget.allowed,
             stages=meter.receipts,
+            resumed_after=log.resumed_after,
         )
     write_settings(found, output)
+    log.remove()
     return found
 
 

@@ -16,8 +16,10 @@ from lastfm_dask.evaluation.evaluate import evaluate
 from lastfm_dask.evaluation.evaluator import EvaluationRun
 from lastfm_dask.evaluation.search import Trial, TuneSettings, best_of
 from lastfm_dask.evaluation.splits import SplitSettings
+from lastfm_dask.evaluation.trial_log import TrialLog
 from lastfm_dask.evaluation.tune import tune
 from lastfm_dask.training.settings import PRESETS, TrainSettings
+from lastfm_dask.training.strength import settle
 
 PLAYS = random_plays(n_users=120, n_artists=60, per_user=10, seed=4)
 FEW = TuneSettings(n_trials=4, max_factors=128)
@@ -38,13 +40,55 @@ def test_a_seed_gives_the_same_file_on_any_threads(tmp_path, run):
     assert list(run.folder.iterdir()) == []
 
 
-def test_the_presets_come_first_and_the_best_is_chosen(tmp_path, run):
+def test_the_presets_come_first_as_they_are_settled_and_the_best_is_chosen(tmp_path, run, monkeypatch):
+    splits = []
+    make_split = tuning.make_split
+    monkeypatch.setattr(tuning, "make_split", lambda *given: splits.append(make_split(*given)) or splits[-1])
     found = tune(PLAYS, tmp_path / "s.json", FEW, run)
     tried = [search.searched(trial.settings) for trial in found.trials]
-    assert tried[:2] == [search.searched(preset) for preset in PRESETS.values()]
+    presets = [PRESETS["recommended"], PRESETS["notebook"]]
+    assert tried[:2] == [search.searched(settle(splits[1].train, preset)) for preset in presets]
     values = [trial.value for trial in found.trials]
     assert found.best == found.trials[int(np.argmax(values))].settings
     assert [model.name for model in found.models] == ["tuned", "popularity", "notebook", "recommended"]
+
+
+def test_an_interrupted_search_goes_on_to_the_same_bytes(tmp_path, run, monkeypatch):
+    whole = tune(PLAYS, tmp_path / "whole.json", FEW, run)
+    measured = search.Search._value
+    asked = []
+
+    def interrupted(self, settings):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(settings)
+        return measured(self, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.Search, "_value", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tune(PLAYS, tmp_path / "s.json", FEW, run)
+    assert [path.name for path in tmp_path.glob(".*")] == [".s.json.trials"]
+    monkeypatch.setattr(search.Search, "_value", lambda *given: asked.append(given[1]) or measured(*given))
+    found = tune(PLAYS, tmp_path / "s.json", FEW, run)
+    assert found.resumed_after == 2
+    assert asked == [trial.settings for trial in whole.trials]
+    assert (tmp_path / "s.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("left", ["other data", "no JSON", "another list"])
+def test_what_another_search_left_does_not_count(tmp_path, run, left):
+    log = TrialLog.beside(tmp_path / "s.json", PLAYS, FEW)
+    trials = {"no JSON": "{", "another list": json.dumps({"key": log.key, "trials": 5})}
+    if left == "other data":
+        plays = PLAYS.copy()
+        plays.data[0] += 1
+        TrialLog.beside(tmp_path / "s.json", plays, FEW).keep(Trial(0, 1.0, TrainSettings()))
+    else:
+        log.path.write_text(trials[left])
+    assert tune(PLAYS, tmp_path / "s.json", TuneSettings(n_trials=1, max_factors=16), run).resumed_after == 0
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_its_file_is_what_training_takes(tmp_path, run):
