@@ -115,7 +115,8 @@ class Bench:
 def ingest_part(bench: Bench) -> str:
     """Reading, statistics, mappings, matrix: ours and the peers."""
     only = [word for word in bench.options.only.split(",") if word]
-    clean = ingesting.table(bench.contest("ingest", ingesting.contestants(bench.options.source, only)))
+    entries = bench.contest("ingest", ingesting.contestants(bench.options.source, only))
+    clean = f"{ingesting.table(entries)}\n\nIn short:\n\n{ingesting.short_table(entries)}"
     if bench.options.with_rejects is None:
         return clean
     found = ingesting.contestants(bench.options.with_rejects, only)

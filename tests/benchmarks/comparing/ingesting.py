@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comparing.contest import HEADS, Contestant, markdown
+from comparing.contest import HEADS, MIB, Contestant, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,3 +73,18 @@ def table(entries: Mapping[str, Entry]) -> str:
         )
         rows.append(row)
     return markdown([*HEADS, "rows kept", "not kept", "differs from ours"], rows)
+
+
+def short_table(entries: Mapping[str, Entry]) -> str:
+    """Return the table as README has it: the fastest first, median seconds, memory held, and rows that are not kept."""
+    read = entries[OURS].said[-1]["rows_read"]
+    good = sorted((entry for entry in entries.values() if entry.said), key=lambda entry: entry.wall_s)
+    rows = []
+    for entry in good:
+        held = max(run.peak_held_bytes for run in entry.runs if run.exit_code == 0) / MIB
+        cells = [f"{entry.wall_s:.1f}", f"{held:,.0f}"]
+        is_ours = entry.name.startswith(OURS)
+        name = f"**`{entry.name.removeprefix('lastfm-dask ')}`**" if is_ours else entry.name
+        lost = f"{read - entry.said[-1]['rows_kept']:,}"
+        rows.append([name, *([f"**{cell}**" for cell in cells] if is_ours else cells), lost])
+    return markdown(["how", "seconds", "memory held, MiB", "rows lost"], rows)
