@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 EXAMPLES = {
-    "synth": ["lastfm-dask synth log.tsv --users 2000", "lastfm-dask synth june.tsv --users 500 --seed 1"],
+    "synth": [
+        "lastfm-dask synth log.tsv --users 2000",
+        "lastfm-dask synth june.tsv --users 500 --seed 1",
+        "lastfm-dask synth rows.parquet --parquet --users 500",
+    ],
     "inspect": ["lastfm-dask inspect log.tsv"],
     "plan": ["lastfm-dask plan log.tsv --memory 512MiB"],
     "ingest": [

@@ -32,15 +32,22 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, another log."
 )
+@click.option(
+    "--parquet",
+    is_flag=True,
+    help="Write Parquet with the same rows (user, mbid, artist, plays); a name that ends in .parquet says so too.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Use at most this many threads.")
 @json_option
 def command(
+    *,
     out: Path,
     users: int,
     artists: int | None,
     rows: int | None,
     rejects: int | None,
     seed: int,
+    parquet: bool,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -53,9 +60,11 @@ def command(
 
     size = LogSize.for_users(users, n_artists=artists, n_rows=rows, n_rejects=rejects)
     begin = time.monotonic()
+    parquet = parquet or out.suffix.lower() in (".parquet", ".parq", ".pq")
     with_progress = _with_progress if sys.stderr.isatty() else _without_progress
     summary = with_progress(
-        size, lambda report: write_log(out, size, seed, n_threads=threads, progress=report)
+        size,
+        lambda report: write_log(out, size, seed, parquet=parquet, n_threads=threads, progress=report),
     )
     wall_s = time.monotonic() - begin
     result = {

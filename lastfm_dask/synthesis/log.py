@@ -1,12 +1,13 @@
-"""Writing a synthetic log: block by block of listeners, on several threads, in order, under a name that is not final.
+"""Writing a synthetic log, as lines or as Parquet: block by block of listeners, on threads, in order.
 
 The bytes depend on the size and the seed (and on NumPy's generators), never on the number of threads.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,9 +75,9 @@ class LogSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One block of lines, ready to be written."""
+    """One block of rows, ready to be written: lines in pieces, or columns."""
 
-    pieces: list[memoryview | bytes]
+    pieces: list[Any]
     n_rows: int
     plays: int
     artists: npt.NDArray[np.int64]
@@ -87,6 +88,7 @@ def write_log(
     size: LogSize,
     seed: int = 0,
     *,
+    parquet: bool = False,
     n_threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogSummary:
@@ -100,6 +102,8 @@ def write_log(
         How large.
     seed : int, default 0
         Another seed, another log; the same one, the same bytes.
+    parquet : bool, default False
+        Whether columns are written in place of lines: user, mbid, artist, plays.
     n_threads : int, optional
         As many as there are processors to use, unless said.
     progress : callable, optional
@@ -110,23 +114,39 @@ def write_log(
     StoreError
         Where the path exists, can't be written, or the disk is full.
     """
-    with complete_or_absent(path) as part, part.open("wb") as file:
+    with complete_or_absent(path) as part:
         rng = default_rng(seed)
         design = make_design(_row_counts(size, rng), size.n_artists, rng)
         texts = make_texts(size, design, rng)
         seen = np.zeros(size.n_artists + 1, np.bool_)
-        rows = plays = size_bytes = 0
-        rejects = reject_rows(int(design.n_rows.sum()), size.n_rejects)
-        for block in _blocks(design, texts, rejects, seed, n_threads or cpus().count):
-            file.writelines(block.pieces)
-            size_bytes += sum(map(len, block.pieces))
-            rows, plays = rows + block.n_rows, plays + block.plays
-            seen[block.artists] = True
-            if progress is not None:
-                progress(rows)
+        rows = plays = 0
+        making = _Making(
+            design, texts, reject_rows(int(design.n_rows.sum()), size.n_rejects), seed, parquet=parquet
+        )
+        with _writer(part, parquet=parquet) as write:
+            for block in _blocks(making, n_threads or cpus().count):
+                write(block.pieces)
+                rows, plays = rows + block.n_rows, plays + block.plays
+                seen[block.artists] = True
+                if progress is not None:
+                    progress(rows)
+        size_bytes = part.stat().st_size
     written = written_names(texts, seen)
     lowered = {name.lower() for name in written}
     return LogSummary(rows, len(design.n_rows), len(lowered), len(written), plays, size_bytes)
+
+
+@contextmanager
+def _writer(path: Path, *, parquet: bool) -> Iterator[Callable[[list[Any]], None]]:
+    """Give the function that writes a block."""
+    if parquet:
+        from lastfm_dask.synthesis.parquet import ParquetLog
+
+        with ParquetLog(path) as log:
+            yield log.add
+    else:
+        with path.open("wb") as file:
+            yield file.writelines
 
 
 def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -137,28 +157,31 @@ def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64
     return np.insert(counts, dated_places(size), n_dated_rows)
 
 
-def _blocks(
-    design: Design, texts: Texts, rejects: npt.NDArray[np.int64] | None, seed: int, n_threads: int
-) -> Iterator[_Block]:
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What all blocks are made of."""
+
+    design: Design
+    texts: Texts
+    rejects: npt.NDArray[np.int64] | None
+    seed: int
+    parquet: bool
+
+
+def _blocks(making: _Making, n_threads: int) -> Iterator[_Block]:
     """Make the blocks on threads, few at a time, and return them in order."""
-    n_users = len(design.n_rows)
+    n_users = len(making.design.n_rows)
 
     def work(number: int) -> _Block:
         start = number * _USERS_PER_BLOCK
-        users = range(start, min(start + _USERS_PER_BLOCK, n_users))
-        return _make_block(design, texts, users, (seed, number), rejects)
+        return _make_block(making, range(start, min(start + _USERS_PER_BLOCK, n_users)), number)
 
     yield from completed(work, range(-(-n_users // _USERS_PER_BLOCK)), n_threads, in_order=True)
 
 
-def _make_block(
-    design: Design,
-    texts: Texts,
-    users: range,
-    seed: tuple[int, int],
-    rejects: npt.NDArray[np.int64] | None,
-) -> _Block:
-    rng = default_rng(SeedSequence(seed[0], spawn_key=(seed[1],)))
+def _make_block(making: _Making, users: range, number: int) -> _Block:
+    design, texts, rejects = making.design, making.texts, making.rejects
+    rng = default_rng(SeedSequence(making.seed, spawn_key=(number,)))
     listeners, artists = draw_lists(design, users, rng)
     plays = draw_plays(listeners, len(users), rng)
     if texts.dates:
@@ -167,12 +190,23 @@ def _make_block(
     broken = Broken.of(rejects, range(first, first + len(artists)))
     broken.put(artists, plays, empty=texts.n_artists)
     second = (rng.random(len(artists)) < _SECOND_MBID).astype(np.int64)
+    columns = texts.columns(users, listeners, artists, second)
     return _Block(
-        broken.cut(texts.lines(users, listeners, artists, second, plays)),
+        [*columns, _plays_column(plays, broken)]
+        if making.parquet
+        else broken.cut(texts.lines(columns, plays)),
         len(artists),
         int(plays.sum()),
         np.unique(np.delete(artists, broken.rows)),
     )
+
+
+def _plays_column(plays: npt.NDArray[np.int64], broken: Broken) -> Any:
+    import pyarrow as pa
+
+    missing = np.zeros(len(plays), np.bool_)
+    missing[broken.without_plays] = True
+    return pa.array(plays.astype(np.int32), mask=missing)
 
 
 def _put_quirks(

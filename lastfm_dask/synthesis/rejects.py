@@ -41,6 +41,11 @@ class Broken:
         artists[self.rows[self.kinds == _NO_ARTIST]] = empty
         plays[self.rows[self.kinds != _NO_ARTIST]] = 0
 
+    @property
+    def without_plays(self) -> npt.NDArray[np.int64]:
+        """The rows that are broken as lines, and so have no plays in columns."""
+        return self.rows[self.kinds >= _MISSING_FIELD]
+
     def cut(self, pieces: list[memoryview | bytes]) -> list[memoryview | bytes]:
         """Return the bytes of the lines, the first piece but for the last line end, with what is broken in them."""
         lines, *rest = pieces

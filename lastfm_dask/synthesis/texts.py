@@ -16,6 +16,8 @@ from lastfm_dask.sources.published import N_ARTIST_NAMES
 from lastfm_dask.synthesis.names import make_mbids, make_names, with_case_variants
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from lastfm_dask.synthesis.lists import Design
@@ -56,35 +58,56 @@ class Texts:
         """How many names there are, the empty one apart."""
         return len(self.names) - 1
 
-    def lines(
+    def columns(
         self,
         users: range,
         listeners: npt.NDArray[np.int64],
         artists: npt.NDArray[np.int64],
         second: npt.NDArray[np.int64],
-        plays: npt.NDArray[np.int64],
-    ) -> list[memoryview | bytes]:
-        """Return the lines' bytes, in pieces to be written one after the other.
+    ) -> list[Any]:
+        """Return users, MBIDs and artists of rows as Arrow dictionaries, whose values may not all be used.
 
         Parameters
         ----------
         users : range
             The block's.
-        listeners, artists, second, plays : ndarray, shape (n,), int64
-            One row each: a place in `users`, an artist, 1 for its second MBID, and the count.
+        listeners, artists, second : ndarray, shape (n,), int64
+            One row each: a place in `users`, an artist, and 1 for its second MBID.
         """
+        ids = [self.dates.get(user) or self.digests[user].tobytes().hex() for user in users]
+        coded = ((ids, listeners), (self.mbids, self.mbid_of[artists, second]), (self.names, artists))
+        return [_dictionary(values, codes) for values, codes in coded]
+
+    def lines(self, columns: Sequence[Any], plays: npt.NDArray[np.int64]) -> list[memoryview | bytes]:
+        """Return the bytes of rows as lines, in pieces to be written one after the other.
+
+        Parameters
+        ----------
+        columns : sequence of DictionaryArray
+            Users, MBIDs and artists, as `columns` gives them.
+        plays : ndarray, shape (n,), int64
+            The counts.
+        """
+        users, mbids, artists = columns
         # A line's end stands before the line's first field, so that one join makes the whole block.
-        ids = pa.array([f"\n{self.dates.get(user) or self.digests[user].tobytes().hex()}" for user in users])
+        starts = pc.binary_join_element_wise("\n", users.dictionary, "")
         fields = (
-            ids.take(pa.array(listeners)),
-            self.mbids.take(pa.array(self.mbid_of[artists, second])),
-            self.names.take(pa.array(artists)),
+            starts.take(users.indices),
+            mbids.dictionary_decode(),
+            artists.dictionary_decode(),
             pc.cast(pa.array(plays), pa.string()),
         )
         joined = pc.binary_join_element_wise(*fields, "\t")
         _, ends, data = joined.buffers()
         last = int(np.frombuffer(ends, np.int32)[joined.offset + len(joined)])
         return [memoryview(data)[1:last], b"\n"]
+
+
+def _dictionary(values: Any, codes: npt.NDArray[np.int64]) -> Any:
+    """Return values by code as an Arrow dictionary that holds the values that are used alone."""
+    used, indices = np.unique(codes, return_inverse=True)
+    values = pa.array(values, pa.string()).take(pa.array(used))
+    return pa.DictionaryArray.from_arrays(pa.array(indices.astype(np.int32)), values)
 
 
 def dated_places(size: LogSize) -> list[int]:

@@ -6,9 +6,11 @@ import csv
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from reference import read_log
 
@@ -214,3 +216,25 @@ def test_rejects_are_spread_evenly_over_the_log_whatever_the_threads(tmp_path: P
 def test_more_rejects_than_rows_are_refused() -> None:
     with pytest.raises(BadInputError, match="11 rejects in 10 rows: choose 0 to 10"):
         LogSize(2, 5, 10, n_rejects=11)
+
+
+@pytest.mark.parametrize("n_rejects", [None, 9])
+def test_parquet_holds_the_rows_of_the_text(tmp_path: Path, n_rejects: int | None) -> None:
+    size = LogSize.for_users(1_500, n_rejects=n_rejects)
+    as_text = write_log(tmp_path / "log.tsv", size, seed=3)
+    as_parquet = write_log(tmp_path / "log.parquet", size, seed=3, parquet=True, n_threads=1)
+
+    table = pq.read_table(tmp_path / "log.parquet")
+    lines = (tmp_path / "log.tsv").read_bytes().decode().split("\n")[:-1]
+    rows = [tuple(line.split("\t")) for line in lines]
+
+    assert replace(as_parquet, size_bytes=0) == replace(as_text, size_bytes=0)
+    assert table.column_names == ["user", "mbid", "artist", "plays"]
+    for row, line in zip(
+        zip(*(column.to_pylist() for column in table.columns), strict=True), rows, strict=True
+    ):
+        if row[3] is None:
+            assert row[:3] == line[:3]
+            assert len(line) == 3 or line[3].startswith("\r")
+        else:
+            assert (*row[:3], str(row[3])) == line
