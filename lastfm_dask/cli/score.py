@@ -1,4 +1,4 @@
-"""`score`: the dot product of a user's vector and those of artists."""
+"""`score`: what a model ranks artists by for a user, with its parts and the vectors where they are asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "--artist", "artists", multiple=True, required=True, help="An artist to score. Repeat it for more."
 )
 @user_options
-@click.option("--vectors", is_flag=True, help="Print the vectors too.")
+@click.option("--vectors", is_flag=True, help="Print the vectors too: those of the ALS part.")
 @memory_option
 @json_option
 def command(
@@ -33,9 +33,13 @@ def command(
     memory_bytes: int | None,
     as_json: bool,
 ) -> None:
-    """Score artists for a user: the dot product of their vectors.
+    r"""Score artists for a user: the dot product of their vectors, and what a blend adds to it.
 
-    MODEL is what `train` made. A new user, given by --like, gets the vector that their list asks for.
+    MODEL is what `train` made. A new user, given by --like, gets the vector that their list asks for. With a blend the
+    parts that add up to the score are shown beside it: of ALS, of item weights, of popularity.
+
+    \b
+    Example: lastfm-dask score lastfm.model --artist björk --like "sigur rós=30"
     """
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import plan_answer
@@ -48,8 +52,8 @@ def command(
     if as_json:
         echo_json(found.to_dict())
         return
-    rows = [(score.artist, score.index, score.score) for score in found.scores]
-    print_table(title_of("Scores", found.user), ["artist", "index", "score"], rows)
+    columns, rows = found.table()
+    print_table(title_of("Scores", found.user), [name.replace("_", " ") for name in columns], rows)
     echo_unknown(found.user)
     if vectors:
         by_name = {"listener": found.user_vector, **found.artist_vectors}

@@ -17,7 +17,7 @@ from lastfm_dask.recommender.blend import Blend, Lists
 from lastfm_dask.recommender.fold_in import NormalEquations
 from lastfm_dask.recommender.item_weights import of_matrix
 from lastfm_dask.recommender.ranking import Ranking, SeenItems
-from lastfm_dask.training.weighting import Weigher
+from lastfm_dask.training.weighting import Weigher, count_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,8 @@ def _blend(
     run = replace(run, folder=run.folder / "weights")
     run.folder.mkdir()
     weights = second.fit(train, added, run)
-    return Blend(of_matrix(weights), *second.shares(added.share, train, weights, user_factors, gram))
+    listeners = count_columns(train.indices, train.shape[1])
+    return Blend(of_matrix(weights), *second.shares(added, train, weights, user_factors, gram), listeners)
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,7 @@ class Recommender(ModelFiles):
         if self.blend is None:
             return tuple(map(ScoredArtist, names, indices.tolist(), dots.tolist()))
         blended = self.blend.score(dots, found.items, found.plays, indices)
-        parts = (self.blend.share_als * dots, blended - self.blend.share_als * dots)
+        parts = self.blend.parts(dots, found.items, found.plays, indices)
         return tuple(
             map(ScoredArtist, names, indices.tolist(), blended.tolist(), *(p.tolist() for p in parts))
         )

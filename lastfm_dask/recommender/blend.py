@@ -1,7 +1,8 @@
-"""The best artists by a blend: share_als times the dot product of vectors, plus share_weights times item weights' scores.
+"""The best artists by a blend of dot products of vectors, item weights' scores, and how many listeners artists have.
 
 Exact, as `ranking` is: of the artists that a list's item weights reach, those whose blended score can be among the best
-are scored by both parts; of the others, whose second part is zero, the best are the best by vectors.
+are scored by both parts; of the others, whose second part is zero, the best are the best by vectors. Where listeners
+count, every artist has that part, and all are looked at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lastfm_dask.recommender.ranking import Ranked, Ranking, SeenItems, exact_scores
+from lastfm_dask.recommender.ranking import SPARE, Ranked, Ranking, SeenItems, exact_scores, products
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,13 +49,29 @@ class Blend:
     """What the dot product of vectors is multiplied by; 0: item weights alone."""
     share_weights: float
     """What the item weights' score is multiplied by."""
+    share_popularity: float = 0.0
+    """What the number of listeners is multiplied by."""
+    listeners: npt.NDArray[np.integer] | None = None
+    """Of each artist, shape (n_artists,); given where they count."""
 
     def score(
         self, als: Floats, items: npt.NDArray[np.integer], plays: Floats, targets: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.float64]:
         """Return the blended scores of some artists for a user's list, given their dot products."""
+        return sum(self.parts(als, items, plays, targets), np.zeros(len(targets)))
+
+    def parts(
+        self, als: Floats, items: npt.NDArray[np.integer], plays: Floats, targets: npt.NDArray[np.integer]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return what vectors, item weights and listeners add to the blended scores of some artists."""
         reached, values = self.weights.scores(items, plays)
-        return self.share_als * np.asarray(als) + self.share_weights * _of(reached, values, targets)
+        added = self.share_weights * _of(reached, values, targets)
+        return self.share_als * np.asarray(als), added, self._popularity(targets)
+
+    def _popularity(self, targets: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        if self.listeners is None or not self.share_popularity:
+            return np.zeros(len(targets))
+        return self.share_popularity * np.asarray(self.listeners[targets], np.float64)
 
     def contributions(
         self,
@@ -86,7 +103,8 @@ class Blend:
         items, scores = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan)
         for start in range(0, n_users, USERS_AT_ONCE):
             end = min(start + USERS_AT_ONCE, n_users)
-            self._best_of_few(
+            search = self._best_of_few if not self.share_popularity else self._best_of_all
+            search(
                 ranking,
                 vectors[start:end],
                 lists.rows(start, end),
@@ -132,6 +150,36 @@ class Blend:
             columns, scores = np.concatenate([columns, reached]), np.concatenate([scores, totals])
             order = np.lexsort((columns, -scores))[:n]
             found[0][row, : len(order)], found[1][row, : len(order)] = columns[order], scores[order]
+
+    def _best_of_all(
+        self,
+        ranking: Ranking,
+        vectors: Floats,
+        lists: Lists,
+        include_known: bool,
+        found: tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]],
+    ) -> None:
+        """Score every artist for one user after the other: chosen in float32, a few more than asked for, then exactly."""
+        n, columns = found[0].shape[1], np.arange(len(ranking.factors))
+        popularity, listable = self._popularity(columns), ranking.position < len(ranking.order)
+        for row, vector in enumerate(vectors):
+            part = slice(int(lists.indptr[row]), int(lists.indptr[row + 1]))
+            known, plays = lists.indices[part], lists.plays[part]
+            reached, values = self.weights.scores(known, plays)
+            scores = popularity.copy()
+            if self.share_als:
+                scores += self.share_als * products(ranking.factors, np.asarray(vector, np.float32))
+            scores[reached] += self.share_weights * values
+            scores[~listable] = -np.inf
+            if not include_known:
+                scores[known] = -np.inf
+            place = max(len(scores) - n - SPARE, 0)
+            chosen = np.flatnonzero((scores >= np.partition(scores, place)[place]) & (scores > -np.inf))
+            dots = exact_scores(vector, ranking.factors[chosen])
+            totals = self.share_als * dots + self.share_weights * _of(reached, values, chosen)
+            totals += popularity[chosen]
+            order = np.lexsort((chosen, -totals))[:n]
+            found[0][row, : len(order)], found[1][row, : len(order)] = chosen[order], totals[order]
 
     def _scored(
         self,

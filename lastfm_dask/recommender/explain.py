@@ -37,7 +37,8 @@ def explanation(
     Explanation
         Contributions from the largest to the lowest. The remainder is what the shown score has beyond their sum:
         what conjugate gradients left over when a user's vector was trained, and what the artists' vectors moved
-        afterwards, in the last half-iteration; for a new user it is rounding alone.
+        afterwards, in the last half-iteration; for a new user it is rounding alone. Where a blend counts listeners, the
+        remainder holds that part too: it is the same whatever is on the list.
     """
     order = np.argsort(-contributions, kind="stable")
     ranked = tuple(Contribution(names[i], float(contributions[i])) for i in order.tolist())

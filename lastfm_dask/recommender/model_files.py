@@ -132,7 +132,10 @@ class ModelFiles(Shown):
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(self.path / layout.MANIFEST, f"its blend lacks {error}") from error
         csr = open_csr(self._weight_files, self.n_artists, int(n_weights))
-        return Blend(ItemWeights(*(array.view(np.ndarray) for array in csr)), *shares)
+        weights = ItemWeights(*(array.view(np.ndarray) for array in csr))
+        # Models of before popularity was a part do not name its share.
+        popularity = float(said.get("share_popularity", 0.0))
+        return Blend(weights, *shares, popularity, self.listeners if popularity else None)
 
     @property
     def _weight_files(self) -> list[Path]:

@@ -73,7 +73,7 @@ def most_similar(
     """
     target = factors[index]
     lengths = np.where(norms > 0, norms, np.float32(np.inf))
-    cosines = _products(factors, target)
+    cosines = products(factors, target)
     cosines /= lengths
     if trust is not None:
         cosines *= trust
@@ -91,7 +91,7 @@ def most_similar(
     return found[order], np.clip(exact[order], -1.0, 1.0)
 
 
-def _products(factors: Factors, target: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def products(factors: Factors, target: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the dot product of every row with one vector: reading the rows is all it takes, so on a few threads."""
     products = np.empty(len(factors), np.float32)
     n_threads = min(_READERS, len(os.sched_getaffinity(0))) if factors.size > _FEW_VALUES else 1
@@ -234,7 +234,7 @@ class _Search:
     def _look_at_all(self) -> None:
         """Score all artists for the one listener, anew: read in order they come faster than by their length."""
         order, vector = self.ranking.order, self.vectors[0]
-        scores = _products(self.ranking.factors, vector)[order]
+        scores = products(self.ranking.factors, vector)[order]
         scores[self.seen_positions[self.seen_positions < len(order)]] = -np.inf
         self.items[:], self.scores[:] = -1, -np.inf
         self._keep(np.zeros(1, np.intp), order, scores[None, :])

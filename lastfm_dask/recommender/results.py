@@ -151,7 +151,9 @@ class ScoredArtist:
     als: float | None = None
     """The part of the dot product of vectors, where the model is a blend."""
     item_weights: float | None = None
-    """The part of item weights, where the model is a blend; both parts add up to the score."""
+    """The part of item weights, where the model is a blend."""
+    popularity: float | None = None
+    """The part of how many listeners the artist has, where the model is a blend; the parts add up to the score."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object; the parts only where the model is a blend."""
@@ -169,8 +171,15 @@ class Scores(Shown):
     artist_vectors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
 
     def _table(self) -> Table:
-        rows = [(one.artist, one.index, one.score) for one in self.scores]
-        return Table(f"Scores for {self.user}", ("artist", "index", "score"), rows, self.user.unknown_note())
+        columns, rows = self.table()
+        return Table(f"Scores for {self.user}", columns, rows, self.user.unknown_note())
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the columns and rows to show: scores, and their parts where the model is a blend."""
+        columns = ("artist", "index", "score")
+        if any(one.als is not None for one in self.scores):
+            columns = (*columns, "als", "item_weights", "popularity")
+        return columns, [tuple(getattr(one, name) for name in columns) for one in self.scores]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `score --json` prints; `vectors` only where they were asked for."""

@@ -114,6 +114,16 @@ def settle_and_check(
 
 
 @dataclass(frozen=True, slots=True)
+class SampleSize:
+    """How large a sample is, at most; with fewer users than `least` there is none."""
+
+    values: int = SAMPLE_VALUES
+    users: int = SAMPLE_VALUES
+    ranked: int = RANKED_USERS
+    least: int = MIN_USERS
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Some users, their artists renumbered, and a fifth of each one's artists held out."""
 
@@ -124,15 +134,15 @@ class Sample:
     share: float
 
     @classmethod
-    def of(cls, plays: csr_matrix) -> Sample | None:
+    def of(cls, plays: csr_matrix, size: SampleSize | None = None, seed: int = 0) -> Sample | None:
         """Draw users until the sample is full; None if too few can be ranked."""
-        rng = np.random.default_rng(0)
-        order = rng.choice(plays.shape[0], min(plays.shape[0], SAMPLE_VALUES), replace=False)
+        size, rng = size or SampleSize(), np.random.default_rng(seed)
+        order = rng.choice(plays.shape[0], min(plays.shape[0], size.values), replace=False)
         lengths = plays.indptr[order + 1] - plays.indptr[order]
         order, lengths = order[lengths <= LONGEST], lengths[lengths <= LONGEST]
         ends = np.cumsum(lengths, dtype=np.int64)
-        users = np.sort(order[: int(np.searchsorted(ends, SAMPLE_VALUES)) + 1])
-        if len(users) < MIN_USERS:
+        users = np.sort(order[: min(int(np.searchsorted(ends, size.values)) + 1, size.users)])
+        if len(users) < size.least:
             return None
         part = plays[users]
         columns, indices = np.unique(part.indices, return_inverse=True)
@@ -141,9 +151,9 @@ class Sample:
         out = rng.random(whole.nnz) < _HELD_OUT
         train, held_out = _part(whole, ~out), _part(whole, out)
         usable = np.flatnonzero((np.diff(train.indptr) > 0) & (np.diff(held_out.indptr) > 0))
-        if len(usable) < MIN_USERS:
+        if len(usable) < size.least:
             return None
-        ranked = np.sort(rng.permutation(usable)[:RANKED_USERS])
+        ranked = np.sort(rng.permutation(usable)[: size.ranked])
         return cls(train, held_out, ranked, whole.nnz / plays.nnz)
 
     def by_popularity(self) -> Ranked:
@@ -181,13 +191,18 @@ class Sample:
 
     def ndcg(self, lists: Ranked) -> float:
         """Return the mean NDCG@10 of the ranked users' lists (Järvelin, Kekäläinen 2002; binary relevance)."""
+        return float(self.ndcg_by_user(lists).mean())
+
+    def ndcg_by_user(self, lists: Ranked) -> npt.NDArray[np.float64]:
+        """Return the NDCG@10 of each ranked user's list, shape (n_ranked,)."""
         discounts = 1 / np.log2(np.arange(2, K + 2))
         ideal = np.concatenate([[0.0], np.cumsum(discounts)])
-        total = 0.0
-        for row, found in zip(self.ranked.tolist(), lists, strict=True):
+        figures = np.empty(len(self.ranked))
+        for place, (row, found) in enumerate(zip(self.ranked.tolist(), lists, strict=True)):
             wanted = self.held_out.indices[slice(*self.held_out.indptr[row : row + 2])]
-            total += float(discounts[: len(found)] @ np.isin(found, wanted)) / ideal[min(K, len(wanted))]
-        return float(total / len(self.ranked))
+            gains = float(discounts[: len(found)] @ np.isin(found, wanted))
+            figures[place] = gains / ideal[min(K, len(wanted))]
+        return figures
 
     def lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
         """Return the ten best columns for each ranked row, the row's own left out; ties go to the smaller column."""

@@ -132,8 +132,8 @@ def _solved(train: csr_matrix, run: FitRun, regularization: float) -> Callable[[
     counts = count_columns(train.indices, n_artists)
     item_users = transpose_on_disk(weights, counts, run.folder / "item_users", run.range_nnz)
     if n_users <= n_artists:
-        return partial(_dual, item_users, _inverse(weights, item_users, regularization, run.folder))
-    return partial(_primal, _inverse(item_users, weights, regularization, run.folder))
+        return partial(_dual, item_users, inverse_of(weights, item_users, regularization, run.folder))
+    return partial(_primal, inverse_of(item_users, weights, regularization, run.folder))
 
 
 def _weighted(train: csr_matrix, folder: Path) -> csr_matrix:
@@ -151,7 +151,7 @@ def _weighted(train: csr_matrix, folder: Path) -> csr_matrix:
     return result
 
 
-def _inverse(rows: csr_matrix, transposed: csr_matrix, regularization: float, folder: Path) -> Matrix:
+def inverse_of(rows: csr_matrix, transposed: csr_matrix, regularization: float, folder: Path) -> Matrix:
     """Return (A A^T + lambda I)^-1 of a sparse A, symmetric, mapped; `transposed` is A^T."""
     from scipy.linalg import lapack
 

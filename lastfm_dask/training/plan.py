@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lastfm_dask.dataset import arrays, matrix
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB
-from lastfm_dask.training import check, ease, neighbours, second
+from lastfm_dask.training import check, ease, neighbours, sampled, second
 from lastfm_dask.training.objective import CHUNK_FACTORS
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _RANGE_VALUE_BYTES = 18
 """By value of a range: column and value, as gathered and as sorted."""
 _SAMPLED_VALUE_BYTES = 96
 """By value of the check's sample: the sample, its parts, and what sorts or weighs them."""
+_KEPT_VALUE_BYTES = 16
+"""By value of a sample of the choice: what is kept of it, and what is held out, until the choice is made."""
 _SCORED_BYTES = 24
 """By artist of the check's sample: the order of one list."""
 _OBJECTIVE_BYTES = 40
@@ -93,14 +95,24 @@ def _check_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 
 
 def _choice_bytes(shape: TrainingShape, settings: FitSettings) -> int:
-    """Return what choosing item weights holds at most, beside the check's sample: the users' Gram matrix, and scores."""
+    """Return what choosing what is added holds at most: samples, a reduced fit, and then their weights and scores."""
     if shape.model == "als" or not settings.weights:
         return 0
-    values = _sampled(shape)
-    n_users, n_artists = min(shape.n_users, second.SAMPLE_USERS), min(shape.n_artists, values)
-    blocks = 8 * n_users * second.BLOCK_ARTISTS * 2
+    values = _drawn(shape)
+    n_artists = min(shape.n_artists, values)
+    small = TrainingShape(min(shape.n_users, values), n_artists, values, shape.factors)
     scores = _CHOICE_SCORE_BYTES * second.BATCH_USERS * n_artists
-    return 2 * _SAMPLED_VALUE_BYTES * values + 5 * 4 * n_users**2 + max(blocks, scores) + 16 * n_artists
+    if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):
+        scores += 16 * second.BATCH_USERS * min(shape.n_users, values)
+        scores = max(scores, _EASE_VALUE_BYTES * ease.BLOCK_VALUES)
+        scores = max(scores, 8 * sampled.BLOCK_ARTISTS * min(shape.n_users, values) + 16 * n_artists)
+    kept = _KEPT_VALUE_BYTES * values * second.most_samples(shape.n_users)
+    return kept + _SAMPLED_VALUE_BYTES * values + max(fit_bytes(small, settings), scores) + 32 * n_artists
+
+
+def _drawn(shape: TrainingShape) -> int:
+    """Return the interactions of the choice's sample, at most."""
+    return min(second.SIZE.values + check.LONGEST, shape.nnz)
 
 
 def neighbours_bytes(shape: TrainingShape, settings: FitSettings) -> int:
@@ -155,8 +167,17 @@ def disk_bytes(shape: TrainingShape) -> int:
     factors = 8 * shape.factors * (shape.n_users + shape.n_artists) + 8 * shape.factors * shape.factors
     values = _sampled(shape)
     checked = 4 * shape.factors * (min(shape.n_users, values) + min(shape.n_artists, values)) + 12 * values
-    weights = 0 if shape.model == "als" else weights_disk_bytes(shape)
+    weights = 0 if shape.model == "als" else max(weights_disk_bytes(shape), _choice_disk_bytes(shape))
     return factors + checked + weights + 12 * shape.nnz + 12 * shape.n_artists + MIB + shape.copied_bytes
+
+
+def _choice_disk_bytes(shape: TrainingShape) -> int:
+    """Return the bytes of the choice's files: reduced factors of each sample, confidences, an inverse."""
+    values = _drawn(shape)
+    n_users, n_artists = min(shape.n_users, values), min(shape.n_artists, values)
+    inverse = 4 * min(shape.n_users, shape.n_artists, second.MAX_SIDE) ** 2
+    by_sample = 4 * shape.factors * (n_users + n_artists) + 12 * values
+    return second.most_samples(shape.n_users) * by_sample + inverse
 
 
 def halved(range_nnz: int, least: int) -> Iterator[int]:

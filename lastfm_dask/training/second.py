@@ -1,73 +1,88 @@
-"""A second model beside the factors, item weights: which, and how much it counts, is chosen on held-out interactions.
+"""What ranks beside the factors: item weights and popularity, and how much each counts, chosen on held-out interactions.
 
-`choose` takes the sample of `check`, trains a reduced ALS and scores the sample's own users by item weights: cosine
-neighbours, and EASE where it can be worked out for all data. Each is blended with ALS in a few shares; the highest
-NDCG@10 wins. A preset that leaves it open adds item weights where they gain at least `GAIN`. `fit` then works the weights
-out for all data.
-
-On the sample both kinds of item weights are exact and need no matrix of artists by artists: with the users' Gram matrix
-K = X X^T = U diag(e) U^T the scores of EASE are x X^T (K + lambda I)^-1 X over 1 - sum_k (U^T X)_kj^2 / (e_k + lambda).
+`choose` draws a sample of users, trains a reduced ALS on it, and scores its users by item weights of the same sample:
+cosine neighbours, and EASE with several lambdas where it can be worked out for all data. Each is blended with ALS in a few
+shares, and the best of these with popularity. A parabola through the NDCG@10 by share evens the sample's noise out. A
+preset that leaves the model open adds what gains at least `GAIN`. Small data is sampled several times. `fit` then works
+the weights out for all data.
 """
 
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import threadpoolctl
+from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.training import ease
-from lastfm_dask.training.check import Sample
-from lastfm_dask.training.strength import Lengths
+from lastfm_dask.training import ease, sampled
+from lastfm_dask.training.check import Sample, SampleSize
+from lastfm_dask.training.strength import Lengths, four_digits
+from lastfm_dask.training.weighting import count_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
-    from scipy.sparse import csr_matrix
 
     from lastfm_dask.training.fit_run import FitRun
+    from lastfm_dask.training.sampled import Rows, Scores
     from lastfm_dask.training.settings import TrainSettings
 
-    Floats = npt.NDArray[np.float32]
-    Rows = npt.NDArray[np.int64]
-    Scores = Callable[[Rows], Floats]
-    Tried = tuple[str, float | None, float]
-    """A kind, lambda, and the share of item weights."""
+    Figures = npt.NDArray[np.float64]
+    Tried = tuple[str, float | None, float, float]
+    """A kind, lambda, the share of item weights, and then that of popularity."""
 
 EASE = "ease"
 NEIGHBOURS = "neighbours"
+NOTHING = "none"
 SHARES = (0.25, 0.5, 0.75)
 """Of the item weights in a blend; 0 and 1 are tried too."""
-REGULARIZATIONS = (35.0, 70.0, 140.0)
+POPULARITY_SHARES = (0.25, 0.5, 1.0)
+"""Of popularity beside the best blend; 0 is tried too."""
+REGULARIZATIONS = (25.0, 75.0, 200.0, 600.0, 1800.0)
 """Lambdas of EASE that are tried."""
-GAIN = 1.02
+GAIN = 1.01
 """What item weights must raise NDCG@10 to, relative to ALS alone, where a preset leaves the model open."""
-SAMPLE_USERS = 1 << 10
-"""Users of the sample whose lists make the item weights."""
-RANKED_USERS = 1 << 8
+CLOSE = 0.7
+"""Popularity counts more if that costs less than this many standard errors: nothing is to rank below it."""
+SIZE = SampleSize(values=1 << 17, users=1 << 16, ranked=1 << 9, least=10)
+MAX_SIDE = 3 << 10
+"""Users of the sample, where EASE is tried and artists are not fewer."""
+LEAST_RANKED = 1 << 10
+MAX_SAMPLES = 6
+"""Of fewer users than `LEAST_RANKED` the sample is drawn up to so many times, until so many lists were ranked."""
 SCALED_USERS = 1 << 6
-"""Users by whose scores both parts are brought to one scale."""
-BLOCK_ARTISTS = 1 << 8
+"""Users by whose scores all parts are brought to one scale."""
 BATCH_USERS = 16
+ALS: Tried = (NOTHING, None, 0.0, 0.0)
+POPULARITY: Tried = (NOTHING, None, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """Item weights that are added to a model, and how much they count."""
+    """What is added to a model, and how much it counts."""
 
     kind: str
-    """`ease` or `neighbours` (cosine)."""
+    """`ease`, `neighbours` (cosine), or `none`: popularity alone is added."""
     regularization: float | None
     """Of EASE."""
     share: float
-    """What item weights count in the blend, both parts being brought to one scale; 1: alone."""
+    """What item weights count in the blend with ALS, both being brought to one scale; 1: ALS counts nothing."""
     sample: dict[str, float]
     """NDCG@10 on the sample, by what was tried."""
+    popularity: float = 0.0
+    """What popularity counts beside the blend; 1: popularity alone ranks."""
+
+    @property
+    def tried(self) -> Tried:
+        """Return it as one of what was tried."""
+        return self.kind, self.regularization, self.share, self.popularity
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -77,7 +92,7 @@ class Second:
 def choose(
     plays: csr_matrix, settings: TrainSettings, folder: Path, *, threads: int
 ) -> tuple[Second | None, dict[str, float]]:
-    """Return the item weights to add, None for ALS alone, and the NDCG@10 of all that was tried on the sample.
+    """Return what to add to the factors, None for ALS alone, and the NDCG@10 of all that was tried on the sample.
 
     Parameters
     ----------
@@ -86,139 +101,191 @@ def choose(
     settings : TrainSettings
         Settled; its `model` says what is wanted: `als`, `neighbours`, `blend`, or `auto`, what the sample favours.
     folder : Path
-        Made for the reduced model, and removed with it.
+        Made for what is worked with, and removed.
     threads : int
         The result does not depend on it.
     """
     if settings.model == "als":
         return None, {}
-    with threadpoolctl.threadpool_limits(1, "blas"):
-        found = _measured(plays, settings, folder, threads)
-    if not found:
+    samples = _samples(plays)
+    if not samples:
+        return _unmeasured(plays, settings.model), {}
+    folder.mkdir(parents=True)
+    with threadpoolctl.threadpool_limits(1, "blas"), ExitStack() as stack:
+        trials = [
+            stack.enter_context(_trial(sample, plays, settings, folder / str(number), threads))
+            for number, sample in enumerate(samples)
+        ]
+        figures = _joined(trial.blends() for trial in trials)
+        best = _best(figures, settings.model)
         if settings.model == "auto":
-            return None, {}
-        kind = EASE if ease.has_room(plays.shape, plays.nnz) else NEIGHBOURS
-        share = 1.0 if settings.model == NEIGHBOURS else 0.5
-        return Second(kind, ease.REGULARIZATION if kind == EASE else None, share, {}), {}
-    values = {_name(one): value for one, value in found.items()}
-    shares = {"auto": (*SHARES, 1.0), "blend": SHARES, NEIGHBOURS: (1.0,)}[settings.model]
-    chosen = max((one for one in found if one[2] in shares), key=found.__getitem__)
-    (kind, strength, share), best = chosen, found[chosen]
-    if settings.model == "auto" and best < GAIN * found[("als", None, 0.0)]:
-        return None, values
-    return Second(kind, strength, share, values), values
+            figures |= _joined(trial.with_popularity(best) for trial in trials)
+            best = _with_popularity(best, figures)
+    shutil.rmtree(folder)
+    values = {_name(tried): float(figure.mean()) for tried, figure in figures.items()}
+    return None if best == ALS else Second(*best[:3], values, best[3]), values
 
 
-def _name(tried: Tried) -> str:
-    kind, strength, share = tried
-    return "als" if not share else f"{kind}{'' if strength is None else f' {strength:g}'}, share {share:g}"
+def most_samples(n_users: int) -> int:
+    """Return how often a sample is drawn, at most."""
+    return MAX_SAMPLES if n_users < LEAST_RANKED else 2
 
 
-def _measured(plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int) -> dict[Tried, float]:
-    """Return the NDCG@10 of ALS, of item weights and of their blends on the sample; empty if it is too small."""
-    whole = Sample.of(plays)
-    if whole is None:
-        return {}
-    rows = whole.ranked[whole.ranked < SAMPLE_USERS][:RANKED_USERS]
-    if not len(rows):
-        return {}
-    sample = replace(whole, ranked=rows)
-    few = sample.train[:SAMPLE_USERS]
-    kinds: dict[tuple[str, float | None], Scores] = {(NEIGHBOURS, None): _cosine(few)}
-    if ease.has_room(plays.shape, plays.nnz):
-        # More data asks for more: lambda is relative to the weights of one list, which stay as they are.
-        growth = float(np.sqrt(plays.shape[0] / few.shape[0]))
-        for base, scores in _ease(few, REGULARIZATIONS).items():
-            kinds[EASE, float(f"{base * growth:.4g}")] = scores
-    with sample.reduced(settings, Lengths.of(plays).noise, folder, threads) as (users, items):
-
-        def als(chosen: Rows) -> Floats:
-            return np.asarray(users[chosen] @ items.T)
-
-        lists = _lists(sample, als, kinds)
-    return {tried: sample.ndcg(found) for tried, found in lists.items()}
-
-
-def _lists(
-    sample: Sample, als: Scores, kinds: dict[tuple[str, float | None], Scores]
-) -> dict[Tried, npt.NDArray[np.int64]]:
-    """Return the lists of all that is tried; each part is scored once."""
-    als_scale, scales = (
-        scale(als, sample.ranked),
-        {kind: scale(of, sample.ranked) for kind, of in kinds.items()},
-    )
-    found: dict[Tried, list[npt.NDArray[np.int64]]] = {}
-    for first in range(0, len(sample.ranked), BATCH_USERS):
-        rows = sample.ranked[first : first + BATCH_USERS]
-        by_als = als(rows) / np.float32(als_scale)
-        found.setdefault(("als", None, 0.0), []).append(sample.best(rows, by_als))
-        for (kind, strength), scores in kinds.items():
-            by_weights = scores(rows) / np.float32(scales[kind, strength])
-            for share in (*SHARES, 1.0):
-                blended = np.float32(1 - share) * by_als + np.float32(share) * by_weights
-                found.setdefault((kind, strength, share), []).append(sample.best(rows, blended))
-    return {tried: np.concatenate(parts) for tried, parts in found.items()}
-
-
-def scale(scores: Scores, rows: Rows) -> float:
-    """Return the root mean square of the scores of some users, 1 where all are zero."""
-    parts = [scores(rows[i : i + BATCH_USERS]) for i in range(0, min(len(rows), SCALED_USERS), BATCH_USERS)]
-    found = float(np.sqrt(np.mean([np.mean(np.square(part, dtype=np.float64)) for part in parts])))
-    return found if found > 0 else 1.0
-
-
-def _log(plays: csr_matrix) -> csr_matrix:
-    found = plays.copy()
-    found.data = np.log1p(found.data)
+def _samples(plays: csr_matrix) -> list[Sample]:
+    """Return the sample, drawn again while it ranks few users; none if there are too few to say anything."""
+    smallest = min(plays.shape)
+    size = replace(SIZE, users=MAX_SIDE) if ease.has_room(plays.shape, plays.nnz) and smallest > MAX_SIDE else SIZE
+    found: list[Sample] = []
+    while (
+        len(found) < most_samples(plays.shape[0])
+        and sum(len(sample.ranked) for sample in found) < LEAST_RANKED
+    ):
+        sample = Sample.of(plays, size, seed=len(found))
+        if sample is None:
+            break
+        found.append(sample)
     return found
 
 
-def _cosine(plays: csr_matrix) -> Scores:
-    """Return what scores rows by the cosines of artists' columns, which are never multiplied out."""
-    weights = _log(plays)
-    lengths = np.sqrt(
-        np.bincount(weights.indices, np.square(weights.data, dtype=np.float64), weights.shape[1])
+def _unmeasured(plays: csr_matrix, model: str) -> Second | None:
+    """Return what is added where nothing can be measured."""
+    if model == "auto":
+        return None
+    kind = EASE if ease.has_room(plays.shape, plays.nnz) else NEIGHBOURS
+    return Second(
+        kind, ease.REGULARIZATION if kind == EASE else None, 1.0 if model == NEIGHBOURS else 0.5, {}
     )
-    unit = weights.copy()
-    unit.data = (unit.data / lengths[unit.indices]).astype(np.float32)
-
-    def scores(rows: Rows) -> Floats:
-        return np.asarray((weights[rows] @ unit.T @ unit).toarray())
-
-    return scores
 
 
-def _ease(plays: csr_matrix, strengths: tuple[float, ...]) -> dict[float, Scores]:
-    """Return what scores rows by EASE for each lambda, by one decomposition of the users' Gram matrix."""
-    weights = _log(plays)
-    weights.data /= np.float32(np.sqrt(np.mean(np.square(weights.data, dtype=np.float64))))
-    values, vectors = np.linalg.eigh((weights @ weights.T).toarray())
-    n_artists = weights.shape[1]
-    turned = np.ascontiguousarray(vectors.T)
-    diagonals = {strength: np.empty(n_artists, np.float32) for strength in strengths}
-    by_column = weights.tocsc()
-    for start in range(0, n_artists, BLOCK_ARTISTS):
-        part = slice(start, start + BLOCK_ARTISTS)
-        squares = np.square((by_column[:, part].T @ vectors).T)
-        for strength, diagonal in diagonals.items():
-            diagonal[part] = (squares / (np.maximum(values, 0) + strength)[:, None]).sum(axis=0)
+def _joined(parts: Iterable[dict[Tried, Figures]]) -> dict[Tried, Figures]:
+    """Return the figures of all samples' users, by what was tried."""
+    all_parts = list(parts)
+    return {tried: np.concatenate([part[tried] for part in all_parts]) for tried in all_parts[0]}
 
-    def of(strength: float) -> Scores:
-        def scores(rows: Rows) -> Floats:
-            # Row i of the Gram matrix is row i of U diag(e) U^T.
-            projected = vectors[rows] * (np.maximum(values, 0) / (np.maximum(values, 0) + strength))
-            products = np.asarray(weights.T @ (projected @ turned).T, np.float32).T
-            return np.asarray(products / (1 - diagonals[strength]))
 
-        return scores
+def _best(figures: dict[Tried, Figures], model: str) -> Tried:
+    """Return the best of what was tried without popularity, as far as the model leaves it open."""
+    means = {tried: float(figure.mean()) for tried, figure in figures.items()}
+    if model == NEIGHBOURS:
+        return max((one for one in means if one[2] == 1), key=means.__getitem__)
+    evened: dict[Tried, float] = {}
+    for kind, strength in dict.fromkeys(one[:2] for one in means if one[2]):
+        tried: list[Tried] = [ALS, *((kind, strength, share, 0.0) for share in (*SHARES, 1.0))]
+        shares = [one[2] for one in tried]
+        curve = np.polyval(np.polyfit(shares, [means[one] for one in tried], 2), shares)
+        evened |= dict(zip(tried[1:], curve.tolist()[1:], strict=True))
+    best = max((one for one in evened if model == "auto" or one[2] < 1), key=evened.__getitem__)
+    return ALS if model == "auto" and means[best] < GAIN * means[ALS] else best
 
-    return {strength: of(strength) for strength in strengths}
+
+def _with_popularity(best: Tried, figures: dict[Tried, Figures]) -> Tried:
+    """Return the largest share of popularity that is not clearly worse than the best share."""
+    tried = [best, *((*best[:3], share) for share in POPULARITY_SHARES[:-1]), POPULARITY]
+    first = max(tried, key=lambda one: float(figures[one].mean()))
+    for one in reversed(tried):
+        worse = figures[first] - figures[one]
+        if worse.mean() <= CLOSE * worse.std() / np.sqrt(len(worse)):
+            return one
+    return first
+
+
+def _name(tried: Tried) -> str:
+    kind, strength, share, popularity = tried
+    name = f"{kind}{'' if strength is None else f' {strength:g}'}, share {share:g}" if share else "als"
+    if tried == POPULARITY:
+        return "popularity"
+    return f"{name}, popularity {popularity:g}" if popularity else name
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One sample, and what its users are scored by: all parts brought to one scale."""
+
+    sample: Sample
+    als: Scores
+    growth: float
+    """What lambda is multiplied by for all data, whose Gram matrix is larger; the weights of one list stay as they are."""
+    eases: bool
+    folder: Path
+
+    def blends(self) -> dict[Tried, Figures]:
+        """Return the figures by user of ALS, of item weights, and of their blends."""
+        found = self._figures(None, ALS[:2], [(0.0, 0.0)])
+        mixes = [(share, 0.0) for share in (*SHARES, 1.0)]
+        kinds: list[tuple[str, float | None]] = [(NEIGHBOURS, None)]
+        if self.eases:
+            kinds += [(EASE, four_digits(base * self.growth)) for base in REGULARIZATIONS]
+        for kind in kinds:
+            with self._scores(*kind) as scores:
+                found |= self._figures(scores, kind, mixes)
+        return found
+
+    def with_popularity(self, best: Tried) -> dict[Tried, Figures]:
+        """Return the figures by user of a blend to which popularity is added, and of popularity alone."""
+        kind, strength, share, _ = best
+        with self._scores(kind, strength) as scores:
+            found = self._figures(scores, (kind, strength), [(share, one) for one in POPULARITY_SHARES[:-1]])
+        return found | self._figures(None, POPULARITY[:2], [(0.0, 1.0)])
+
+    @contextmanager
+    def _scores(self, kind: str, strength: float | None) -> Iterator[Scores | None]:
+        plays, rows = self.sample.train, self.sample.ranked
+        if kind == NOTHING:
+            yield None
+        elif kind == NEIGHBOURS:
+            yield _scaled(sampled.cosine(plays), rows)
+        else:
+            with sampled.by_ease(plays, (strength or 0.0) / self.growth, self.folder / "inverse") as scores:
+                yield _scaled(scores, rows)
+
+    def _figures(
+        self, weights: Scores | None, kind: tuple[str, float | None], mixes: list[tuple[float, float]]
+    ) -> dict[Tried, Figures]:
+        """Return the figures by user for each mix of item weights and popularity; each part is scored once."""
+        lists: list[list[Rows]] = [[] for _ in mixes]
+        counts = count_columns(self.sample.train.indices, self.sample.train.shape[1]).astype(np.float32)
+        counts /= np.sqrt(np.mean(np.square(counts)))
+        for first in range(0, len(self.sample.ranked), BATCH_USERS):
+            rows = self.sample.ranked[first : first + BATCH_USERS]
+            by_als = self.als(rows)
+            by_weights = by_als if weights is None else weights(rows)
+            for (share, popularity), found in zip(mixes, lists, strict=True):
+                blend = np.float32(1 - share) * by_als + np.float32(share) * by_weights
+                found.append(
+                    self.sample.best(
+                        rows, np.float32(1 - popularity) * blend + np.float32(popularity) * counts
+                    )
+                )
+        return {
+            (*kind, *mix): self.sample.ndcg_by_user(np.concatenate(found))
+            for mix, found in zip(mixes, lists, strict=True)
+        }
+
+
+@contextmanager
+def _trial(
+    sample: Sample, plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int
+) -> Iterator[_Trial]:
+    """Train a reduced ALS on a sample; its files go when the block ends."""
+    growth = float(np.sqrt(plays.shape[0] / sample.train.shape[0]))
+    with sample.reduced(settings, Lengths.of(plays).noise, folder, threads) as (users, items):
+        als = _scaled(lambda rows: np.asarray(users[rows] @ items.T), sample.ranked)
+        yield _Trial(sample, als, growth, ease.has_room(plays.shape, plays.nnz), folder)
+
+
+def _scaled(scores: Scores, rows: Rows) -> Scores:
+    """Return scores over the root mean square of those of some users."""
+    parts = [scores(rows[i : i + BATCH_USERS]) for i in range(0, min(len(rows), SCALED_USERS), BATCH_USERS)]
+    found = np.float32(np.sqrt(np.mean(np.square(np.concatenate(parts), dtype=np.float64)))) or np.float32(1)
+    return lambda rows: scores(rows) / found
 
 
 def fit(plays: csr_matrix, second: Second, run: FitRun) -> csr_matrix:
     """Work the item weights out for all data: csr_matrix, shape (n_artists, n_artists), mapped from the run's folder."""
     from lastfm_dask.training.neighbours import fit_neighbours
 
+    if second.kind == NOTHING:
+        return csr_matrix((plays.shape[1], plays.shape[1]), dtype=np.float32)
     if second.kind == EASE:
         return ease.fit_ease(plays, run, second.regularization or ease.REGULARIZATION)
     return fit_neighbours(plays, run)
@@ -240,27 +307,26 @@ def add_to(output: Path, plays: csr_matrix, second: Second, run: FitRun) -> dict
     for name, array in zip(layout.ITEM_WEIGHTS, (weights.indptr, weights.indices, weights.data), strict=True):
         np.save(output / name, array)
     gram = np.load(output / layout.ITEM_GRAM)
-    share_als, share_weights = shares(
-        second.share, plays, weights, np.load(output / layout.USER_FACTORS, mmap_mode="r"), gram
-    )
+    user_factors = np.load(output / layout.USER_FACTORS, mmap_mode="r")
+    found = shares(second, plays, weights, user_factors, gram)
     shutil.rmtree(run.folder)
     return {
         **second.to_dict(),
         "n_weights": len(weights.indices),
-        "share_als": share_als,
-        "share_weights": share_weights,
-        "meaning": "score = share_als * (user factors . artist factors) + share_weights * sum of ln(1 + plays) * weight",
+        **dict(zip(("share_als", "share_weights", "share_popularity"), found, strict=True)),
+        "meaning": "score = share_als * (user factors . artist factors) + share_weights * sum of ln(1 + plays) * weight"
+        " + share_popularity * listeners",
     }
 
 
 def shares(
-    share: float,
+    second: Second,
     plays: csr_matrix,
     weights: csr_matrix,
     user_factors: npt.NDArray[np.floating],
     gram: npt.NDArray[np.floating],
-) -> tuple[float, float]:
-    """Return what each part is multiplied by: its share over the root mean square of some users' scores.
+) -> tuple[float, float, float]:
+    """Return what ALS, item weights and listeners are multiplied by: shares over the root mean square of scores.
 
     The mean square of a user's dot products with all artists is x^T G x over their number, G being the Gram matrix of
     the artists' factors: no score is worked out for it.
@@ -271,9 +337,11 @@ def shares(
     by_als = float(np.einsum("ij,jk,ik->", vectors, gram, vectors)) / (len(rows) * n_artists)
     squares = 0.0
     for row in rows.tolist():
-        squares += float(np.square((_log(plays[row]) @ weights).data, dtype=np.float64).sum())
+        squares += float(np.square((sampled.log_plays(plays[row]) @ weights).data, dtype=np.float64).sum())
     by_weights = squares / (len(rows) * n_artists)
-    return tuple(  # type: ignore[return-value]
-        float(f"{part / np.sqrt(square) if square > 0 else part:.6g}")
-        for part, square in ((1 - share, by_als), (share, by_weights))
-    )
+    listeners = count_columns(plays.indices, n_artists).astype(np.float64)
+    rest = 1 - second.popularity
+    parts = (rest * (1 - second.share), by_als), (rest * second.share, by_weights)
+    of_listeners = (second.popularity, float(listeners @ listeners) / n_artists)
+    found = [part / np.sqrt(square) if square > 0 else part for part, square in (*parts, of_listeners)]
+    return tuple(float(f"{one:.6g}") for one in found)  # type: ignore[return-value]

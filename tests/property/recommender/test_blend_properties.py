@@ -24,26 +24,36 @@ def worlds(draw):
     plays.data[:] = rng.integers(1, 50, plays.nnz)
     plays.sort_indices()
     vectors, factors = (rng.normal(size=(n, 3)).astype(np.float32) for n in (n_users, n_artists))
-    shares = draw(st.sampled_from([(1.0, 0.0), (0.7, 0.3), (0.05, 2.0), (0.0, 1.0)]))
+    parts = [
+        (1.0, 0.0, 0.0),
+        (0.7, 0.3, 0.0),
+        (0.05, 2.0, 0.0),
+        (0.0, 1.0, 0.0),
+        (0.5, 0.3, 0.2),
+        (0.0, 0.0, 1.0),
+    ]
+    shares = draw(st.sampled_from(parts))
     allowed = rng.random(n_artists) < draw(st.sampled_from([0.4, 1.0]))
     return weights, plays, vectors, factors, shares, allowed
 
 
 @given(world=worlds(), n=st.integers(1, 15), include_known=st.booleans())
 def test_the_best_by_a_blend_are_the_best_of_all(world, n, include_known):
-    weights, plays, vectors, factors, (share_als, share_weights), allowed = world
+    weights, plays, vectors, factors, (share_als, share_weights, share_popularity), allowed = world
     ranking = Ranking.of(factors, np.linalg.norm(factors, axis=1)).only(allowed)
-    blend = Blend(of_matrix(weights), share_als, share_weights)
+    listeners = np.bincount(plays.indices, minlength=len(factors))
+    blend = Blend(of_matrix(weights), share_als, share_weights, share_popularity, listeners)
     lists = Lists(plays.indptr, plays.indices, plays.data)
     found = blend.best(ranking, vectors, lists, n, include_known)
     second = np.log1p(plays.toarray().astype(np.float64)) @ weights.toarray().astype(np.float64)
     scores = share_als * (vectors.astype(np.float64) @ factors.T.astype(np.float64)) + share_weights * second
+    scores += share_popularity * listeners
     for row in range(len(vectors)):
         known = plays.indices[plays.indptr[row] : plays.indptr[row + 1]]
         values = np.where(allowed, scores[row], -np.inf)
         if not include_known:
             values[known] = -np.inf
-        if not share_als:
+        if not share_als and not share_popularity:
             values[second[row] <= 0] = -np.inf
         best = -np.sort(-values)[:n]
         best = best[best > -np.inf]

@@ -15,7 +15,7 @@ from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.answers import Recommender
-from lastfm_dask.training import second
+from lastfm_dask.training import sampled, second
 from lastfm_dask.training.plan import TrainingShape, plan_training
 from lastfm_dask.training.settings import TrainSettings
 
@@ -100,27 +100,47 @@ def test_the_choice_depends_on_no_threads_and_brings_the_best(tmp_path):
     found = [second.choose(plays, settings, tmp_path / "x", threads=threads) for threads in (1, 3)]
     assert found[0] == found[1]
     chosen, tried = found[0]
-    best = max(tried.values())
-    if chosen is None:
-        assert best < second.GAIN * tried["als"]
-    else:
-        assert best >= second.GAIN * tried["als"]
+    figure = tried["als"] if chosen is None else tried[second._name(chosen.tried)]
+    assert figure >= 0.97 * max(tried.values())
+    assert figure >= 0.99 * tried["popularity"]
     blend, _ = second.choose(plays, replace(settings, model="blend"), tmp_path / "x", threads=1)
     assert 0 < blend.share < 1
     assert second.choose(plays, replace(settings, model="als"), tmp_path / "x", threads=1) == (None, {})
     assert not list(tmp_path.iterdir())
 
 
-def test_the_sample_scores_ease_as_the_dense_inverse_does():
-    plays = random_plays(n_users=50, n_artists=70, per_user=8, seed=2)
+def test_where_tastes_do_not_differ_popularity_ranks():
+    best = ("ease", 75.0, 0.5, 0.0)
+    rng = np.random.default_rng(0)
+    popularity = rng.random(400)
+    figures = {(*best[:3], share): popularity - 0.01 for share in (0.0, *second.POPULARITY_SHARES[:-1])}
+    assert second._with_popularity(best, figures | {second.POPULARITY: popularity}) == second.POPULARITY
+    # A popularity that is clearly worse counts nothing.
+    figures = {key: popularity + 0.1 * (key[3] == 0) for key in figures}
+    assert second._with_popularity(best, figures | {second.POPULARITY: popularity}) == best
+
+
+def test_a_parabola_evens_out_the_noise_of_one_share():
+    curve = {0.0: 0.20, 0.25: 0.23, 0.5: 0.245, 0.75: 0.24, 1.0: 0.225}
+    figures = {
+        (("none", None) if not s else ("ease", 75.0)) + (s, 0.0): np.full(9, v) for s, v in curve.items()
+    }
+    figures["ease", 75.0, 0.25, 0.0] = np.full(9, 0.246)
+    assert second._best(figures, "auto") == ("ease", 75.0, 0.5, 0.0)
+
+
+@pytest.mark.parametrize("n_users", [50, 90])
+def test_the_sample_scores_ease_as_the_dense_inverse_does(tmp_path, n_users):
+    plays = random_plays(n_users=n_users, n_artists=70, per_user=8, seed=2)
     weights = np.log1p(plays.toarray().astype(np.float64))
     weights /= np.sqrt(np.mean(np.square(weights[weights > 0])))
     inverse = np.linalg.inv(weights.T @ weights + 9 * np.eye(70))
     dense = np.eye(70) - inverse / np.diag(inverse)
     rows = np.array([3, 17, 40])
-    found = second._ease(plays, (9.0,))[9.0](rows)
     unseen = weights[rows] == 0
-    np.testing.assert_allclose(found[unseen], (weights[rows] @ dense)[unseen], atol=1e-4)
+    with sampled.by_ease(plays, 9.0, tmp_path / "ease") as scores:
+        np.testing.assert_allclose(scores(rows)[unseen], (weights[rows] @ dense)[unseen], atol=1e-4)
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_memory_is_short_what_is_left_open_is_left_out():
