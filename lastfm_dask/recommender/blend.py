@@ -66,7 +66,7 @@ class Blend:
         """Return what vectors, item weights and listeners add to the blended scores of some artists."""
         reached, values = self.weights.scores(items, plays)
         added = self.share_weights * _of(reached, values, targets)
-        return self.share_als * np.asarray(als), added, self._popularity(targets)
+        return self.share_als * np.asarray(als, np.float64), added, self._popularity(targets)
 
     def _popularity(self, targets: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         if self.listeners is None or not self.share_popularity:

@@ -128,14 +128,14 @@ class ModelFiles(Shown):
         if said is None:
             return None
         try:
-            n_weights, *shares = (float(said[key]) for key in ("n_weights", "share_als", "share_weights"))
+            n_weights, als, added = (float(said[key]) for key in ("n_weights", "share_als", "share_weights"))
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(self.path / layout.MANIFEST, f"its blend lacks {error}") from error
         csr = open_csr(self._weight_files, self.n_artists, int(n_weights))
         weights = ItemWeights(*(array.view(np.ndarray) for array in csr))
         # Models of before popularity was a part do not name its share.
         popularity = float(said.get("share_popularity", 0.0))
-        return Blend(weights, *shares, popularity, self.listeners if popularity else None)
+        return Blend(weights, als, added, popularity, self.listeners if popularity else None)
 
     @property
     def _weight_files(self) -> list[Path]:

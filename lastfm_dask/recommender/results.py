@@ -176,7 +176,7 @@ class Scores(Shown):
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return the columns and rows to show: scores, and their parts where the model is a blend."""
-        columns = ("artist", "index", "score")
+        columns: tuple[str, ...] = ("artist", "index", "score")
         if any(one.als is not None for one in self.scores):
             columns = (*columns, "als", "item_weights", "popularity")
         return columns, [tuple(getattr(one, name) for name in columns) for one in self.scores]

@@ -134,7 +134,11 @@ def most_samples(n_users: int) -> int:
 def _samples(plays: csr_matrix) -> list[Sample]:
     """Return the sample, drawn again while it ranks few users; none if there are too few to say anything."""
     smallest = min(plays.shape)
-    size = replace(SIZE, users=MAX_SIDE) if ease.has_room(plays.shape, plays.nnz) and smallest > MAX_SIDE else SIZE
+    size = (
+        replace(SIZE, users=MAX_SIDE)
+        if ease.has_room(plays.shape, plays.nnz) and smallest > MAX_SIDE
+        else SIZE
+    )
     found: list[Sample] = []
     while (
         len(found) < most_samples(plays.shape[0])

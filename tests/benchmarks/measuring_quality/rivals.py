@@ -88,8 +88,8 @@ def eases(train_shape: tuple[int, int]) -> list[Candidate]:
     found = []
     kept: dict[bool, DenseEase] = {}
 
-    def fit(binary: bool, strength: float) -> Callable[[Split, FitRun], ScoreRanker]:
-        def of(split: Split, run: FitRun) -> ScoreRanker:  # noqa: ARG001
+    def fit(strength: float, *, binary: bool) -> Callable[[Split, FitRun], ScoreRanker]:
+        def of(split: Split, run: FitRun) -> ScoreRanker:
             if binary not in kept:
                 kept.clear()
                 kept[binary] = DenseEase(split.train, binary=binary)
@@ -99,7 +99,7 @@ def eases(train_shape: tuple[int, int]) -> list[Candidate]:
 
     for binary in (False, True):
         name = "ease (heard)" if binary else "ease (log)"
-        found += [Candidate(f"{name} {strength:g}", fit(binary, strength)) for strength in LAMBDAS]
+        found += [Candidate(f"{name} {strength:g}", fit(strength, binary=binary)) for strength in LAMBDAS]
     return found
 
 
