@@ -72,7 +72,7 @@ def of_source(plan: IngestPlan, reserved: dict[str, int], *, on_cluster: bool) -
     source = plan.source
     budget = replace(plan.budget, spare=SPARE_BYTES)
     found = [_command("ingest", lambda b: plan_ingest(source, b, on_cluster=on_cluster), budget)]
-    train = _train(source.n_users, source.n_artists, source.n_rows)
+    train = _train(source.n_users, source.n_artists, source.n_rows, source.longest)
     return found + _each({"train": train}, {"train": "train"}, reserved, budget)
 
 
@@ -87,6 +87,7 @@ def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dic
     from lastfm_dask.evaluation.plan import plan_evaluation
     from lastfm_dask.evaluation.search import TuneSettings
     from lastfm_dask.evaluation.tune import largest_of
+    from lastfm_dask.training.plan import longest_list, most_listeners
     from lastfm_dask.training.settings import DEFAULT_PRESET, preset
 
     dataset, tuned = Dataset(path), TuneSettings()
@@ -98,7 +99,13 @@ def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dic
     opened = max(0, anon_bytes() - before) + 4 * dataset.n_users
     reserved = {name: held + (0 if name == "train" else opened) for name, held in reserved.items()}
     planned: dict[str, Planned] = {
-        "train": _train(dataset.n_users, dataset.n_artists, int(dataset.statistics["nnz"])),
+        "train": _train(
+            dataset.n_users,
+            dataset.n_artists,
+            int(dataset.statistics["nnz"]),
+            longest_list(dataset.statistics),
+            most_listeners(dataset.statistics),
+        ),
         "evaluate": lambda b: plan_evaluation(evaluated, b),
         "tune": lambda b: plan_evaluation(searched, b),
     }
@@ -125,12 +132,20 @@ def of_model(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[
     return _each(planned, process, reserved, budget)
 
 
-def _train(n_users: int, n_artists: int, nnz: int) -> Planned:
+def _train(n_users: int, n_artists: int, nnz: int, longest: int, most_listeners: int = 0) -> Planned:
     from lastfm_dask.training.plan import TrainingShape, plan_training
     from lastfm_dask.training.settings import DEFAULT_PRESET, preset
 
     settings = preset(DEFAULT_PRESET)
-    shape = TrainingShape(n_users, n_artists, nnz, settings.factors, model=settings.model)
+    shape = TrainingShape(
+        n_users,
+        n_artists,
+        nnz,
+        settings.factors,
+        longest=longest,
+        most_listeners=most_listeners,
+        model=settings.model,
+    )
     return lambda budget: plan_training(shape, budget)
 
 

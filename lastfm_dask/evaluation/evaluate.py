@@ -28,6 +28,7 @@ from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
 from lastfm_dask.evaluation.splits import largest_held_out, make_split
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.meter import Meter, stages_json
+from lastfm_dask.training.weighting import count_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,6 +226,7 @@ def shape_of(
         n_artists=n_artists,
         nnz=int(user_items.nnz),
         longest=int(lengths.max(initial=0)),
+        most_listeners=int(count_columns(user_items.indices, n_artists).max(initial=0)),
         n_evaluated=min(n_users, settings.n_users or n_users),
         n_held_out=largest_held_out(lengths, settings.split),
         k=max(settings.ks),

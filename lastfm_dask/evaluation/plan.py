@@ -24,6 +24,7 @@ from lastfm_dask.training.plan import (
     fit_bytes,
     halved,
     neighbours_bytes,
+    page_bytes,
     prepare_bytes,
     weights_disk_bytes,
 )
@@ -64,6 +65,8 @@ class EvaluationShape:
     """Models whose figures by user are kept."""
     n_splits: int = 1
     """Splits whose files stand at the same time."""
+    most_listeners: int = 0
+    """Users of the artist who has most."""
     folds_in: bool = False
     """Whether users get their vectors from their history when they are ranked."""
 
@@ -85,7 +88,15 @@ def stage_bytes(shape: EvaluationShape, settings: FitSettings) -> dict[str, int]
 
 def _training(shape: EvaluationShape) -> TrainingShape:
     model = "blend" if shape.factors and shape.neighbours else "als"
-    return TrainingShape(shape.n_users, shape.n_artists, shape.nnz, max(shape.factors, 1), model=model)
+    return TrainingShape(
+        shape.n_users,
+        shape.n_artists,
+        shape.nnz,
+        max(shape.factors, 1),
+        model=model,
+        longest=shape.longest,
+        most_listeners=shape.most_listeners,
+    )
 
 
 def _fit_bytes(shape: EvaluationShape, settings: FitSettings) -> int:
@@ -156,6 +167,7 @@ def plan_evaluation(shape: EvaluationShape, budget: Budget) -> Plan[FitSettings]
         pairs += [(threads, ranges[-1]) for threads in range(budget.cpus - 1, 0, -1)]
         for pair in pairs:
             settings = FitSettings(*pair)
-            yield Plan(stage_bytes(shape, settings), disk, settings)
+            pages = page_bytes(_training(shape)) if shape.factors else 0
+            yield Plan(stage_bytes(shape, settings), disk, settings, page_bytes=pages)
 
     return fit(candidates(), budget, work="the evaluation", elsewhere="name another folder (--scratch)")

@@ -6,6 +6,7 @@ number of rows.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ ARTIST_BYTES = 32
 """By artist: the sum, and of those that the user has the column and the sum again."""
 _HIGH_BITS = 16
 _PLAYS_BITS = 31
-_RANGE_ROWS = 1 << 18
+RANGE_ROWS = 1 << 18
+REPEATED_ROW_BYTES = 64
+"""By row of a range whose repeated rows are counted: keys, their order and places, and counts."""
+_BAND_BITS = 15
 
 
 def sum_by_artist(
@@ -88,16 +92,58 @@ def repeated(
         chosen[columns[part][plays[part] > exact]] = True
     chosen |= rows > 1
     artists = np.flatnonzero(chosen)
-    ranges = np.cumsum(rows[artists]) // _RANGE_ROWS
+    is_alone = rows[artists] > RANGE_ROWS
+    # An artist with more rows is a range by itself, and cut by plays.
+    ranges = np.cumsum(is_alone) + np.cumsum(np.append(0, is_alone[:-1])) << 40
+    ranges += np.cumsum(rows[artists]) // RANGE_ROWS
     for number in np.unique(ranges):
         of_range = artists[ranges == number]
-        keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        for part in _blocks(len(plays)):
-            block = columns[part].astype(np.int64)
-            inside = (block >= of_range[0]) & (block <= of_range[-1]) & chosen[block]
-            found = np.concatenate((keys, block[inside] << _PLAYS_BITS | plays[part][inside]))
+        first, last = int(of_range[0]), int(of_range[-1])
+        bands = [(0, 1 << _PLAYS_BITS)]
+        if rows[first] > RANGE_ROWS:
+            bands = _bands(columns, plays, first)
+        for low, high in bands:
+            yield _counted(columns, plays, chosen, (first, last), (low, high))
+
+
+def held_bytes(longest: int, n_artists: int) -> int:
+    """Return what a user with so many rows takes: sums by artist, and the rows that are counted at once."""
+    return ARTIST_BYTES * n_artists + REPEATED_ROW_BYTES * min(longest, 2 * RANGE_ROWS + BLOCK_ROWS)
+
+
+def _bands(
+    columns: npt.NDArray[np.integer], plays: npt.NDArray[np.int32], artist: int
+) -> list[tuple[int, int]]:
+    """Cut one artist's rows by plays into ranges with some hundred thousand rows, or few distinct plays, each."""
+    import numpy as np
+
+    n_rows = np.zeros(1 << (_PLAYS_BITS - _BAND_BITS), np.int64)
+    for part in _blocks(len(plays)):
+        n_rows += np.bincount(plays[part][columns[part] == artist] >> _BAND_BITS, minlength=len(n_rows))
+    starts = np.flatnonzero(np.diff(np.cumsum(n_rows) // RANGE_ROWS, prepend=-1)).tolist()
+    edges = [start << _BAND_BITS for start in (0, *starts[1:], len(n_rows))]
+    return list(pairwise(edges))
+
+
+def _counted(
+    columns: npt.NDArray[np.integer],
+    plays: npt.NDArray[np.int32],
+    chosen: npt.NDArray[np.bool_],
+    artists: tuple[int, int],
+    band: tuple[int, int],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return artist, plays and number of rows, ascending, of the chosen artists from the first to the last and a band of plays."""
+    import numpy as np
+
+    keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for part in _blocks(len(plays)):
+        block, played = columns[part].astype(np.int64), plays[part]
+        inside = (block >= artists[0]) & (block <= artists[1]) & chosen[block]
+        inside &= (played >= band[0]) & (played < band[1])
+        if inside.any():
+            found = np.concatenate((keys, block[inside] << _PLAYS_BITS | played[inside]))
             weights = np.concatenate((counts, np.ones(len(found) - len(keys), np.int64)))
             keys, inverse = np.unique(found, return_inverse=True)
             counts = np.zeros(len(keys), np.int64)
             np.add.at(counts, inverse, weights)
-        yield keys >> _PLAYS_BITS, keys & ((1 << _PLAYS_BITS) - 1), counts
+    return keys >> _PLAYS_BITS, keys & ((1 << _PLAYS_BITS) - 1), counts

@@ -243,7 +243,7 @@ def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
     chunks = row_bytes * min(
         settings.threads * max(settings.chunk_rows, min(sorted_rows, source.longest)), source.n_rows
     )
-    long_row = long_rows.ARTIST_BYTES * source.n_artists if source.longest > sorted_rows else 0
+    long_row = long_rows.held_bytes(source.longest, source.n_artists) if source.longest > sorted_rows else 0
     by_user = 48 * source.n_users
     return _SMALL_BYTES + _WARM_BYTES + _held_bytes(source) + by_user + max(chunks + long_row, placed)
 

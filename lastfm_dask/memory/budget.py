@@ -106,6 +106,9 @@ class Plan(Shown, Generic[S]):
     disk_bytes: int
     settings: S
     budget: Budget = field(default=Budget(0, 0), kw_only=True)
+    page_bytes: int = field(default=0, kw_only=True)
+    """Pages of files that are read again and again in no order: a control group without room for them reads from the
+    disk all the time."""
 
     @property
     def worst_stage(self) -> str:
@@ -116,6 +119,11 @@ class Plan(Shown, Generic[S]):
     def projected_bytes(self) -> int:
         """What the worst stage holds."""
         return max(self.stages.values())
+
+    @property
+    def needed_bytes(self) -> int:
+        """What must be allowed: what is held, and in a control group what it is charged for pages of files."""
+        return self.projected_bytes + (max(self.budget.spare, self.page_bytes) if self.budget.spare else 0)
 
     def _table(self) -> Table:
         rows = [(stage, Size(n_bytes)) for stage, n_bytes in self.stages.items()]
@@ -184,14 +192,14 @@ def fit(candidates: Iterable[P], budget: Budget, *, work: str, elsewhere: str) -
     too_large: list[P] = []
     for candidate in candidates:
         plan = _in_budget(candidate, budget)
-        if plan.projected_bytes + budget.spare > budget.allowed:
+        if plan.needed_bytes > budget.allowed:
             too_large.append(plan)
         elif budget.free_disk is None or plan.disk_bytes <= budget.free_disk:
             return plan
         else:
             raise _too_little_disk(plan, work, elsewhere)
     # Not always the last: smaller blocks hold more names in all, which counts where the disk is memory.
-    raise _too_little_memory(min(too_large, key=lambda plan: plan.projected_bytes), work)
+    raise _too_little_memory(min(too_large, key=lambda plan: plan.needed_bytes), work)
 
 
 def smallest(planned: Callable[[Budget], P], budget: Budget) -> tuple[P, int]:
@@ -223,9 +231,10 @@ def _in_budget(candidate: P, budget: Budget) -> P:
 
 def _too_little_memory(plan: Plan[Any], work: str) -> BudgetError:
     needed, allowed = plan.projected_bytes, plan.budget.allowed
-    smallest = needed + plan.budget.spare
+    smallest = plan.needed_bytes
+    pages = f" and {format_size(smallest - needed)} for pages of files" if smallest > needed else ""
     msg = (
-        f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings,"
+        f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings{pages},"
         f" allowed are {format_size(allowed)}: give it {limit_for(smallest)} bytes or more (--memory"
         f" {limit_text(smallest)}, the pod's limit)"
     )

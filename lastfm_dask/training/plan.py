@@ -8,7 +8,7 @@ count; on a file system that lives in memory they do.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.dataset import arrays, matrix
 from lastfm_dask.memory.budget import Budget, Plan, fit
@@ -54,10 +54,24 @@ class TrainingShape:
     factors: int
     copied_bytes: int = 0
     """Of the dataset's files, where they can't be linked into the model."""
+    longest: int = 0
+    """Artists of the user who has most."""
+    most_listeners: int = 0
+    """Users of the artist who has most."""
     names_bytes: int = 0
     """To match the names of a model that training starts from."""
     model: str = "als"
     """As the settings name it; whatever is not `als` may have item weights."""
+
+
+def longest_list(statistics: dict[str, Any]) -> int:
+    """Return how many rows the user has who has most, of a dataset's statistics; 0 where they do not say."""
+    return int(statistics.get("artists_per_user", {}).get("max") or 0)
+
+
+def most_listeners(statistics: dict[str, Any]) -> int:
+    """Return how many rows the artist has who has most, of a dataset's statistics; 0 where they do not say."""
+    return max((int(one["listeners"]) for one in statistics.get("top_artists", ())), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +87,8 @@ class FitSettings:
 
 def prepare_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return the projected bytes of `prepare`: the check, then weights by block and the transpose by range."""
-    block = min(arrays.BLOCK_NNZ, shape.nnz)
-    weighting = _WEIGHTED_VALUE_BYTES * block
-    transpose = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * min(settings.range_nnz, shape.nnz)
+    weighting = _WEIGHTED_VALUE_BYTES * max(min(arrays.BLOCK_NNZ, shape.nnz), shape.longest)
+    transpose = _gathered_bytes(shape, settings)
     by_row_and_column = 8 * shape.n_users + 24 * shape.n_artists
     work = max(_check_bytes(shape, settings), _choice_bytes(shape, settings), weighting, transpose)
     return _SMALL_BYTES + work + by_row_and_column
@@ -138,9 +151,13 @@ def weights_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 
 
 def _transpose_bytes(shape: TrainingShape, settings: FitSettings) -> int:
-    block = min(arrays.BLOCK_NNZ, shape.nnz)
-    values = _SEARCHED_VALUE_BYTES * block + _RANGE_VALUE_BYTES * min(settings.range_nnz, shape.nnz)
-    return values + 8 * shape.n_users + 24 * shape.n_artists
+    return _gathered_bytes(shape, settings) + 8 * shape.n_users + 24 * shape.n_artists
+
+
+def _gathered_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what a range of the transpose takes while it is gathered; the most heard artist's values are one piece."""
+    gathered = max(min(settings.range_nnz, shape.nnz), shape.most_listeners)
+    return _SEARCHED_VALUE_BYTES * min(arrays.BLOCK_NNZ, shape.nnz) + _RANGE_VALUE_BYTES * gathered
 
 
 def weights_disk_bytes(shape: TrainingShape) -> int:
@@ -180,6 +197,15 @@ def _choice_disk_bytes(shape: TrainingShape) -> int:
     return second.most_samples(shape.n_users) * by_sample + inverse
 
 
+def page_bytes(shape: TrainingShape) -> int:
+    """Return the room for pages of files that `fit` needs to keep its pace.
+
+    Each user's vector is solved from vectors of artists that lie anywhere in their file, and the other way round: where
+    few of the larger file's pages stay in memory, nearly every vector comes from the disk.
+    """
+    return 4 * shape.factors * max(shape.n_users, shape.n_artists) // 2
+
+
 def halved(range_nnz: int, least: int) -> Iterator[int]:
     """Return a range, then half of it and so on, down to the least."""
     while range_nnz > least:
@@ -208,6 +234,6 @@ def plan_training(shape: TrainingShape, budget: Budget) -> Plan[FitSettings]:
             stages = {"prepare": prepare_bytes(shape, settings), "fit": fit_bytes(shape, settings)}
             if shape.model != "als" and settings.weights:
                 stages["weights"] = weights_bytes(shape, settings)
-            yield Plan(stages, disk_bytes(shape), settings)
+            yield Plan(stages, disk_bytes(shape), settings, page_bytes=page_bytes(shape))
 
     return fit(candidates(), budget, work="training", elsewhere="choose another folder (-o)")

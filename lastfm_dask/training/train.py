@@ -22,7 +22,13 @@ from lastfm_dask.memory import allocator
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.progress import reporting
 from lastfm_dask.training.model_card import model_card, model_content, read_metrics
-from lastfm_dask.training.plan import FitSettings, TrainingShape, plan_training
+from lastfm_dask.training.plan import (
+    FitSettings,
+    TrainingShape,
+    longest_list,
+    most_listeners,
+    plan_training,
+)
 from lastfm_dask.training.result import TrainResult, train_result, training_report
 from lastfm_dask.training.settings import DEFAULT_PRESET, TrainSettings, preset
 from lastfm_dask.training.start import StartModel
@@ -158,6 +164,8 @@ def _shape(
         n_artists=dataset.n_artists,
         nnz=int(dataset.statistics["nnz"]),
         factors=settings.factors,
+        longest=longest_list(dataset.statistics),
+        most_listeners=most_listeners(dataset.statistics),
         copied_bytes=0 if linked else sum(files[name].size_bytes for name in _SHARED),
         names_bytes=start.names_bytes(dataset) if start else 0,
         model=settings.model,

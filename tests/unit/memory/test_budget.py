@@ -98,6 +98,21 @@ def test_a_plan_is_shown_and_is_json():
     }
 
 
+def test_a_control_group_has_room_for_the_pages_that_are_read_again_and_again():
+    def planned(budget):
+        return fit(
+            [Plan({"fit": 10 * MIB}, 0, Size(1), page_bytes=50 * MIB)], budget, work="a test", elsewhere=""
+        )
+
+    # Elsewhere the machine's own memory takes them.
+    assert planned(Budget(12 * MIB, 0)).projected_bytes == 10 * MIB
+    for allowed in (12, 27, 59):
+        with pytest.raises(BudgetError, match="for pages of files") as caught:
+            planned(Budget(allowed * MIB, 0, spare=16 * MIB))
+        assert caught.value.smallest_bytes == 60 * MIB
+    assert planned(Budget(60 * MIB, 0, spare=16 * MIB)).projected_bytes == 10 * MIB
+
+
 def test_a_budget_is_measured(tmp_path):
     budget = Budget.measured(tmp_path, memory_bytes=50 * MIB, threads=1)
     assert (budget.allowed, budget.source, budget.cpus) == (50 * MIB, "--memory", 1)
@@ -132,6 +147,8 @@ TIES = {
     "dataset.tables.TABLE_ROWS": lambda: ingest_bytes("summarize"),
     "dataset.tables.TABLE_BYTES": lambda: ingest_bytes("summarize", user_bytes=1000),
     "ingestion.long_rows.ARTIST_BYTES": lambda: ingest_bytes("assemble", longest=1 << 23),
+    "ingestion.long_rows.RANGE_ROWS": lambda: ingest_bytes("assemble", longest=1 << 23),
+    "ingestion.long_rows.REPEATED_ROW_BYTES": lambda: ingest_bytes("assemble", longest=1 << 23),
     "engine.run.GATHERS": lambda: ingest_bytes("scan", on_cluster=True),
     "dataset.arrays.BLOCK_NNZ": lambda: prepare_bytes(TRAINING, FitSettings(2, 1 << 18)),
     "dataset.arrays.BLOCK_VALUES": lambda: fit_bytes(TRAINING, FitSettings(2, 1 << 18)),
