@@ -10,7 +10,7 @@ import click
 from lastfm_dask.cli import ingesting
 from lastfm_dask.cli.options import PATH, compute_options, json_option
 from lastfm_dask.cli.output import echo, echo_json, print_table
-from lastfm_dask.memory.sizes import format_size
+from lastfm_dask.memory.sizes import Size
 
 
 @click.command("plan")
@@ -46,7 +46,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     resources = ingesting.resources_of(options)
     plan = plan_source(files, schema, resources, folder)
     if not as_json:
-        echo("\n".join(plan.lines()))
+        echo(f"{plan!r}\n")
     _show(plan.to_dict(), smallest.of_source(plan, reserved, on_cluster=resources.on_cluster), as_json)
 
 
@@ -54,9 +54,12 @@ def _show(found: dict[str, Any], commands: list[dict[str, Any]], as_json: bool) 
     if as_json:
         echo_json({**found, "commands": commands})
         return
-    rows = [(one["command"], format_size(one["smallest_bytes"]), _stages(one["stages"])) for one in commands]
-    print_table("The smallest limit of each command", ["command", "limit", "stages"], rows)
+    rows = [row for one in commands for row in _rows(one)]
+    print_table("The smallest limit of each command", ["command", "limit", "stage", "projected"], rows)
 
 
-def _stages(stages: dict[str, int]) -> str:
-    return ", ".join(f"{stage} {format_size(n_bytes)}" for stage, n_bytes in stages.items())
+def _rows(command: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Return a row for each stage; the command and its limit stand in the first."""
+    stages = [(stage, Size(n_bytes)) for stage, n_bytes in command["stages"].items()]
+    heads = [(command["command"], Size(command["smallest_bytes"])), *[("", "")] * (len(stages) - 1)]
+    return [(*head, *stage) for head, stage in zip(heads, stages, strict=True)]

@@ -17,7 +17,7 @@ from lastfm_dask.cli.options import (
     threads_option,
 )
 from lastfm_dask.cli.output import echo_json, print_table
-from lastfm_dask.memory.sizes import format_size
+from lastfm_dask.memory.sizes import Size, format_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +123,7 @@ def show(result: TrainResult) -> None:
         ("confidence, highest", result.confidence_max),
         ("seconds an iteration", mean(result.iteration_s) if result.iteration_s else None),
         ("effective rank", training.get("effective_rank")),
+        ("ranks by", result.ranks_by),
         ("beside popularity", check_text(training) if training else None),
     ]
     print_table(f"Trained {result.path}", ["what", "value"], [(name, _cell(value)) for name, value in rows])
@@ -130,7 +131,7 @@ def show(result: TrainResult) -> None:
         (
             stage["stage"],
             stage["wall_s"],
-            *(format_size(stage[f"{key}_bytes"]) for key in ("reserved", "projected", "measured")),
+            *(Size(stage[f"{key}_bytes"]) for key in ("reserved", "projected", "measured")),
         )
         for stage in result.stages
     ]

@@ -43,6 +43,8 @@ class TrainResult(Shown):
     allowed_bytes: int
     stages: list[dict[str, Any]] = field(repr=False)
     """The receipts, stage by stage."""
+    ranks_by: str = field(default="", repr=False)
+    """What scores come from: factors, item weights, or both."""
     training: dict[str, Any] = field(default_factory=dict, repr=False)
     """How it went: what was asked, iterations, objective, effective rank, and the check beside popularity."""
 
@@ -92,6 +94,7 @@ def train_result(path: Path, content: dict[str, Any], receipts: dict[str, Any]) 
         iteration_s=tuple(stages["fit"].get("iteration_s", ())),
         allowed_bytes=receipts["allowed_bytes"],
         stages=receipts["stages"],
+        ranks_by=ranks_by(content),
         training=content.get("training", {}),
     )
 
