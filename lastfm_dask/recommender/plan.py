@@ -13,7 +13,7 @@ import numpy as np
 
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
-from lastfm_dask.recommender import all_users, all_users_files, ranking
+from lastfm_dask.recommender import all_users, all_users_files, blend, item_weights, ranking
 from lastfm_dask.recommender.all_users import BatchSettings
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ _CANDIDATE_BYTES = 120
 """By user and artist kept: columns, scores and places while lists are merged and scored, and what is written."""
 _SEEN_BYTES = 64
 """By stored value of a batch's rows: columns, places, and their order."""
+_REACHED_BYTES = 24 + _SEEN_BYTES
+"""By artist that a user's item weights reach: its column, score, and what is hidden from the search by vectors."""
+_GATHERED_BYTES = 44
+"""By weight of a list while they are summed: its place, column, what it adds, and what these are made of."""
 _ROW_BYTES = 320
 """By row of a group: user, rank, artist and score, as gathered, as one table, and as encoded."""
 _THREAD_BYTES = 3 * MIB
@@ -54,6 +58,8 @@ class RecommendingShape:
     """Artists in a list."""
     names_bytes: int
     """Of both vocabularies, not compressed."""
+    n_weights: int = 0
+    """Item weights that rank beside the vectors."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,11 +81,18 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     vectors = 4 * block * shape.factors + 20 * batch_users * shape.factors
     lists = _CANDIDATE_BYTES * batch_users * (shape.n + ranking.SPARE)
     seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
-    by_thread = _THREAD_BYTES + scores + vectors + lists + seen
+    by_thread = _THREAD_BYTES + scores + vectors + lists + seen + _reached_bytes(shape)
     group = _ROW_BYTES * min(max(all_users_files.GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
     common = _NAMES_SHARE * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
     return _SMALL_BYTES + common + settings.threads * by_thread + lists
+
+
+def _reached_bytes(shape: RecommendingShape) -> int:
+    """Return what a thread holds of the artists that item weights reach: of a few users, and of one while it is summed."""
+    by_list = 2 * shape.n_weights * shape.nnz // max(shape.n_users * shape.n_artists, 1)
+    reached = blend.USERS_AT_ONCE * min(by_list, shape.n_artists)
+    return _REACHED_BYTES * reached + _GATHERED_BYTES * min(2 * by_list, item_weights.VALUES_AT_ONCE)
 
 
 def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
@@ -115,6 +128,7 @@ def shape_of(job: AllUsers) -> RecommendingShape:
         factors=model.settings.factors,
         n=min(job.settings.n_pool, model.n_artists),
         names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
+        n_weights=0 if model.blend is None else len(model.blend.weights.data),
     )
 
 

@@ -136,6 +136,7 @@ EVALUATION = EvaluationShape(
     neighbours=True,
 )
 ALL_USERS = RecommendingShape(1 << 20, 1 << 20, 1 << 24, 64, 10, 1 << 20)
+BLENDED = replace(ALL_USERS, n_weights=1 << 40)
 
 
 def ingest_bytes(stage: str, *, on_cluster: bool = False, **changes) -> int:
@@ -155,6 +156,8 @@ TIES = {
     "recommender.ranking.BLOCK_ARTISTS": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
     "recommender.ranking.SPARE": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
     "recommender.all_users_files.GROUP_ROWS": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
+    "recommender.blend.USERS_AT_ONCE": lambda: recommending_bytes(BLENDED, BatchSettings(512, 2)),
+    "recommender.item_weights.VALUES_AT_ONCE": lambda: recommending_bytes(BLENDED, BatchSettings(512, 2)),
     "evaluation.splits.BLOCK_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["split"],
     "evaluation.evaluator.BATCH_USERS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["rank"],
     "training.neighbours.PRODUCT_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["fit"],
