@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 from unittest import mock
 
 from hypothesis import strategies as st
 
-from lastfm_dask.interactions import blocks, exact, fast, places, reader
+from lastfm_dask import interactions
+from lastfm_dask.interactions import blocks, fast, places, reader
 from lastfm_dask.interactions.schema import MBID, PLAYS, Schema
 
 if TYPE_CHECKING:
@@ -132,12 +134,14 @@ def lines_of(draw: st.DrawFn, schema: Schema, *, good: bool = False, most: int =
 def short_lines(limit: int = MAX_LINE, probe: int = 7) -> Iterator[None]:
     """Let lines be too long at `limit` bytes, so that tests need not write a mebibyte."""
     shift = blocks._TRUNCATED_BYTES - blocks.MAX_LINE_BYTES
+    limits = {"MAX_LINE_BYTES": limit, "MAX_REJECT_BYTES": MAX_REJECT}
     with ExitStack() as stack:
+        # Every module that has imported a limit holds a name of its own for it.
+        for module in list(vars(interactions).values()):
+            for name in limits.keys() & vars(module).keys() if isinstance(module, ModuleType) else ():
+                stack.enter_context(mock.patch.object(module, name, limits[name]))
         for module, name, value in (
-            (exact, "MAX_LINE_BYTES", limit),
-            (exact, "MAX_REJECT_BYTES", MAX_REJECT),
             (reader, "_PIECE_BYTES", probe),
-            (fast, "MAX_REJECT_BYTES", MAX_REJECT),
             (fast, "_WINDOW_BYTES", limit // 2),
             (fast, "_UTF8_PIECE_BYTES", probe),
             (fast, "_COVERED_SHARE", 1),

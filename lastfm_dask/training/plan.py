@@ -132,14 +132,14 @@ def neighbours_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return what cosine neighbours hold at most: columns' sums, a transpose, then a product on each thread."""
     by_artist = 8 * 8 * shape.n_artists + 16 * shape.n_users
     product = _PRODUCT_VALUE_BYTES * (min(neighbours.PRODUCT_NNZ, shape.n_artists**2) + shape.n_artists)
-    return by_artist + max(_transpose_bytes(shape, settings), settings.threads * product)
+    return by_artist + max(transpose_bytes(shape, settings), settings.threads * product)
 
 
 def ease_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return what EASE holds at most: a transpose, then a block of weights on each thread; the inverse is a map."""
     block = _EASE_VALUE_BYTES * max(ease.BLOCK_VALUES, shape.n_users, shape.n_artists)
     kept = replace(shape, nnz=max(shape.nnz, min(ease.N_WEIGHTS, shape.n_artists) * shape.n_artists))
-    return 16 * shape.n_artists + max(_transpose_bytes(kept, settings), settings.threads * block)
+    return 16 * shape.n_artists + max(transpose_bytes(kept, settings), settings.threads * block)
 
 
 def weights_bytes(shape: TrainingShape, settings: FitSettings) -> int:
@@ -150,7 +150,8 @@ def weights_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     return _SMALL_BYTES + settings.threads * _BLAS_THREAD_BYTES + max(needs)
 
 
-def _transpose_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+def transpose_bytes(shape: TrainingShape, settings: FitSettings) -> int:
+    """Return what a transpose made on disk holds at most: what is gathered, and row pointers."""
     return _gathered_bytes(shape, settings) + 8 * shape.n_users + 24 * shape.n_artists
 
 

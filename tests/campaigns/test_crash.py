@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from ingesting import lines, succeed
+from command_line import succeed
+from ingesting import lines
 
 from campaigns import forking
 from campaigns.table import Table, count, seed

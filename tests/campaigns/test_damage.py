@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingesting import lines, succeed
+from command_line import succeed
+from ingesting import lines
 from making import accept_sizes
 
 from campaigns import forking

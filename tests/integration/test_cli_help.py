@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from command_line import run
 
 from lastfm_dask.cli import COMMANDS, cli
 from lastfm_dask.cli.examples import EXAMPLES
@@ -69,22 +69,11 @@ def test_the_program_starts(program, arguments):
         assert all(name in done.stdout for name in COMMANDS)
 
 
-def program(*arguments: str, cwd=None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lastfm_dask", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-    )
-
-
 @pytest.mark.parametrize(
     ("typed", "meant"), [("ingset", "ingest"), ("recomend", "recommend"), ("xyz", "--help")]
 )
 def test_an_unknown_command_is_wrong_usage_and_near_ones_are_shown(typed, meant):
-    done = program(typed)
-    assert done.returncode == 2
+    done = run(typed, code=2)
     assert f"{typed!r}" in done.stderr
     assert meant in done.stderr
 
@@ -93,7 +82,7 @@ def test_an_unknown_command_is_wrong_usage_and_near_ones_are_shown(typed, meant)
     "arguments", [("-vv", "stats", "x.dataset"), ("stats", "-vv", "x.dataset"), ("stats", "x.dataset", "-vv")]
 )
 def test_verbose_may_stand_anywhere(arguments):
-    assert program(*arguments).returncode == 5
+    run(*arguments, code=5)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -106,19 +95,16 @@ def test_help_ends_with_examples_of_the_command(name):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_the_program(shell):
-    assert "_LASTFM_DASK_COMPLETE" in program("completion", shell).stdout
+    assert "_LASTFM_DASK_COMPLETE" in run("completion", shell).stdout
 
 
 def test_completion_completes():
     environment = {
-        **os.environ,
         "_LASTFM_DASK_COMPLETE": "bash_complete",
         "COMP_WORDS": "lastfm-dask rec",
         "COMP_CWORD": "1",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "lastfm_dask"], capture_output=True, text=True, timeout=60, env=environment
-    )
+    done = run(code=None, env=environment)
     assert "recommend" in done.stdout
 
 
@@ -127,5 +113,4 @@ def test_every_example_runs(tmp_path):
     rows = {"uid": [1, 1, 2], "item_id": [7, 8, 7], "n": [3, 4, 5]}
     pq.write_table(pa.table(rows), tmp_path / "log.parquet")
     for line in (line for name, lines in EXAMPLES.items() if name not in ELSEWHERE for line in lines):
-        done = program(*shlex.split(line)[1:], cwd=tmp_path)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        run(*shlex.split(line)[1:], cwd=tmp_path)

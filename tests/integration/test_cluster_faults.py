@@ -11,7 +11,8 @@ import time
 
 import pytest
 from clusters import ROOT, cluster, until
-from jobs import fingerprint, finish, n_spooled, run, start
+from command_line import finish, run, start
+from jobs import fingerprint, n_spooled
 
 BLOCK_BYTES = 64 << 10
 
@@ -73,7 +74,7 @@ def test_a_cluster_gives_the_bytes_of_the_embedded_run_and_receipts_by_worker(
 def test_a_compressed_source_is_refused_with_the_advice_to_unpack(log, shared, tmp_path):
     packed = tmp_path / "log.tsv.gz"
     packed.write_bytes(gzip.compress(log.read_bytes(), 1))
-    _, said = finish(ingest(packed, tmp_path / "log.dataset", "--scheduler", shared.address), code=3)
+    said = finish(ingest(packed, tmp_path / "log.dataset", "--scheduler", shared.address), code=3).stderr
     assert "unpack it first" in said
     assert not (tmp_path / "log.dataset").exists()
 
@@ -83,7 +84,7 @@ def test_the_drivers_budget_and_a_workers_too_small_limit_are_told_apart(log, sh
     job = start(
         "ingest", log, "-o", tmp_path / "log.dataset", "--block-size", "100MiB", "--scheduler", shared.address
     )
-    _, said = finish(job, code=7)
+    said = finish(job, code=7).stderr
     assert said.count("Dask's memory limit") == 2
     assert "smallest limit that would do" in said
 
@@ -139,7 +140,7 @@ def test_a_cluster_that_is_gone_ends_with_exit_code_7_and_an_embedded_run_resume
         until(lambda: n_spooled(output) > 10, "some blocks", job)
         for process in it.workers if who == "workers" else [it.scheduler]:
             process.kill()
-        _, said = finish(job, code=7)
+        said = finish(job, code=7).stderr
     assert ("there are no workers" if who == "workers" else "lost the Dask scheduler") in said
     assert "call again and it resumes" in said
     assert "Traceback" not in said

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from ingesting import fail, lines, succeed, succeed_json
+from command_line import fail, succeed, succeed_json
+from ingesting import lines
 from reference import map_rows, read_log
 
 from lastfm_dask.dataset.dataset import Dataset

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ingesting import lines, succeed
+from command_line import succeed
+from ingesting import lines
 
 from lastfm_dask.dataset import layout
 

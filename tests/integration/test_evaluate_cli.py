@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
+from command_line import finish, run, start, wait_until
 from making import make_dataset, random_plays
 
 SMALL = ("--factors", "8", "--iterations", "3")
@@ -23,9 +21,7 @@ def dataset(tmp_path_factory):
 
 def call(*arguments, code=0):
     """Run the command line, check its exit code, and return what it printed."""
-    command = [sys.executable, "-m", "lastfm_dask", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == code, done.stderr
+    done = run(*arguments, code=code)
     return done.stdout if code == 0 else done.stderr
 
 
@@ -113,13 +109,9 @@ def test_a_dataset_that_is_none_is_refused(tmp_path):
 
 
 def test_terminated_it_leaves_nothing_behind(dataset):
-    command = [sys.executable, "-m", "lastfm_dask", "evaluate", str(dataset), "--iterations", "10000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        # Beside the dataset stand the parts and, within a second folder, the factors once the fit has begun.
-        while len(list(dataset.parent.glob(".evaluate-*/files/train*"))) == 0 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 143, said
+    process = start("evaluate", dataset, "--iterations", 10_000)
+    # Beside the dataset stand the parts and, within a second folder, the factors once the fit has begun.
+    wait_until(lambda: any(dataset.parent.glob(".evaluate-*/files/train*")), process)
+    process.send_signal(signal.SIGTERM)
+    finish(process, 143)
     assert [path.name for path in dataset.parent.iterdir()] == [dataset.name]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from ingesting import fail, lines, succeed, succeed_json
+from command_line import fail, succeed, succeed_json
+from ingesting import lines
 from reference import map_rows, read_log, reject_lines
 
 from lastfm_dask.dataset import layout

@@ -8,7 +8,8 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from ingesting import fail, lines, start, succeed_json, wait_until
+from command_line import fail, start, succeed_json, wait_until
+from ingesting import lines
 
 from lastfm_dask.dataset import layout
 

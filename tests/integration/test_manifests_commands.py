@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 from clusters import QUICK, ROOT, until
-from jobs import fingerprint, run
+from command_line import run
+from jobs import fingerprint
 from manifests import CLUSTER, compose, document, pods
 from servers import answers, free_port
 

@@ -11,21 +11,20 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from cgroups import Outcome, refusal, run_limited
+from command_line import PROGRAM, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     Command = Callable[["Made"], list[str]]
 
 MIB = 1 << 20
-PROGRAM = [sys.executable, "-m", "lastfm_dask"]
 TRAIN = ["--preset", "notebook", "--iterations", "1"]
 # The padding that a projection may have, where it is about data and not about the interpreter.
 MOST_PADDING = 1.6
@@ -60,15 +59,10 @@ def train_command(made: Made) -> list[str]:
     return [*PROGRAM, "train", str(made.dataset), "-o", str(made.model), *TRAIN, "--json"]
 
 
-def run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def make_unlimited(log: Path, folder: Path) -> Made:
     made = Made(log, folder / "unlimited.dataset", folder / "unlimited.model")
-    run(ingest_command(made))
-    run(train_command(made))
+    for command in (ingest_command(made), train_command(made)):
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
     return made
 
 
@@ -77,7 +71,7 @@ def unlimited(tmp_path_factory):
     """A log of a twentieth of the size, and what comes of it without a limit."""
     folder = tmp_path_factory.mktemp("promise")
     log = folder / "log.tsv"
-    run([*PROGRAM, "synth", str(log), "--users", "17967", "--artists", "29000", "--rows", "878000"])
+    run("synth", log, "--users", "17967", "--artists", "29000", "--rows", "878000")
     yield make_unlimited(log, folder)
     shutil.rmtree(folder)
 

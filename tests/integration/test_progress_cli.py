@@ -8,7 +8,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from ingesting import COMMAND, run
+from command_line import PROGRAM, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def on_a_terminal(*arguments: object) -> tuple[int, bytes]:
     reader.start()
     environment = {**os.environ, "TERM": "xterm-256color"}
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*PROGRAM, *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=writing,
         env=environment,
@@ -45,7 +45,7 @@ def on_a_terminal(*arguments: object) -> tuple[int, bytes]:
 
 
 def test_stages_are_shown_and_keep_to_their_projections(tmp_path: Path) -> None:
-    assert run("synth", tmp_path / "log.tsv", "--users", 9000, "--json").returncode == 0
+    run("synth", tmp_path / "log.tsv", "--users", 9000, "--json")
     code, shown = on_a_terminal("ingest", tmp_path / "log.tsv", "-o", tmp_path / "log.dataset")
     assert code == 0, shown
     for stage in (b"scan", b"index", b"assemble", b"summarize", b"publish", b"100 %"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from statistics import mean
 
 import pytest
+from command_line import run
 from making import random_plays
 
 from lastfm_dask.dataset.dataset import Dataset
@@ -31,8 +30,7 @@ def hetrec(real_data, tmp_path_factory):
     """HetRec 2011 Last.fm 2K, read by the command line."""
     path = tmp_path_factory.mktemp("quality") / "hetrec.dataset"
     source = real_data / "hetrec_lastfm2k" / "user_artists.dat"
-    arguments = ["ingest", str(source), "--format", "hetrec-2k", "-o", str(path), "--json"]
-    subprocess.run([sys.executable, "-m", "lastfm_dask", *arguments], check=True, capture_output=True)
+    run("ingest", source, "--format", "hetrec-2k", "-o", path)
     return Dataset(path).user_items
 
 

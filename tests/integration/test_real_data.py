@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from ingesting import succeed, succeed_json
+from command_line import succeed, succeed_json
 from scipy.sparse import csr_matrix
 
 from lastfm_dask.dataset import layout

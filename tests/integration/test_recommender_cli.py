@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from cgroups import run_limited
 from click.testing import CliRunner
+from command_line import PROGRAM, run
 from making import make_dataset
 from models import N_ARTISTS, N_USERS, named_dataset
 from scipy.sparse import csr_matrix
@@ -28,17 +28,7 @@ from lastfm_dask.recommender.plan import plan_all_users
 from lastfm_dask.training.settings import preset
 from lastfm_dask.training.strength import settle
 
-PROGRAM = (sys.executable, "-m", "lastfm_dask")
 SMALL = ("--factors", "8", "--regularization", "2", "--iterations", "5")
-
-
-def run(*arguments, code=0, **options):
-    """Run a command; its exit code must be this one."""
-    done = subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
-    )
-    assert done.returncode == code, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +163,7 @@ def test_unknown_names(model):
         ("explain", model, "--like", "xyz", "--artist", "björk"),
     ):
         assert "no " in run(*arguments, code=6).stderr
-    raw = subprocess.run(
-        [*PROGRAM, "recommend", str(model), "--json", "--like", b"\xff\xfe"], capture_output=True, timeout=60
-    )
-    assert raw.returncode == 0
+    raw = run("recommend", model, "--json", "--like", b"\xff\xfe")
     assert json.loads(raw.stdout)["fallback"] == "popularity"
 
 

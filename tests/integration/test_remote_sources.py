@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("aiohttp", reason="the extra cluster-test is not installed")
 
 from clusters import cluster
-from jobs import fingerprint, run
+from command_line import run
+from jobs import fingerprint
 from servers import CREDENTIALS, s3_server, web_server
 
 from lastfm_dask.errors import BadInputError
@@ -208,7 +209,7 @@ def test_workers_that_may_not_read_the_source_are_named_before_any_work(bucket, 
         "AWS_SECRET_ACCESS_KEY": "",
     }
     with cluster(tmp_path / "cluster", n_workers=1, env=hidden) as it:
-        _, said = run(
+        said = run(
             "ingest",
             f"{bucket}/year/a.tsv",
             "-o",
@@ -217,7 +218,7 @@ def test_workers_that_may_not_read_the_source_are_named_before_any_work(bucket, 
             it.address,
             code=7,
             env={**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint},
-        )
+        ).stderr
     assert "can't see the source" in said
     assert "credentials" in said
     assert not (tmp_path / "log.dataset").exists()

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
+import command_line
 import pytest
+from command_line import Done
 from ingesting import lines
 
-COMMAND = (sys.executable, "-m", "lastfm_dask")
+
+def run(*arguments: object, **environment: str) -> Done:
+    variables = {f"LASTFM_DASK_{key}": value for key, value in environment.items()}
+    return command_line.run(*arguments, code=None, env=variables)
 
 
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | {f"LASTFM_DASK_{key}": value for key, value in environment.items()},
-    )
-
-
-def error_of(done: subprocess.CompletedProcess[str]) -> dict:
+def error_of(done: Done) -> dict:
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     return json.loads(line)["error"]

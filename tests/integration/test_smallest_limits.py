@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 from cgroups import refusal, run_limited
+from command_line import PROGRAM, run, succeed_json
 
 from lastfm_dask.memory.budget import SPARE_BYTES
 
-PROGRAM = [sys.executable, "-m", "lastfm_dask"]
 MIB = 1 << 20
 COMMANDS = {
     "ingest": ["{log}", "-o", "{new}"],
@@ -28,14 +25,6 @@ COMMANDS = {
 QUICK = ("train", "recommend")
 
 pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal() or "a cgroup can be made")
-
-
-def run(*arguments: object) -> str:
-    done = subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +44,7 @@ def limits(made):
     """The smallest limit of each command, of the log, the dataset and the model."""
     found = {}
     for kind in ("log", "dataset", "model"):
-        commands = json.loads(run("plan", made[kind], "--json"))["commands"]
+        commands = succeed_json("plan", made[kind])["commands"]
         assert [one["command"] for one in commands][:2] == {
             "log": ["ingest", "train"],
             "dataset": ["train", "evaluate"],
@@ -76,10 +65,7 @@ def test_each_command_runs_in_the_limit_that_the_plan_names(made, limits, name, 
     # And no more than that: a refusal outside a group names as much, but for what a group takes beside.
     new = tmp_path / "new"
     shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
-    refused = subprocess.run(
-        [*command, "--memory", "10MiB"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert refused.returncode == 4, refused.stderr
+    refused = run(*name.split(), *given, "--memory", "10MiB", code=4)
     own = int(refused.stderr.split("give it ")[1].split(" bytes")[0]) + SPARE_BYTES
     assert own - 2 * MIB <= limits[name] <= own + 8 * MIB
 
@@ -87,14 +73,11 @@ def test_each_command_runs_in_the_limit_that_the_plan_names(made, limits, name, 
 @pytest.mark.parametrize("name", ["similar", "score", "explain"])
 def test_an_answer_that_does_not_fit_is_refused_before_names_are_read(made, name):
     given = [one.format(**made) for one in COMMANDS[name]]
-    done = subprocess.run(
-        [*PROGRAM, name, *given, "--memory", "20MiB"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 4
+    done = run(name, *given, "--memory", "20MiB", code=4)
     assert "stage answer of one answer needs" in done.stderr
 
 
 def test_plan_lists_the_limits_as_a_table_for_people(made):
-    lines = run("plan", made["model"])
+    lines = run("plan", made["model"]).stdout
     assert "explain" in lines
     assert "MiB" in lines

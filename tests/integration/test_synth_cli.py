@@ -7,37 +7,29 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import finish, run, start, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SYNTH = (sys.executable, "-m", "lastfm_dask", "synth")
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SYNTH, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
-    )
-
 
 def test_writes_a_log_and_describes_it(tmp_path: Path) -> None:
     path = tmp_path / "log.tsv"
-    done = run(path, "--users", 150, "--seed", 3, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = run("synth", path, "--users", 150, "--seed", 3, "--json")
+    assert done.stderr == ""
     said = json.loads(done.stdout)
     assert said["rows"] == path.read_bytes().count(b"\n")
     assert said["size_bytes"] == path.stat().st_size
     assert said["seed"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["log.tsv"]
-    table = run(tmp_path / "again.tsv", "--users", 150, "--seed", 3, "--threads", 1)
+    table = run("synth", tmp_path / "again.tsv", "--users", 150, "--seed", 3, "--threads", 1)
     assert f"{said['rows']:,}" in table.stdout
     digests = {hashlib.sha256(p.read_bytes()).digest() for p in tmp_path.iterdir()}
     assert len(digests) == 1
-    run(tmp_path / "other.tsv", "--users", 150, "--seed", 4)
+    run("synth", tmp_path / "other.tsv", "--users", 150, "--seed", 4)
     assert (tmp_path / "other.tsv").read_bytes() != path.read_bytes()
 
 
@@ -52,8 +44,7 @@ def test_writes_a_log_and_describes_it(tmp_path: Path) -> None:
 )
 def test_says_what_is_wrong(tmp_path: Path, arguments: tuple[object, ...], code: int, words: str) -> None:
     (tmp_path / "there.tsv").write_text("mine")
-    done = run(tmp_path / str(arguments[0]), *arguments[1:])
-    assert done.returncode == code
+    done = run("synth", tmp_path / str(arguments[0]), *arguments[1:], code=code)
     assert words in done.stderr
     assert done.stdout == ""
     assert [p.name for p in tmp_path.iterdir()] == ["there.tsv"]
@@ -61,16 +52,10 @@ def test_says_what_is_wrong(tmp_path: Path, arguments: tuple[object, ...], code:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    process = subprocess.Popen(
-        [*SYNTH, str(tmp_path / "log.tsv")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for _ in range(3_000):
-        if any(tmp_path.iterdir()):
-            break
-        time.sleep(0.01)
+    process = start("synth", tmp_path / "log.tsv")
+    wait_until(lambda: any(tmp_path.iterdir()), process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == code, said
+    finish(process, code)
     assert list(tmp_path.iterdir()) == []
 
 

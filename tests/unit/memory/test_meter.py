@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import mmap
-import time
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from lastfm_dask.memory import meter as meter_module
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.meter import MAX_SAMPLES, Meter, anon_bytes, receipts_document, stages_json, thinned
 from lastfm_dask.memory.probe import Probe, Sample
@@ -42,17 +43,24 @@ def test_a_known_allocation_is_measured() -> None:
     assert json.loads(json.dumps(receipt)) == receipt
 
 
-def test_the_sampler_sees_what_comes_and_goes_by_itself() -> None:
+def test_the_sampler_sees_what_comes_and_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, least = threading.Event(), anon_bytes() + 60 * MIB
+
+    class Watched(Probe):
+        def read(self) -> Sample:
+            sample = super().read()
+            if sample.held >= least and threading.current_thread() is not threading.main_thread():
+                seen.set()
+            return sample
+
+    monkeypatch.setattr(meter_module, "Probe", Watched)
     with Meter(interval_s=0.005) as meter, meter.stage("scan"):
         held = touch(64 * MIB)
-        before = len(held)
-        while True:  # Until the sampler has had its turn, however slow the machine.
-            time.sleep(0.01)
-            with meter._lock:
-                if meter._stage._highest_held >= 64 * MIB:
-                    break
+        assert seen.wait(timeout=60), "the sampler took no sample"
+        # The sampler keeps a sample before it takes the next one.
+        seen.clear()
+        assert seen.wait(timeout=60)
         del held
-    assert before == 64 * MIB
     assert meter.receipts[0]["measured_bytes"] - meter.receipts[0]["reserved_bytes"] >= 60 * MIB
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from lastfm_dask.dataset.matrix import MIN_RANGE_NNZ, RANGE_NNZ
+from lastfm_dask.dataset.matrix import MIN_RANGE_NNZ, RANGE_NNZ, transpose_on_disk
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.recommender.all_users import BATCH_USERS, MIN_BATCH_USERS
@@ -14,9 +17,8 @@ from lastfm_dask.recommender.plan import RecommendingShape, plan_recommending
 from lastfm_dask.training.plan import (
     FitSettings,
     TrainingShape,
-    disk_bytes,
     plan_training,
-    prepare_bytes,
+    transpose_bytes,
 )
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -34,10 +36,32 @@ def planned(shape=FULL, **changes):
 def test_with_memory_to_spare_the_transpose_is_made_in_large_ranges():
     plan = planned()
     assert plan.settings == FitSettings(2, RANGE_NNZ)
-    assert plan.stages["prepare"] == BUDGET.reserved + prepare_bytes(FULL, plan.settings)
-    assert plan.disk_bytes == disk_bytes(FULL)
-    # Factors on disk, at least.
-    assert plan.disk_bytes > 4 * 128 * (FULL.n_users + FULL.n_artists)
+    # A range's columns and values (4 bytes each) are gathered, then sorted into as much again.
+    assert plan.stages["prepare"] >= BUDGET.reserved + 16 * RANGE_NNZ
+
+
+def test_the_disk_holds_factors_and_their_copy_confidences_and_the_transpose():
+    factors = 4 * FULL.factors * (FULL.n_users + FULL.n_artists)
+    confidences = 4 * FULL.nnz
+    transpose = 8 * FULL.nnz + 4 * (FULL.n_artists + 1)
+    known = 2 * factors + confidences + transpose
+    assert known <= planned().disk_bytes <= 1.1 * known
+
+
+@pytest.mark.parametrize("range_nnz", [1 << 16, 1 << 18, 1 << 20])
+def test_a_transpose_allocates_no_more_than_is_planned_for_it(tmp_path, range_nnz):
+    plays = csr_matrix(np.ones((700, 1100), np.float32))
+    shape = TrainingShape(*plays.shape, nnz=plays.nnz, factors=8)
+    tracemalloc.start()
+    try:
+        transpose_on_disk(plays, np.full(plays.shape[1], plays.shape[0]), tmp_path, range_nnz)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    projected = transpose_bytes(shape, FitSettings(1, range_nnz))
+    assert peak <= projected
+    # All values in one range are the worst case, which the plan counts.
+    assert range_nnz < plays.nnz or projected <= 2 * peak
 
 
 def test_ranges_shrink_until_they_fit():
@@ -73,8 +97,10 @@ def test_copies_and_a_disk_that_is_memory_count():
 def test_a_disk_that_is_too_small_is_refused():
     with pytest.raises(BudgetError, match="on disk") as caught:
         planned(free_disk=GIB // 4)
-    assert caught.value.smallest_bytes == disk_bytes(FULL)
-    planned(free_disk=disk_bytes(FULL))
+    needed = caught.value.smallest_bytes
+    assert planned(free_disk=needed).disk_bytes == needed
+    with pytest.raises(BudgetError, match="on disk"):
+        planned(free_disk=needed - 1)
 
 
 def all_users(allowed, cpus=2, shape=ALL_USERS):
