@@ -34,7 +34,7 @@ COMMANDS = {
     "serve": "Serve a web page and a JSON API that recommend.",
     "profile": "Show how much time and memory each stage took, as a table or an HTML page.",
     "verify": "Check a dataset or model against its checksums, or a source against its own.",
-    "export": "Write a model as implicit's .npz or as Parquet.",
+    "export": "Write a dataset or a model for other tools.",
     "doctor": "Show what this machine or pod allows and what is installed.",
     "download": "Fetch a published data set and check it.",
     "synth": "Write a synthetic listening log with the real one's shape and quirks.",
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
     """Knows every command's name and one-line help, and imports its module only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order in which a person needs them."""
+        """Return the commands in the order in which people need them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is answered with those that are spelled alike."""
+        """Find the command; for an unknown one, suggest similar names."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=3)
@@ -74,14 +74,14 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. A reader that goes away, as `head` does, ends it well; an unexpected end of a file does not."""
+        """Run the command. A reader that goes away, as `head` does, is not an error; an unexpected end of a file is."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Caught here, since click would end with 1.
+            # Click would exit with 1.
             ctx.exit(0)
         except EOFError as error:
-            # Click would take it for the end of what a person types.
+            # Click would take it for the end of typed input.
             msg = f"EOFError: {error}"
             raise RuntimeError(msg) from error
 
@@ -95,7 +95,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="lastfm_dask", prog_name=PROGRAM)
-@click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks of unforeseen errors.")
+@click.option("-v", "--verbose", count=True, help="Print more; twice: tracebacks of unforeseen errors.")
 @click.pass_context
 def cli(ctx: click.Context, verbose: int) -> None:
     """Recommend music from Last.fm listening logs, out of core.
@@ -123,7 +123,7 @@ def main() -> NoReturn:
 
 
 def _verbose_first(arguments: list[str]) -> list[str]:
-    """Return the arguments with -v, which belongs to the program, before the command: people write it anywhere."""
+    """Return the arguments with -v before the command: it belongs to the program, but people write it anywhere."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     verbose = [argument for argument in arguments[:end] if argument in _VERBOSE]
     return [

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine or pod allows, what is installed, what would be planned, and what is wrong."""
+"""`doctor`: what this machine or pod allows, what is installed, which plans fit, and what is wrong."""
 
 from __future__ import annotations
 
@@ -23,24 +23,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--folder", type=PATH, default=Path(), help="Where datasets would be written; here unless said."
-)
+@click.option("--folder", type=PATH, default=Path(), help="Where datasets would be written.  [default: here]")
 @click.option(
     "--memory",
     "memory_bytes",
     type=MEMORY,
     envvar="LASTFM_DASK_MEMORY",
     show_envvar=True,
-    help="As if at most this much memory might be used.",
+    help="Assume at most this much memory.",
 )
-@click.option("--threads", type=click.IntRange(1), help="As if at most this many threads might be used.")
+@click.option("--threads", type=click.IntRange(1), help="Assume at most this many threads.")
 @json_option
 def command(folder: Path, memory_bytes: int | None, threads: int | None, as_json: bool) -> None:
     """Show what this machine or pod allows and what is installed.
 
-    Memory and CPUs with the source of every bound, the disk, the libraries, and what would be planned for the
-    full-size log. Problems stand at the end, each with its remedy.
+    Lists memory and CPUs with the source of every bound, the disk, the libraries, and the plan for the full-size
+    log. Problems come last, each with its remedy.
     """
     report = examine(folder, memory_bytes, threads)
     if as_json:
@@ -132,7 +130,7 @@ def _disk(folder: Path) -> Report:
 
 
 def full_size_plan(report: Report) -> Report:
-    """Return what would be planned for the full-size log within what a report found. Pure."""
+    """Return the plan for the full-size log within the limits of a report. Pure."""
     from lastfm_dask.errors import BudgetError
     from lastfm_dask.training.settings import TrainSettings
 
@@ -204,7 +202,7 @@ def _refusal(error: BudgetError) -> Report:
 
 
 def problems(report: Report) -> list[dict[str, str]]:
-    """Return what is wrong in a report, each with its remedy. Pure."""
+    """Return the problems in a report, each with its remedy. Pure."""
     disk, found = report["disk"], []
 
     def problem(text: str, remedy: str) -> None:
@@ -220,7 +218,8 @@ def problems(report: Report) -> list[dict[str, str]]:
     for text in report["import_problems"]:
         if not report["openmp"]["problem"] or "gomp" not in text:
             problem(
-                f"a library can't be imported: {text}", "install the package anew, and what the message names"
+                f"a library can't be imported: {text}",
+                "reinstall the package and the library that the message names",
             )
     if not disk["exists"]:
         problem(f"the folder {disk['folder']} does not exist", "make it, or name another (--folder)")
@@ -247,12 +246,12 @@ def problems(report: Report) -> list[dict[str, str]]:
         )
     if not report["allocator"]["can_trim"]:
         problem(
-            "the C library can't be told to give memory back to the kernel",
+            "the C library can't be made to return freed memory to the kernel",
             "where memory is tight, use an image with glibc (Debian, Ubuntu, Fedora)",
         )
     if report["memory"]["read_from"] == "psutil":
         problem(
-            "there is no /proc: anonymous memory and pages of files can't be told apart, all count as held",
-            "mount /proc; without it limits of control groups can't be seen either: give --memory",
+            "there is no /proc: file pages can't be told from anonymous memory, so all of it counts as held",
+            "mount /proc; without it, control group limits are invisible too: pass --memory",
         )
     return found

@@ -57,12 +57,12 @@ def _memory_rows(memory: dict[str, Any]) -> list[Row]:
         for i, step in enumerate(memory["reserved"])
     ]
     files = format_size(memory["file_bytes"])
-    remark = f"anonymous and shared, as {memory['read_from']} says; beside it {files} of pages of files"
+    remark = f"anonymous and shared, from {memory['read_from']}; file pages beside it: {files}"
     rows.append(("in use", format_size(memory["in_use_bytes"]), remark))
     group = memory["cgroup"]
     if group is not None and group["usage_bytes"] is not None:
         held = format_size(group["held_bytes"])
-        remark = f"version {group['version']}, {group['path']}; its processes hold {held} of it"
+        remark = f"version {group['version']}, {group['path']}; its processes hold {held}"
         rows.append(("in use by the control group", format_size(group["usage_bytes"]), remark))
     return rows
 
@@ -79,7 +79,7 @@ def _cpu_rows(report: dict[str, Any]) -> list[Row]:
         )
         for pool in report["native_threads"]
     ]
-    rows.append(("BLAS threads in training", "1", "implicit has its own threads above"))
+    rows.append(("BLAS threads in training", "1", "implicit uses its own threads"))
     return rows
 
 
@@ -99,7 +99,7 @@ def _library_rows(report: dict[str, Any]) -> list[Row]:
     pools = ", ".join(allocator["arrow_pools"])
     rows: list[Row] = [
         ("allocator", allocator["arrow_pool"], f"Arrow's pool now; it has {pools}"),
-        ("C library", allocator["c_library"] or "unknown", f"{can} be told to give memory back"),
+        ("C library", allocator["c_library"] or "unknown", f"{can} return freed memory on request"),
         ("OpenMP", "missing" if openmp["problem"] else "found", openmp["library"]),
     ]
     for name, version in report["versions"].items():

@@ -1,4 +1,4 @@
-"""`download`: a published data set, fetched and checked."""
+"""`download`: fetch a published data set and check it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ _NEXT = {
 
 @click.command()
 @click.argument("name", type=click.Choice(list(DATA_SETS)))
-@click.option("-o", "--output", "folder", type=PATH, required=True, help="The folder to put it in.")
-@click.option("--accept-terms", is_flag=True, help="Agree to the publisher's terms without being asked.")
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="The folder to write to.")
+@click.option("--accept-terms", is_flag=True, help="Agree to the publisher's terms without a prompt.")
 @click.option("--url", metavar="ADDRESS", help="Fetch from this mirror (https).")
-@click.option(
-    "--proxy", metavar="ADDRESS", help="Use this proxy; else what https_proxy in the environment names."
-)
+@click.option("--proxy", metavar="ADDRESS", help="Use this proxy.  [default: https_proxy in the environment]")
 @json_option
 def command(
     name: str, folder: Path, accept_terms: bool, url: str | None, proxy: str | None, as_json: bool
 ) -> None:
     """Fetch a published data set into a folder and check its MD5.
 
-    A fetch that broke off goes on where it ended. The file gets its name when its MD5 is the published one.
+    An interrupted download resumes. The file gets its final name once its MD5 matches the published one.
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.cli.progress import shown_progress
@@ -43,7 +41,7 @@ def command(
     if not accept_terms:
         echo(f"{wanted.file.name}: {wanted.terms}\nTerms and description: {wanted.page}", err=True)
         if not click.confirm("Do you agree to these terms?", err=True):
-            msg = "nothing was fetched: agree to the terms (--accept-terms) to fetch it"
+            msg = "nothing was fetched: pass --accept-terms to agree to the terms"
             raise click.UsageError(msg)
     with shown_progress() as progress:
         files = download(name, folder, url=url, proxy=proxy, progress=progress)

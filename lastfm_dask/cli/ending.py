@@ -28,29 +28,29 @@ _REFUSED = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "close other programs, or raise the machine's limit on open files",
     errno.EIO: "check the disk",
-    errno.ENOENT: "it was there a moment ago, or the current folder is gone: change to one that exists",
+    errno.ENOENT: "it was there a moment ago, or the current folder is gone: change to a folder that exists",
     errno.ENOTDIR: "name a path whose folders exist",
     errno.EISDIR: "name a file",
-    errno.ELOOP: "name a path without a circle of links",
+    errno.ELOOP: "name a path without circular links",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ESTALE: "mount the file system again",
     errno.EBADF: "open it before the command starts",
 }
-"""What to do where the operating system refuses a file."""
+"""What to do when the operating system refuses a file."""
 UNFORESEEN = 1
 
 
 def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool = False) -> int:
-    """Run a command to its end, say on stderr why it failed if it did, and return its exit code.
+    """Run a command to its end, print why it failed if it did, and return its exit code.
 
     Parameters
     ----------
     command : callable
         Returns an exit code, or None for 0.
     verbose : bool
-        Whether the traceback of what is unforeseen is shown.
+        Whether to show the traceback of an unforeseen error.
     as_json : bool
-        Whether the error is one line of JSON: `{"error": {"kind", "message", "exit_code", …}}`.
+        Whether to print the error as one line of JSON: `{"error": {"kind", "message", "exit_code", …}}`.
     """
     message, fields = "", {"kind": "unforeseen"}
     try:
@@ -68,11 +68,11 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool
             if not as_json:
                 click.echo(f"Error: {visible(error.format_message(), keep_lines=True)}", err=True)
     except BrokenPipeError:
-        # That the reader of our output goes away, as `head` does, is no error.
+        # A reader that goes away, as `head` does, is not an error.
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else UNFORESEEN
-    except BaseException as error:  # noqa: BLE001 - the last line of defence: said in one line, shown under -vv
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: one line, and a traceback under -vv
         message, code = _told(error)
         fields = _fields(error, code)
         if code == UNFORESEEN and verbose:
@@ -98,7 +98,7 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool
 
 
 def _fields(error: BaseException, code: int) -> dict[str, Any]:
-    """Return what an error says beside its message: its kind in words, and its fields."""
+    """Return an error's kind in words and its fields."""
     if not isinstance(error, LastfmDaskError):
         kinds = {BudgetError.exit_code: "budget", StoreError.exit_code: "store"}
         return {"kind": kinds.get(code, "unforeseen")}
@@ -108,13 +108,13 @@ def _fields(error: BaseException, code: int) -> dict[str, Any]:
 
 
 def _told(error: BaseException) -> tuple[str, int]:
-    """Return what to say of an error, and its exit code."""
+    """Return an error's message and exit code."""
     if isinstance(error, LastfmDaskError):
         return str(error), error.exit_code
     if isinstance(error, MemoryError):
         return (
             (
-                f"the system gave no more memory ({error or 'MemoryError'}): allow more (ulimit -v), or keep to less"
+                f"the system has no more memory ({error or 'MemoryError'}): allow more (ulimit -v), or use less"
                 " (--memory, --block-size, --threads)"
             ),
             BudgetError.exit_code,
@@ -124,6 +124,6 @@ def _told(error: BaseException) -> tuple[str, int]:
         place = os.fsdecode(place) if isinstance(place, (str, bytes)) else str(place)
         return f"{place}: {error.strerror}: {_REFUSED[error.errno]}", StoreError.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return f"the system gave no more memory: {error}", BudgetError.exit_code
+        return f"the system has no more memory: {error}", BudgetError.exit_code
     kind = type(error).__name__
     return f"unforeseen {kind}: {error} (-vv shows the traceback)", UNFORESEEN

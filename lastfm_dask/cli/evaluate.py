@@ -1,4 +1,4 @@
-"""`evaluate`: what recommendations are worth on a dataset, by held-out interactions."""
+"""`evaluate`: measure recommendations on held-out interactions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 SPLITS = ("random", "last", "time", "new-users")
 COMPARED = ("notebook", "recommended", "neighbours", "ease")
 SHOWN = ("ndcg", "recall", "recall_min", "precision", "map", "coverage")
-"""Columns of the table, each at the longest k; all figures are in the JSON."""
+"""Columns of the table, each at the longest k; the JSON has all figures."""
 
 
 class SplitType(click.Choice):  # type: ignore[type-arg]
-    """A split's name, or an earlier name of it, which still works."""
+    """A split's name; its earlier name still works."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the name of today; fails with click's usage error."""
+        """Return the current name; fails with click's usage error."""
         from lastfm_dask.evaluation.splits import ALIASES
 
         return super().convert(ALIASES.get(value, value), param, ctx)
@@ -50,7 +50,7 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=SplitType(SPLITS),
                 default="random",
                 show_default=True,
-                help="What is held out: interactions at random, each user's last artists, the most recent interactions (time),"
+                help="What to hold out: interactions at random, each user's last artists, the most recent interactions (time),"
                 " or whole users (new-users).",
             ),
             click.option(
@@ -66,7 +66,7 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=int,
                 default=1,
                 show_default=True,
-                help="Artists held out of each list (last).",
+                help="Artists held out of each user's list (last).",
             ),
             click.option(
                 "--seed", type=int, default=42, show_default=True, help="Seed of the split and the intervals."
@@ -82,7 +82,7 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--scratch",
                 type=PATH,
-                help="Folder for temporary files; where the dataset stands if not said.",
+                help="Folder for temporary files.  [default: beside the dataset]",
             ),
         )
     ):
@@ -91,9 +91,9 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
-    """Return where temporary files go: where asked, else beside the dataset, else the system's place (None).
+    """Return where temporary files go: the folder given, else beside the dataset, else the system's (None).
 
-    The system's place often lives in memory, or is small; the disk that holds the dataset is neither.
+    The system's folder is often small or in memory; the dataset's disk is neither.
     """
     if scratch is not None:
         if not scratch.is_dir():
@@ -115,7 +115,7 @@ def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
     "--compare",
     type=click.Choice(COMPARED),
     multiple=True,
-    help="Measure this beside it. Repeat it for more.",
+    help="Also measure this model. Repeatable.",
 )
 @click.option(
     "--per-user", type=PATH, metavar="FILE", help="Write every user's figures to this Parquet file."
@@ -132,12 +132,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Measure recommendations on held-out interactions, popularity beside them.
+    """Measure recommendations on held-out interactions, beside popularity.
 
-    The model is trained on the rest of DATASET by the settings given and measured on what was held out.
-
-    \b
-    Example: lastfm-dask evaluate lastfm.dataset --split new-users --compare ease --per-user users.parquet
+    The model is trained on the rest of DATASET with these settings, then measured on what was held out.
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
@@ -172,10 +169,10 @@ def command(
 
 
 def show(found: Evaluation | Tuning, k: int) -> None:
-    """Print what models were found to be worth as tables: the figures, and NDCG's intervals with what each model took."""
+    """Print the models' figures, then NDCG's intervals with each model's times."""
     split = found.split
     title = (
-        f"Split {split['method']}, seed {split['seed']}: {split['n_train']:,} interactions to learn from,"
+        f"Split {split['method']}, seed {split['seed']}: {split['n_train']:,} interactions for training,"
         f" {split['n_held_out']:,} held out, {split['n_users']:,} users evaluated"
     )
     names = [f"{name}@{k}" for name in SHOWN]

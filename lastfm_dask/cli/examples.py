@@ -1,4 +1,4 @@
-"""Command lines to copy, by command: shown at the end of each help text, and run by a test in this order."""
+"""Command lines to copy, by command: printed at the end of each help text, and run in this order by a test."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ EXAMPLES = {
         "lastfm-dask train mine.dataset -o mine.model --preset notebook --memory 512MiB",
     ],
     "recommend": [
-        'lastfm-dask recommend lastfm.model --like "radiohead=40" --like "sigur rós" -n 5',
+        'lastfm-dask recommend lastfm.model --like "radiohead=40" --like "sigur rós" -n 5 --diverse 0.3',
         "lastfm-dask recommend mine.model --user me --max-listeners 500",
         "lastfm-dask recommend lastfm.model --all-users --parquet all.parquet",
     ],
     "similar": ['lastfm-dask similar lastfm.model "radiohead" -n 5'],
     "score": ['lastfm-dask score mine.model --user me --artist "coldplay" --artist "muse"'],
     "explain": ['lastfm-dask explain mine.model --user me --artist "coldplay"'],
-    "evaluate": ["lastfm-dask evaluate lastfm.dataset --compare notebook --compare neighbours"],
+    "evaluate": [
+        "lastfm-dask evaluate lastfm.dataset --compare notebook --compare neighbours",
+        "lastfm-dask evaluate lastfm.dataset --split new-users --compare ease --per-user users.parquet",
+    ],
     "tune": ["lastfm-dask tune lastfm.dataset -o settings.json --trials 3 --max-factors 32"],
     "serve": ["lastfm-dask serve lastfm.model --open"],
     "profile": ["lastfm-dask profile lastfm.dataset --html profile.html"],
@@ -46,6 +49,6 @@ EXAMPLES = {
 
 
 def epilog(name: str) -> str:
-    """Return the end of a command's help; empty if there is no example."""
+    """Return the end of a command's help; empty without an example."""
     lines = "\n".join(f"  {line}" for line in EXAMPLES.get(name, ()))
     return f"\b\nExamples:\n{lines}" if lines else ""

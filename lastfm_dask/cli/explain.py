@@ -1,4 +1,4 @@
-"""`explain`: how much each artist of a user's list adds to a score."""
+"""`explain`: how much each artist in a user's list adds to a score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--artist", required=True, help="Whose score is explained.")
+@click.option("--artist", required=True, help="The artist whose score to explain.")
 @user_options
 @click.option(
     "-n",
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Artists in the table; the others stand in one line. JSON has all.",
+    help="Rows in the table; the rest is summed in one. JSON has all.",
 )
 @memory_option
 @json_option
@@ -43,7 +43,7 @@ def command(
     """Say how much each artist in a user's list adds to a score.
 
     MODEL is what `train` made. Contributions and remainder add up to the score that `score` and `recommend` show;
-    the remainder is what training's solver left over.
+    the remainder is the solver's residual.
     """
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import plan_answer
@@ -60,7 +60,7 @@ def command(
 
 
 def _show(found: Explanation, n: int) -> None:
-    # The weightiest first, whichever way they pull.
+    # The largest contributions first, positive or negative.
     ranked = sorted(found.contributions, key=lambda one: -abs(one.contribution))
     rows = [(one.artist, one.contribution) for one in ranked[:n]]
     if others := ranked[n:]:

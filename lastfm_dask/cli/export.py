@@ -1,4 +1,4 @@
-"""`export`: a dataset's interactions or a model's factors for other tools."""
+"""`export`: a dataset or a model as files of other tools."""
 
 from __future__ import annotations
 
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     help="Write to this folder: a dataset's interactions.parquet, or a model's names and factors.",
 )
 @click.option(
-    "--recbole", type=PATH, help="Write a dataset as this folder NAME of RecBole's NAME.inter, .user, .item."
+    "--recbole", type=PATH, help="Write a dataset to this folder as RecBole's NAME.inter, .user and .item."
 )
-@click.option(
-    "--lenskit", type=PATH, help="Write a dataset as this folder, which LensKit's Dataset.load takes."
-)
+@click.option("--lenskit", type=PATH, help="Write a dataset to this folder for LensKit's Dataset.load.")
 @json_option
 def command(
     path: Path,
@@ -40,16 +38,14 @@ def command(
     lenskit: Path | None,
     as_json: bool,
 ) -> None:
-    """Write a dataset or a model in the files of other tools.
+    """Write a dataset or a model for other tools.
 
-    PATH is what `ingest` or `train` made. Every file is whole or absent.
+    PATH is what `ingest` or `train` made. Every file is written whole or not at all.
     """
     asked = {"npz": npz, "parquet": parquet, "recbole": recbole, "lenskit": lenskit}
     targets = {name: target for name, target in asked.items() if target is not None}
     if not targets:
-        msg = (
-            "say what to write: --npz FILE, --parquet FOLDER, --recbole FOLDER, --lenskit FOLDER, or several"
-        )
+        msg = "choose an output: --npz FILE, --parquet FOLDER, --recbole FOLDER, --lenskit FOLDER, or several"
         raise click.UsageError(msg)
     written = _written(path, targets)
     if as_json:
@@ -60,7 +56,7 @@ def command(
 
 
 def _written(path: Path, targets: dict[str, Path]) -> list[Path]:
-    """Write what is asked for and return the files."""
+    """Write the requested files and return them."""
     from lastfm_dask.dataset import export as of_dataset
     from lastfm_dask.dataset import layout
     from lastfm_dask.dataset.store import open_directory
@@ -71,7 +67,7 @@ def _written(path: Path, targets: dict[str, Path]) -> list[Path]:
     is_dataset = open_directory(path, layout.DATASET, layout.MODEL).kind == layout.DATASET.name
     for name in ("recbole", "lenskit"):
         if name in targets and not is_dataset:
-            msg = f"{path} is a model, and --{name} writes a dataset: name the dataset that it was trained on"
+            msg = f"{path} is a model, and --{name} writes a dataset: name the dataset it was trained on"
             raise click.UsageError(msg)
     writers = of_dataset if is_dataset else of_model
     written: list[Path] = []

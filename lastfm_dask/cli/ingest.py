@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.option(
     "--append-to",
     type=PATH,
-    help="Put the rows of this dataset before SOURCE's: its indices stay, and the output has the bytes of both sources"
-    " ingested in order, without the old one.",
+    help="Put the rows of this dataset before SOURCE's. Its indices stay, and the output equals"
+    " ingesting both sources in order, without the old one.",
 )
 @ingesting.ingest_options
 @compute_options
@@ -48,7 +48,7 @@ def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any
 
 
 def run_ingest(source: tuple[str, ...], output: Path, options: dict[str, Any]) -> Dataset:
-    """Ingest with the plan shown first, on stderr, and with progress where somebody watches."""
+    """Ingest, with the plan on stderr first, and progress on a terminal."""
     from lastfm_dask.ingestion.pipeline import ingest
 
     with shown_progress() as progress:
@@ -79,7 +79,7 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
 
 
 def show_dataset(dataset: Dataset) -> None:
-    """Print what an ingest found and took."""
+    """Print what an ingest found, and what it took."""
     from lastfm_dask.cli import summary
     from lastfm_dask.dataset.store import read_receipts
 

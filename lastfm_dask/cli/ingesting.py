@@ -1,4 +1,4 @@
-"""What `ingest`, `run` and `plan` share: the options that say how a source is read."""
+"""Options that `ingest`, `run` and `plan` share: how to read a source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class RejectsType(click.ParamType):  # type: ignore[type-arg]  # older click has it without arguments
-    """A number of rows from 0, or a share of them such as `5%`, which stays a text."""
+    """A number of rows, or a share of them such as `5%`, which stays text."""
 
     name = "N|P%"
 
@@ -40,7 +40,7 @@ class RejectsType(click.ParamType):  # type: ignore[type-arg]  # older click has
 
 
 def show_warnings(dataset: Dataset) -> None:
-    """Say on stderr, after everything else, what looks wrong about a dataset's source."""
+    """Print what looks wrong about a dataset's source, on stderr, after everything else."""
     from lastfm_dask.display import visible
 
     for warning in dataset.manifest.content.get("warnings", []):
@@ -50,23 +50,23 @@ def show_warnings(dataset: Dataset) -> None:
 
 
 def schema_options(function: F) -> F:
-    """Add the options that say what the fields of a source's lines are; `schema_of` reads them."""
+    """Add the options that describe the fields of a source; `schema_of` reads them."""
     for option in reversed(
         (
             click.option(
                 "--format",
-                help=f"A published shape: {', '.join(FORMATS)}.  [default: {DEFAULT_FORMAT}, without --columns]",
+                help=f"A published format: {', '.join(FORMATS)}.  [default: {DEFAULT_FORMAT}, without --columns]",
             ),
             click.option(
                 "--columns",
                 metavar="ROLES",
                 help="Roles of the fields, in order: user, mbid, artist, plays, time, or - for one that is not read."
-                " With the names in a header: user=userID,artist=artistID,plays=weight.",
+                " Or by the header's names: user=userID,artist=artistID,plays=weight.",
             ),
             click.option(
                 "--delimiter",
                 metavar="TEXT",
-                help=r"What separates fields, one character or several, such as , or ::; \t is a tab.  [default: \t]",
+                help=r"Separator of the fields, one or several characters, such as , or ::; \t is a tab.  [default: \t]",
             ),
             click.option(
                 "--header/--no-header", default=None, help="Whether the first line names the columns."
@@ -80,20 +80,24 @@ def schema_options(function: F) -> F:
             click.option(
                 "--encoding",
                 metavar="CODEC",
-                help="The text's encoding, any that Python knows; a byte order mark overrides it.  [default: utf-8]",
+                help="The text's encoding, any that Python has; a byte order mark overrides it.  [default: utf-8]",
             ),
             click.option(
                 "--values",
                 type=click.Choice((WHOLE, FLOAT)),
-                help="How plays are written: whole numbers (49 or 49.0), or float for any positive number, such as"
-                " ratings or seconds.  [default: whole; digits alone in lastfm-360k]",
+                help="How plays are written: whole (49 or 49.0), or float for any positive number, such as"
+                " ratings or seconds.  [default: whole; digits only in lastfm-360k]",
             ),
             click.option(
-                "--events", is_flag=True, help="A row is one listen: no plays column, plays are counted."
+                "--events",
+                is_flag=True,
+                help="Each row is one listen: there is no plays column; listens are counted.",
             ),
-            click.option("--keep-case", is_flag=True, help="Keep artist names as written; else lower case."),
             click.option(
-                "--with-mbid", is_flag=True, help="Read MBIDs, and keep each artist's most frequent."
+                "--keep-case", is_flag=True, help="Keep the case of artist names; else lower-case them."
+            ),
+            click.option(
+                "--with-mbid", is_flag=True, help="Read MBIDs; keep the most frequent of each artist."
             ),
         )
     ):
@@ -102,23 +106,25 @@ def schema_options(function: F) -> F:
 
 
 def ingest_options(function: F) -> F:
-    """Add the options of reading a source into a dataset; `ingest_options_of` reads them."""
+    """Add the options for reading a source into a dataset; `ingest_options_of` reads them."""
     for option in reversed(
         (
-            click.option("--artist-names", type=PATH, help="Show the names that this file gives artist ids."),
-            click.option("--strict", is_flag=True, help="End with exit code 3 at any rejected row."),
+            click.option(
+                "--artist-names", type=PATH, help="Show names from this file in place of artist ids."
+            ),
+            click.option("--strict", is_flag=True, help="Fail with exit code 3 on any rejected row."),
             click.option(
                 "--max-rejects",
                 type=RejectsType(),
-                help="End with exit code 3 where more rows are rejected: a number, or a share such as 5%.",
+                help="Fail with exit code 3 if more rows are rejected: a number, or a share such as 5%.",
             ),
-            click.option("--add-user", metavar="ID", help="Append a user, whose favourites --like names."),
+            click.option("--add-user", metavar="ID", help="Append a user whose favourites --like gives."),
             like_option,
             click.option(
                 "--stall-timeout",
                 "stall_timeout_s",
                 type=click.FloatRange(min=0, min_open=True),
-                help=f"Seconds to wait on a cluster that finishes nothing.  [default: {STALL_TIMEOUT_S:g}]",
+                help=f"Fail if the cluster finishes no block within this many seconds.  [default: {STALL_TIMEOUT_S:g}]",
             ),
         )
     ):
@@ -127,7 +133,7 @@ def ingest_options(function: F) -> F:
 
 
 def schema_of(options: dict[str, Any]) -> SchemaOptions:
-    """Return what `schema_options` asked for."""
+    """Return the values of `schema_options`."""
     from lastfm_dask.interactions.formats import SchemaOptions
 
     columns, delimiter = options["columns"], options["delimiter"]
@@ -146,7 +152,7 @@ def schema_of(options: dict[str, Any]) -> SchemaOptions:
 
 
 def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
-    """Return what `ingest_options` asked for."""
+    """Return the values of `ingest_options`."""
     from lastfm_dask.dataset.likes import read_likes
     from lastfm_dask.ingestion.options import IngestOptions
 
@@ -161,7 +167,7 @@ def ingest_options_of(options: dict[str, Any]) -> IngestOptions:
 
 
 def resources_of(options: dict[str, Any]) -> Resources:
-    """Return what `compute_options` asked for."""
+    """Return the values of `compute_options`."""
     from lastfm_dask.ingestion.options import Resources
 
     file = options["scheduler_file"]

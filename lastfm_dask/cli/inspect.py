@@ -1,4 +1,4 @@
-"""`lastfm-dask inspect`: what a file seems to be, and the ingest line that reads it."""
+"""`lastfm-dask inspect`: guess a file's format, and propose the ingest line that reads it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 @click.argument("file")
 @json_option
 def command(file: str, as_json: bool) -> None:
-    """Look at the start of FILE: format, encoding, delimiter, quotes, header, and what its columns seem to hold.
+    """Look at the start of FILE: format, encoding, delimiter, quotes, header, and the likely role of each column.
 
-    Shows ten rows as they would be read, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst, archives,
-    JSON lines, and Parquet (by its schema). Nothing is written.
+    Shows ten rows as ingest would read them, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst,
+    archives, JSON lines, and Parquet (by its schema). Writes nothing.
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.errors import BadInputError
@@ -64,11 +64,11 @@ def _show(found: Inspection) -> None:
         ("header", "yes" if found.header else "no"),
         ("columns", ", ".join(f"{name}: {role}" for name, role in found.columns)),
     ]
-    print_table(found.path, ("what", "seems to be"), facts)
+    print_table(found.path, ("what", "likely"), facts)
     if found.rows:
         heads = tuple(found.rows[0])
         print_table(
-            "the first rows as they would be read", heads, [tuple(row.values()) for row in found.rows]
+            "the first rows as ingest would read them", heads, [tuple(row.values()) for row in found.rows]
         )
     if found.rejects:
         rejects = ", ".join(f"{reason} {n}" for reason, n in found.rejects.items())

@@ -1,4 +1,4 @@
-"""The options --log-file and --log-format, which every command has: one line for each stage, warning and error."""
+"""The options --log-file and --log-format, which every command has: a line for each stage, warning and error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMATS = ("text", "json")
 
 
 class _Lines(logging.Formatter):
-    """One line an event: for people, or one JSON object."""
+    """An event in one line: text, or one JSON object."""
 
     def __init__(self, kind: str, command: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Lines(logging.Formatter):
 
 
 def _begin(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep an option's value; once both are known, begin to write."""
+    """Keep an option's value; start writing once both are known."""
     found = ctx.meta.setdefault(__name__, {})
     found[param.name] = value
     if len(found) < 2 or not any(found.values()):
@@ -76,7 +76,7 @@ def add_options(command: click.Command) -> None:
             ["--log-format"],
             type=click.Choice(_FORMATS),
             envvar="LASTFM_DASK_LOG_FORMAT",
-            help="How those lines are written; without --log-file they go to stderr.  [default: text]",
+            help="Format of these lines; without --log-file they go to stderr.  [default: text]",
             **shared,
         ),
     ]

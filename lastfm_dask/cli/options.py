@@ -1,4 +1,4 @@
-"""Options that several commands share, one decorator each, and the types of their values."""
+"""Options that several commands share, one decorator each, and their types."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click has it without arguments
-    """Bytes, with units as `parse_size` knows them, as an integer of bytes."""
+    """Bytes, with the units that `parse_size` accepts."""
 
     name = "SIZE"
     parse: Callable[[str], int] = staticmethod(parse_size)
@@ -35,7 +35,7 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click has it
 
 
 class MemoryType(SizeType):
-    """A limit of memory; a bare number below 1 Mi is refused with what was probably meant."""
+    """A memory limit; a bare number below 1 Mi is refused, with the likely meaning."""
 
     parse = staticmethod(parse_memory)
 
@@ -60,7 +60,7 @@ class AutoType(click.ParamType):  # type: ignore[type-arg]
 
 
 class LikeType(click.ParamType):  # type: ignore[type-arg]
-    """`NAME` or `NAME=PLAYS`, kept as written: which of the two it is depends on the names that are known."""
+    """`NAME` or `NAME=PLAYS`, kept as text: which of the two it is depends on the known names."""
 
     name = "NAME[=PLAYS]"
 
@@ -79,12 +79,12 @@ like_option = click.option(
     "likes",
     type=LikeType(),
     multiple=True,
-    help="An artist that the user likes, with plays (30 if not given). Repeatable.",
+    help="An artist the user likes, with plays (30 if not given). Repeatable.",
 )
 
 
 def from_environment(name: str) -> dict[str, Any]:
-    """Return what lets an option that several commands share come from the environment, and its help say so."""
+    """Return settings that let an option come from the environment, and mention it in the help."""
     return {"envvar": f"LASTFM_DASK_{name}", "show_envvar": True}
 
 
@@ -101,39 +101,39 @@ threads_option = click.option(
 
 
 def settings_options(function: F) -> F:
-    """Add the options that say how a model is trained, but for its seed; `settings_of` reads them."""
+    """Add the options for training a model, except its seed; `settings_of` reads them."""
     for option in reversed(
         (
             click.option(
                 "--preset",
                 type=click.Choice(["recommended", "notebook"]),
-                help="Settings with a name.  [default: recommended]",
+                help="Named settings.  [default: recommended]",
             ),
             click.option(
                 "--model",
                 type=click.Choice(("als", "neighbours", "blend", "auto")),
-                help="What ranks: factors (als), item weights (neighbours), both (blend), or what a held-out sample"
-                " favours (auto, the preset's).",
+                help="What ranks artists: factors (als), item weights (neighbours), both (blend), or the best of these on a"
+                " held-out sample (auto, the preset's).",
             ),
             click.option("--settings", "settings_file", type=PATH, help="Settings that `tune` wrote."),
-            click.option("--factors", type=int, help="Latent factors of each user and artist."),
+            click.option("--factors", type=int, help="Latent factors per user and artist."),
             click.option(
                 "--regularization",
                 type=AutoType(float),
-                help="Regularization of each least-squares system; auto: settled from the data.",
+                help="Regularization of each least-squares system; auto: derived from the data.",
             ),
             click.option(
                 "--alpha",
                 type=AutoType(float),
-                help="Factor on every confidence; auto: settled from the data.",
+                help="Factor on every confidence; auto: derived from the data.",
             ),
             click.option(
                 "--iterations",
                 type=AutoType(int),
-                help="Alternations of least squares; auto: until the objective settles.",
+                help="ALS iterations; auto: until the objective settles.",
             ),
             click.option(
-                "--max-iterations", type=int, help="At most so many with --iterations auto.  [default: 30]"
+                "--max-iterations", type=int, help="The most iterations of --iterations auto.  [default: 30]"
             ),
             click.option(
                 "--weighting", type=click.Choice(["raw", "log", "bm25"]), help="How plays become confidence."
@@ -142,7 +142,7 @@ def settings_options(function: F) -> F:
                 "--bm25-k1",
                 "bm25_k1",
                 type=float,
-                help="BM25's saturation: larger values count many plays more.",
+                help="BM25's saturation: a larger value lets many plays count more.",
             ),
             click.option("--bm25-b", "bm25_b", type=float, help="BM25's length normalization, 0 to 1."),
         )
@@ -152,7 +152,7 @@ def settings_options(function: F) -> F:
 
 
 def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) -> TrainSettings:
-    """Return the settings that `settings_options` name: a preset or a file, and what was changed in it.
+    """Return the settings that `settings_options` select: a preset or a file, with changes applied.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) 
     from lastfm_dask.training import settings
 
     if preset and settings_file:
-        msg = "--preset and --settings both name settings: give one of them"
+        msg = "--preset and --settings both name settings: choose one"
         raise click.UsageError(msg)
     if settings_file:
         return settings.TrainSettings.from_file(settings_file).changed(**changes)
@@ -172,7 +172,7 @@ def settings_of(preset: str | None, settings_file: Path | None, **changes: Any) 
 
 
 def compute_options(function: F) -> F:
-    """Add the options of all commands that compute: memory, threads, block size and scheduler."""
+    """Add the options of every command that computes: memory, threads, block size and scheduler."""
     for option in reversed(
         (
             memory_option,

@@ -19,11 +19,11 @@ _PIPED_WIDTH = 1 << 16
 _GAP = 3
 """Columns of the screen between two columns of a table."""
 _LEAST_TEXT = 12
-"""Texts get no less than this."""
+"""The least width of a text column."""
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Print lines for people; control characters in names are shown, never sent."""
+    """Print lines for people; control characters in names are escaped, never sent."""
     click.echo(visible(text, keep_lines=True), err=err)
 
 
@@ -34,7 +34,7 @@ def echo_json(value: Any, *, err: bool = False) -> None:
 
 
 def console() -> Console:
-    """Return a rich console on stdout that colours nothing inside names; what is piped is never wrapped or cut."""
+    """Return a rich console on stdout that does not colour names; piped output is never wrapped or cut."""
     from rich.console import Console
 
     class Screen(Console):
@@ -46,10 +46,10 @@ def console() -> Console:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table that fits the terminal: numbers are never cut, texts go on in a second line where they must.
+    """Print a table that fits the terminal: numbers are never cut; long texts wrap.
 
-    Numbers stand to the right with thousands separated and one number of decimals a column. A table whose numbers
-    alone are too wide is printed as one block of lines a row.
+    Numbers are right-aligned, with thousands separators and equal decimals within a column. If the numbers
+    alone are too wide, each row is printed as a block of lines.
 
     Parameters
     ----------

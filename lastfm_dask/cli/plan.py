@@ -20,12 +20,12 @@ from lastfm_dask.memory.sizes import Size
 @compute_options
 @json_option
 def command(source: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
-    """Project the memory and the disk that ingesting SOURCE needs, stage by stage, without doing it.
+    """Project the memory and disk that ingesting SOURCE needs, stage by stage, without doing the work.
 
-    SOURCE may be a dataset or a model as well. The smallest limit of each command is listed.
+    SOURCE may also be a dataset or a model. Lists the smallest limit of each command.
 
-    A small sample of SOURCE is read. Where there is too little memory or disk it ends as ingest would: with exit
-    code 4 and the smallest limit that would do.
+    Reads a small sample of SOURCE. With too little memory or disk it ends as ingest would: with exit
+    code 4 and the smallest sufficient limit.
     """
     from lastfm_dask.cli import smallest
     from lastfm_dask.ingestion.planning import plan_source

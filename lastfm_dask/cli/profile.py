@@ -1,4 +1,4 @@
-"""`profile`: what each stage of a dataset or a model took, as a table or as a page."""
+"""`profile`: the time and memory of each stage of a dataset or a model, as a table or a page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=PATH)
-@click.option("--html", "file", type=PATH, help="Write one self-contained page with charts; replaces a file.")
+@click.option(
+    "--html", "file", type=PATH, help="Write one self-contained page with charts; overwrites the file."
+)
 @json_option
 def command(path: Path, file: Path | None, as_json: bool) -> None:
     """Show how much time and memory each stage of PATH, a dataset or a model, took.
 
-    Reserved, projected and measured memory count what only the process's end gives back; pages of files, which
-    the kernel takes back at will, stand apart. A stage that broke its projection is marked.
+    Reserved, projected and measured memory count anonymous and shared pages. File pages, which the kernel can
+    reclaim, are listed apart. A stage that exceeded its projection is marked.
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.profile import receipts

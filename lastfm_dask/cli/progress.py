@@ -1,4 +1,4 @@
-"""The plan and the progress of a command, on stderr: progress for a person who waits, none without a terminal."""
+"""The plan and the progress of a command, on stderr; without a terminal, only the plan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Shown(Progress):
         for line in plan.lines():
             echo(line, err=True)
         if resumed_blocks:
-            echo(f"resuming  {resumed_blocks} blocks are there from an earlier run", err=True)
+            echo(f"resuming  {resumed_blocks} blocks from an earlier run", err=True)
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         self._show(stage, done, total)
@@ -33,6 +33,6 @@ class _Shown(Progress):
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Give what shows a command's plan and, at a terminal, its progress."""
+    """Give a `Progress` that prints the plan and, on a terminal, draws bars."""
     with progress.shown() as show:
         yield _Shown(show)

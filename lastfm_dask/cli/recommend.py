@@ -44,7 +44,7 @@ class _Output:
 @click.command()
 @click.argument("model", type=PATH)
 @user_options
-@click.option("--all-users", is_flag=True, help="Answer for every user of the model.")
+@click.option("--all-users", is_flag=True, help="Recommend to every user of the model.")
 @click.option(
     "--json-lines", is_flag=True, help="With --all-users: a line of JSON for each user (the default)."
 )
@@ -55,26 +55,26 @@ class _Output:
     "--exclude",
     multiple=True,
     metavar="NAME|FILE",
-    help="Leave out this artist, or the artists of this file, a name a line. Repeat it for more.",
+    help="Exclude this artist, or the artists in this file, one a line. Repeatable.",
 )
-@click.option("--only", type=PATH, metavar="FILE", help="List only artists of this file, a name a line.")
+@click.option("--only", type=PATH, metavar="FILE", help="List only artists in this file, one a line.")
 @click.option(
     "--diverse",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="How much variety counts beside the score (maximal marginal relevance), 0 to 1.",
+    help="Weight of variety against the score (maximal marginal relevance), 0 to 1.",
 )
 @click.option(
     "--novelty",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="How much artists that few know count beside the score, 0 to 1.",
+    help="Weight of little-known artists against the score, 0 to 1.",
 )
-@click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
-@click.option("--max-listeners", type=click.IntRange(0), help="Leave out artists with more listeners.")
-@click.option("--include-known", is_flag=True, help="List artists that the user has already, too.")
+@click.option("--min-listeners", type=click.IntRange(0), help="Exclude artists with fewer listeners.")
+@click.option("--max-listeners", type=click.IntRange(0), help="Exclude artists with more listeners.")
+@click.option("--include-known", is_flag=True, help="Also list artists that the user has already.")
 @memory_option
 @threads_option
 @json_option
@@ -87,14 +87,11 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Recommend artists to a user, to a list of favourites, or to all users.
+    """Recommend artists to a user, to a list of favourites, or to all users.
 
-    MODEL is what `train` made. A new user is given by --like; unknown names are listed with near ones, and where none
-    is known the most popular artists are the answer. With --diverse or --novelty the best 200 artists are ordered
-    anew; scores stay as they are.
-
-    \b
-    Example: lastfm-dask recommend lastfm.model --like radiohead --like "sigur rós=100" --diverse 0.3
+    MODEL is what `train` made. Describe a new user by --like; unknown names are listed with similar ones, and if no
+    name is known, the most popular artists are recommended. --diverse and --novelty reorder the best 200 artists;
+    scores stay as they are.
     """
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import answering_budget, fit_answer, plan_all_users
@@ -112,10 +109,10 @@ def command(
     output = _Output(options["json_lines"], options["parquet"], options["output"])
     if all_users:
         if user is not None or plays is not None:
-            msg = "--all-users answers for every user: leave out --user and --like"
+            msg = "--all-users answers for every user: drop --user and --like"
             raise click.UsageError(msg)
         if output.parquet is not None and (output.json_lines or output.output is not None):
-            msg = "--parquet names its own file: leave out --json-lines and --output"
+            msg = "--parquet names its own file: drop --json-lines and --output"
             raise click.UsageError(msg)
         from lastfm_dask.recommender.all_users import AllUsers
 
@@ -124,7 +121,7 @@ def command(
         _answer_all_users(job, plan, output, as_json)
         return
     if output.is_given:
-        msg = "--json-lines, --parquet and --output go with --all-users"
+        msg = "--json-lines, --parquet and --output need --all-users"
         raise click.UsageError(msg)
     one_user(user, plays)
     found = recommender.recommend(user, likes=plays, **listed)
@@ -137,7 +134,7 @@ def command(
 def _show(found: Recommendations) -> None:
     title = title_of("Recommended", found.user)
     if found.fallback is not None:
-        title = "None of the names is known: the most popular artists (the score is their listeners)"
+        title = "None of the names is known: showing the most popular artists (the score is their listeners)"
     columns = ["artist", "score", "listeners"]
     rows: list[tuple[object, ...]] = [(item.artist, item.score, item.listeners) for item in found.items]
     if found.rerank is not None and found.rerank.novelty:
@@ -148,7 +145,7 @@ def _show(found: Recommendations) -> None:
 
 
 def _excluded(model: Recommender, given: tuple[str, ...]) -> list[str]:
-    """Return the names to leave out: each is an artist, else a file of names."""
+    """Return the names to exclude: each argument is an artist, else a file of names."""
     names = []
     for one in given:
         if not model.knows_artist(one) and Path(one).is_file():
@@ -167,7 +164,7 @@ def _only(model: Recommender, path: Path) -> list[str]:
 
 
 def _names_in(model: Recommender, path: Path) -> list[str]:
-    """Return the artists of a file that the model knows; says on stderr how many it does not."""
+    """Return the artists of a file that the model knows; print on stderr how many it does not."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, ValueError) as error:
@@ -189,7 +186,7 @@ def _answer_all_users(all_users: AllUsers, plan: Plan[BatchSettings], output: _O
     with shown_progress() as progress:
         progress.planned(plan)
         result = write_all_users(all_users, plan, parquet=output.parquet, json_lines=lines, progress=progress)
-    # Lines on stdout are the result: what is said of them goes beside them.
+    # Lines on stdout are the result; the summary goes to stderr.
     if as_json:
         echo_json(result.to_dict(), err=to_stdout)
     else:

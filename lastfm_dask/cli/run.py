@@ -1,4 +1,4 @@
-"""`lastfm-dask run`: ingest, train, and the notebook's questions answered."""
+"""`lastfm-dask run`: ingest, train, and answer the notebook's questions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SETTINGS = (
 _N_FAVOURITES = 5
 _N_SHOWN = 10
 _MIN_LISTENERS = 5
-"""An artist whom hardly anybody hears has the vector of those few, and is like whatever else they hear."""
+"""An artist with hardly any listeners shares their vectors, and so resembles whatever else they play."""
 
 
 @click.command("run")
@@ -41,7 +41,7 @@ _MIN_LISTENERS = 5
 )
 @ingesting.ingest_options
 @settings_options
-@click.option("--seed", type=int, help="Seeds the first factors: equal seeds give equal models.")
+@click.option("--seed", type=int, help="Seed of the first factors: equal seeds give equal models.")
 @compute_options
 @json_option
 def command(source: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
@@ -87,12 +87,12 @@ def _make(folder: Path) -> None:
 
 
 def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Dataset | None:
-    """Return the dataset that an earlier run left, where it is of this source and these options; None without one.
+    """Return the dataset that an earlier run left, if it has this source and these options; None without one.
 
     Raises
     ------
     StoreError
-        It is of another source or other options, or damaged.
+        It has another source or other options, or is damaged.
     """
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.dataset.writing import refuse_existing
@@ -103,17 +103,17 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
     dataset = Dataset(path)
     if not is_made_of(dataset, source, ingesting.ingest_options_of(options)):
         refuse_existing(path)
-    echo(f"resuming  {path} is there from an earlier run, of the same source and options", err=True)
+    echo(f"resuming  {path} from an earlier run with the same source and options", err=True)
     return dataset
 
 
 def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResult | None:
-    """Return what an earlier run trained on this dataset by these settings; None without one.
+    """Return the model that an earlier run trained on this dataset with these settings; None without one.
 
     Raises
     ------
     StoreError
-        It is of another dataset or other settings, or damaged.
+        It has another dataset or other settings, or is damaged.
     """
     from lastfm_dask.dataset.writing import refuse_existing
     from lastfm_dask.training.trained import trained
@@ -123,7 +123,7 @@ def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResu
     result = trained(path, dataset, settings)
     if result is None:
         refuse_existing(path)
-    echo(f"resuming  {path} is there from an earlier run, of the same dataset and settings", err=True)
+    echo(f"resuming  {path} from an earlier run with the same dataset and settings", err=True)
     return result
 
 
@@ -143,7 +143,7 @@ def _train(dataset: Dataset, output: Path, settings: TrainSettings, options: dic
 
 
 def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[str, Any]:
-    """Return the answers for one listener, by the name of the command that gives each."""
+    """Return the answers for one user, by the command that gives each."""
     from lastfm_dask.cli.stats import user_rows
     from lastfm_dask.recommender.answers import Recommender
 
@@ -192,7 +192,7 @@ def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
 
 
 def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
-    """Print what was written, what it took, and commands to go on with."""
+    """Print what was written, how long training took, and the next commands."""
     path, model = _short(dataset.path), _short(result.path)
     done = result.training.get("iterations", len(result.iteration_s))
     echo(f"Wrote {path} and {model} ({done} iterations in {result.fit_s:.1f} s).\nNext:")
@@ -207,7 +207,7 @@ def _show_next(dataset: Dataset, result: TrainResult, user: str) -> None:
 
 
 def _short(path: Path) -> Path:
-    """Return a path as seen from the current folder, where it lies within."""
+    """Return a path relative to the current folder, if it lies within."""
     try:
         return path.absolute().relative_to(Path.cwd())
     except (ValueError, OSError):

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option(
-    "--artist", "artists", multiple=True, required=True, help="An artist to score. Repeat it for more."
-)
+@click.option("--artist", "artists", multiple=True, required=True, help="An artist to score. Repeatable.")
 @user_options
-@click.option("--vectors", is_flag=True, help="Print the vectors too: those of the ALS part.")
+@click.option("--vectors", is_flag=True, help="Also print the vectors: those of the ALS part.")
 @memory_option
 @json_option
 def command(

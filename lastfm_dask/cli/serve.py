@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Listen at this address; 0.0.0.0 or :: is all of them.",
+    help="Listen on this address; 0.0.0.0 or :: means all.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free port."
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free port."
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @click.option(
-    "--watch", is_flag=True, help="Take up a new model as soon as it stands at MODEL; SIGHUP does it once."
+    "--watch", is_flag=True, help="Load a new model as soon as it appears at MODEL; SIGHUP loads it once."
 )
 @click.option(
     "--allow-host",
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Answer under this name too, beside localhost and addresses. Repeatable.",
+    help="Also answer under this host name, besides localhost and addresses. Repeatable.",
 )
 @click.option(
     "--allow-origin",
@@ -64,7 +64,7 @@ def command(
 ) -> None:
     """Serve a web page and a JSON API that recommend artists.
 
-    MODEL is what `train` made. Only this machine is answered unless --host says otherwise. Ctrl-C ends it.
+    MODEL is what `train` made. Only this machine can connect unless --host allows more. Ctrl-C stops it.
     """
     try:
         import jinja2  # noqa: F401
@@ -88,7 +88,7 @@ def command(
         if as_json:
             echo_json({"url": url, "model": str(model), "plan": plan.to_dict()})
         else:
-            click.echo(f"serving {model} at {url} (Ctrl-C ends it)")
+            click.echo(f"serving {model} at {url} (Ctrl-C stops it)")
         if open_browser:
             webbrowser.open(url)
 

@@ -1,8 +1,8 @@
-"""SIGTERM and SIGINT end a command: they unwind it like any exception, so that whatever is open is closed.
+"""SIGTERM and SIGINT end a command: they unwind it like any exception, so that everything open is closed.
 
 An exception that a signal raises can get lost: Python drops it in a callback of the garbage collector, and a library
-that is being imported may turn it into another or go on. So a thread looks whether the command is ending, and
-sends the signal again where it is not.
+under import may replace it or go on. So a thread checks that the command is ending, and otherwise
+sends the signal again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _stop = _Stop()
 
 
 def listen() -> None:
-    """Let SIGTERM and SIGINT end the command; a SIGINT that is ignored, as in the background of a shell, stays so."""
+    """Let SIGTERM and SIGINT end the command; an ignored SIGINT, as for a background job, stays ignored."""
     signal.signal(signal.SIGTERM, _on_signal)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_signal)
@@ -44,7 +44,7 @@ def listen() -> None:
 
 
 def stopped() -> tuple[str, int] | None:
-    """Return what to say of the signal that has arrived, and the exit code; None without one."""
+    """Return the message and exit code for the signal that has arrived; None without one."""
     found = _stop.signal
     if found is None:
         return None
@@ -52,7 +52,7 @@ def stopped() -> tuple[str, int] | None:
 
 
 def unwound() -> None:
-    """Say that the command has ended: nothing is sent again."""
+    """Note that the command has ended: no signal is sent again."""
     for number in _EXIT_CODES:
         if signal.getsignal(number) is _on_signal:
             signal.signal(number, signal.SIG_IGN)
@@ -66,11 +66,11 @@ def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _insist(number: int) -> None:
-    """Send the signal again as long as the main thread neither handles it nor cleans up after it."""
+    """Send the signal again until the main thread handles it or cleans up after it."""
     main = threading.main_thread()
     while main.is_alive():
         time.sleep(_LOOK_S)
-        # In an `except` or a `finally` the exception that is handled is known, and what it came from.
+        # In an `except` or a `finally`, the exception being handled is known, and its cause.
         if signal.getsignal(number) is _on_signal and not _comes_from_stop(
             sys._current_exceptions().get(main.ident or 0)  # noqa: SLF001 - the only way to see another thread's
         ):
@@ -90,6 +90,6 @@ def _comes_from_stop(error: Any) -> bool:
 
 
 def _not_raised(unraisable: Any) -> None:
-    """Say nothing of a stop that could not be raised: the signal comes again."""
+    """Suppress reports of a stop that could not be raised: the signal comes again."""
     if not isinstance(unraisable.exc_value, Stopped):
         sys.__unraisablehook__(unraisable)

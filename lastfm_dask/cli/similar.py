@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @click.argument("model", type=PATH)
 @click.argument("artist")
 @click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many artists.")
-@click.option("--min-listeners", type=click.IntRange(0), help="Leave out artists with fewer listeners.")
+@click.option("--min-listeners", type=click.IntRange(0), help="Exclude artists with fewer listeners.")
 @click.option(
     "--shrink",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Listeners with whom half of an artist's similarity counts; 0: the plain cosine.",
+    help="At this many listeners an artist's similarity counts half; 0: plain cosine.",
 )
 @memory_option
 @json_option
@@ -36,13 +36,10 @@ def command(
     memory_bytes: int | None,
     as_json: bool,
 ) -> None:
-    r"""List the artists most like one artist.
+    """List the artists most like one artist.
 
     MODEL is what `train` made. Similarity is the cosine of the angle between both artists' vectors, multiplied by
-    listeners / (listeners + shrink): an artist with one or two listeners is like many by chance.
-
-    \b
-    Example: lastfm-dask similar lastfm.model radiohead --shrink 50
+    listeners / (listeners + shrink), because an artist with one or two listeners resembles many by chance.
     """
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import plan_answer

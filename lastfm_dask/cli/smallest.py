@@ -1,7 +1,7 @@
 """The smallest memory limit of each command on a source, a dataset or a model, for `plan`.
 
-A command is planned as it plans itself, with what its own process holds before its data: that is measured in a
-process that imports what the command imports. Every limit leaves what a control group takes for pages of files.
+Each command is planned as it plans itself, with what its own process holds before its data: measured in a
+process with the same imports. Every limit leaves room for a control group's file pages.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ LIBRARIES = {
         "lastfm_dask.serve.app",
     ),
 }
-"""What a command's process has imported when it plans."""
+"""The libraries that a command's process has imported when it plans."""
 COMMANDS = {
     "source": ("train",),
     "dataset": ("train", "evaluate", "tune"),
     "model": ("recommend", "serve"),
 }
 _NEXT_START_BYTES = 2 * MIB
-"""By how much another start of the same program may hold more, with another terminal and longer paths."""
+"""How much more another start of the same program may hold, with another terminal and longer paths."""
 
 
 def kind_of(path: Path) -> str | None:
-    """Return whether a path is a dataset or a model; None for anything else, as a source."""
+    """Return whether a path is a dataset or a model; None for anything else, such as a source."""
     if not (path / layout.MANIFEST).is_file():
         return None
     return "model" if (path / layout.ITEM_FACTORS).exists() else "dataset"
 
 
 def reserved_by_command(kind: str) -> dict[str, int]:
-    """Return what the commands on a kind of path hold before their data; one whose extra is missing is left out.
+    """Return what the commands on a kind of path hold before their data, leaving out those whose extra is missing.
 
-    Call it before this process has imported much: in a small pod both count.
+    Call it before this process has imported much: in a small pod both processes count.
     """
     measured = {name: held_by(LIBRARIES[name]) for name in COMMANDS[kind]}
     return {name: held + _NEXT_START_BYTES for name, held in measured.items() if held is not None}
 
 
 def of_source(plan: IngestPlan, reserved: dict[str, int], *, on_cluster: bool) -> list[dict[str, Any]]:
-    """Return what `ingest` needs of a source, and `train` with the default settings of the dataset that comes of it."""
+    """Return what `ingest` needs of a source, and `train` with default settings of the resulting dataset."""
     from lastfm_dask.ingestion.plan import plan_ingest
 
     source = plan.source
@@ -77,7 +77,7 @@ def of_source(plan: IngestPlan, reserved: dict[str, int], *, on_cluster: bool) -
 
 
 def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[str, Any]]:
-    """Return what `train`, `evaluate` and `tune` with the default settings need of a dataset."""
+    """Return what `train`, `evaluate` and `tune` with default settings need of a dataset."""
     import scipy.sparse  # noqa: F401 - counted by command already
 
     from lastfm_dask.dataset.dataset import Dataset
@@ -113,7 +113,7 @@ def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dic
 
 
 def of_model(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[str, Any]]:
-    """Return what answering needs: one user of the model, all of them with ten artists each, and whoever is served."""
+    """Return what answering needs: one user, all users with ten artists each, and the server."""
     from lastfm_dask.recommender.all_users import AllUsers
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import fit_answer, plan_recommending, shape_of
@@ -160,7 +160,7 @@ def _serving(model: Recommender, budget: Budget) -> Plan[Any]:
 def _each(
     planned: dict[str, Planned], process: dict[str, str], reserved: dict[str, int], budget: Budget
 ) -> list[dict[str, Any]]:
-    """Return each command's entry, with what its process reserves; those that can't run here are left out."""
+    """Return each command's entry, with what its process reserves; leave out those that can't run here."""
     return [
         _command(name, plan, replace(budget, reserved=reserved[process[name]], spare=SPARE_BYTES))
         for name, plan in planned.items()

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     default=30,
     show_default=True,
-    help="How many of the most heard artists.",
+    help="How many of the most heard artists to list.",
 )
 @click.option("--user", metavar="ID", help="Show the rows of one user.")
 @json_option
 def command(dataset: Path, top: int, user: str | None, as_json: bool) -> None:
     """Show what DATASET holds: users, artists, the most heard, artists per user, median plays, the matrix's size.
 
-    Numbers are over the rows that were kept, before rows of the same user and artist are summed.
+    Counts the rows that were kept, before rows of the same user and artist are summed.
     """
     from lastfm_dask.dataset.dataset import Dataset
 
@@ -50,7 +50,7 @@ def command(dataset: Path, top: int, user: str | None, as_json: bool) -> None:
 
 
 def _top(dataset: Dataset, n: int) -> list[dict[str, Any]]:
-    """Return the most heard artists: from the manifest where it has as many, else from the table."""
+    """Return the most heard artists: from the manifest if it lists enough, else from the table."""
     kept: list[dict[str, Any]] = dataset.statistics["top_artists"]
     if n <= len(kept) or len(kept) == dataset.n_artists:
         return kept[:n]

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or can't show every character: made safe before a command runs.
+"""Standard streams that are closed, full, or can't encode every character: made safe before a command runs.
 
 A closed descriptor is taken, so that no file that is opened later gets its number and what is printed with it. Characters that
 stdout's encoding lacks are replaced.
@@ -16,7 +16,7 @@ from lastfm_dask.errors import StoreError
 
 def prepare() -> None:
     """Make stdin, stdout and stderr usable, whatever the caller made of them."""
-    # What is written to a closed stdout must fail, as anywhere; what is said on a closed stderr nobody reads.
+    # Writing to a closed stdout must fail; nobody reads a closed stderr.
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         if not _is_open(number):
             opened = os.open(os.devnull, flags)
@@ -36,26 +36,26 @@ def prepare() -> None:
 
 
 def finish() -> None:
-    """Write out what was printed.
+    """Flush what was printed.
 
     Raises
     ------
     BrokenPipeError
         If the reader went away, as `head` does.
     StoreError
-        If stdout takes no more.
+        If stdout can't be written to.
     """
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        msg = f"the result can't be written to stdout: {error.strerror}; send it to a place that takes it"
+        msg = f"the result can't be written to stdout: {error.strerror}; redirect it to a file that can be written"
         raise StoreError(msg) from error
 
 
 def discard() -> None:
-    """Let what is still to be written go nowhere: Python writes it at the very end, and would complain."""
+    """Discard what is still buffered: Python would flush it at exit, and complain."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""A dataset's numbers as people read them: statistics, the most heard artists, the reconciliation, the stages."""
+"""A dataset's numbers for people: statistics, the most heard artists, the reconciliation, the stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_statistics(statistics: Mapping[str, Any]) -> None:
-    """Print the counts, the matrix's size, and what is described by quartiles."""
+    """Print the counts, the matrix's size, and the quartiles."""
     share = statistics.get("played_once_share")
     once = "" if share is None else f"  ({100 * share:.2f} % of the rows)"
     dense, csr = statistics["dense_bytes"], statistics["csr_bytes"]
@@ -28,7 +28,7 @@ def print_statistics(statistics: Mapping[str, Any]) -> None:
             ("played once", f"{statistics['played_once']:,}{once}"),
             (
                 "stored values",
-                f"{statistics['nnz']:,}  ({100 * statistics['nnz'] / cells:.4f} % of the cells)",
+                f"{statistics['nnz']:,}  ({100 * statistics['nnz'] / cells:.4f} % of all cells)",
             ),
             ("matrix", f"{format_size(csr)} as CSR; dense, at one byte a cell, {format_size(dense)}"),
         ],
@@ -68,9 +68,9 @@ def print_reconciliation(reconciliation: Mapping[str, Any], *, ids_are_sha1: boo
     Parameters
     ----------
     reconciliation : mapping
-        Of the manifest.
+        From the manifest.
     ids_are_sha1 : bool
-        Whether the format promises that user ids are SHA-1 digests, so that others are worth a line.
+        Whether the format promises that user ids are SHA-1 digests, so that others are reported.
     """
     rejects = [(f"  {reason}", -n) for reason, n in reconciliation["rejects"].items()]
     rows = [
@@ -92,14 +92,14 @@ def print_reconciliation(reconciliation: Mapping[str, Any], *, ids_are_sha1: boo
     if n_several:
         most = reconciliation["artists_with_several_mbids"][:3]
         shown = ", ".join(f"{artist['artist']!r} ({artist['n_mbids']})" for artist in most)
-        echo(f"{n_several:,} artists have several MBIDs, the most frequent was kept: {shown}, …")
+        echo(f"{n_several:,} artists have several MBIDs; the most frequent was kept: {shown}, …")
     if published := reconciliation.get("published"):
         heads = ("figure", "published", "found", "why")
         print_table("against the published README", heads, [[row[key] for key in heads] for row in published])
 
 
 def print_stages(stages: Iterable[Mapping[str, Any]]) -> None:
-    """Print what each stage took: seconds, and memory projected and measured, in MiB."""
+    """Print each stage's seconds, and its memory projected and measured, in MiB."""
     rows = []
     for stage in stages:
         projected, measured = stage.get("projected_bytes"), stage.get("measured_bytes")

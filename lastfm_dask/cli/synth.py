@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @click.option(
     "--rejects",
     type=click.IntRange(0),
-    help="Lines that are not rows, spread evenly: by turns no artist, no plays, a missing field, a stray carriage"
+    help="Lines that are not rows, spread evenly; in turn: no artist, no plays, a missing field, a stray carriage"
     " return.  [default: 2, as published]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, another log."
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed gives another log."
 )
 @click.option(
     "--parquet",
@@ -54,7 +54,7 @@ def command(
     """Write a synthetic listening log to OUT, with the real one's shape and quirks.
 
     The default is the published log's size, 17,559,530 lines. The same sizes and seed give the same bytes on any number
-    of threads. No listening of any person is in it.
+    of threads. It holds no real person's listening.
     """
     from lastfm_dask.synthesis import LogSize, write_log
 

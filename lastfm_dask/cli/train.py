@@ -1,4 +1,4 @@
-"""`train`: implicit's ALS on a dataset, within the memory allowed."""
+"""`train`: train implicit's ALS on a dataset, within the allowed memory."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 @click.argument("dataset", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The model directory to make.")
 @settings_options
-@click.option("--seed", type=int, help="Seeds the first factors: equal seeds give equal models.")
-@click.option("--metrics", type=PATH, help="What `evaluate --json` printed for these settings, to be kept.")
+@click.option("--seed", type=int, help="Seed of the first factors: equal seeds give equal models.")
 @click.option(
-    "--start-from", type=PATH, help="Start from the factors of this model, for the names that it knows."
+    "--metrics", type=PATH, help="Keep with the model what `evaluate --json` printed for these settings."
 )
+@click.option("--start-from", type=PATH, help="Start from this model's factors, for the names that it knows.")
 @memory_option
 @threads_option
 @json_option
@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Train implicit's ALS on a dataset and keep the model.
 
-    DATASET is what `ingest` made. Weights and factors stay on disk, memory-mapped. What memory and disk the work
-    will take is shown before it begins.
+    DATASET is what `ingest` made. Weights and factors are memory-mapped files. The memory and disk that the work
+    needs are printed before it begins.
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.training.train import train
@@ -103,7 +103,7 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
 
 
 def show(result: TrainResult) -> None:
-    """Print what was trained, and what each stage took, as tables; warnings on stderr."""
+    """Print the model's facts and each stage's memory as tables; warnings on stderr."""
     from lastfm_dask.training.result import check_text, iterations_text
 
     settings = asdict(result.settings)
@@ -141,7 +141,7 @@ def show(result: TrainResult) -> None:
 
 
 def echo_warnings(result: TrainResult) -> None:
-    """Print what a person must know before using the model, on stderr."""
+    """Print what people must know before they use the model, on stderr."""
     for text in result.warnings:
         click.secho(f"WARNING: {text}", err=True, fg="yellow", bold=True)
 

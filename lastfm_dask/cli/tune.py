@@ -1,4 +1,4 @@
-"""`tune`: the settings that recommend best on a dataset, found by search, for `train --settings`."""
+"""`tune`: search for the settings that recommend best on a dataset, for `train --settings`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lastfm_dask.evaluation.tune import Tuning
 
 N_SHOWN = 10
-"""Trials in the table, the best first; the settings file has all."""
+"""Trials in the table, best first; the settings file has all."""
 
 
 @click.command()
@@ -25,14 +25,16 @@ N_SHOWN = 10
 @click.option("--trials", "n_trials", type=int, default=40, show_default=True, help="Models to train.")
 @split_options
 @click.option(
-    "-k", type=int, default=10, show_default=True, help="Search for the highest NDCG of lists so long."
+    "-k", type=int, default=10, show_default=True, help="Length of the lists whose NDCG is maximized."
 )
-@click.option("--max-factors", type=int, default=256, show_default=True, help="Most latent factors to try.")
+@click.option(
+    "--max-factors", type=int, default=256, show_default=True, help="The most latent factors to try."
+)
 @click.option(
     "--weighting",
     "weightings",
     multiple=True,
-    help="Try this weighting alone. Repeat it for more; all unless said.",
+    help="Try only this weighting. Repeatable.  [default: all]",
 )
 @memory_option
 @threads_option
@@ -48,10 +50,10 @@ def command(
 ) -> None:
     """Search for the settings that recommend best on DATASET.
 
-    The search holds interactions out of the part that `evaluate` with the same seed trains on; the settings found are
-    measured on what neither saw. The first trials are the presets, settled from the data. The same seed finds the same
-    settings. An interrupted search, given again, goes on after its last trial (`.NAME.trials` beside the output).
-    Needs the extra `tune` (Optuna).
+    The search holds interactions out of the part that `evaluate` with the same seed trains on. The best settings are
+    measured on data that neither saw. The first trials are the presets, settled from the data. Equal seeds find equal
+    settings. An interrupted search resumes after its last trial (`.NAME.trials` beside the output). Needs the extra
+    `tune` (Optuna).
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
@@ -88,7 +90,7 @@ def _show(found: Tuning, output: Path, k: int) -> None:
     )
     rows = [trial.to_dict() for trial in ranked[:N_SHOWN]]
     n_failed = sum(trial.value is None for trial in found.trials)
-    title = f"{len(found.trials)} trials, {n_failed} of which could not be trained; the best {len(rows)} by {found.metric}"
+    title = f"{len(found.trials)} trials, {n_failed} of which failed; the best {len(rows)} by {found.metric}"
     print_table(
         title,
         [found.metric if key == "value" else key for key in rows[0]],

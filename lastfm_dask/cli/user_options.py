@@ -1,4 +1,4 @@
-"""Options of commands that answer for one user: a user of the model, or a new user by what they like."""
+"""Options of commands that answer for one user: a user of the model, or a new user by their likes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def user_options(function: F) -> F:
     """Add --user, --like and --like-file."""
     for option in reversed(
         (
-            click.option("--user", metavar="ID", help="A user whom the model was trained on."),
+            click.option("--user", metavar="ID", help="A user the model was trained on."),
             like_option,
             click.option(
                 "--like-file",
@@ -38,7 +38,7 @@ def user_options(function: F) -> F:
 
 
 def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -> dict[str, int] | None:
-    """Return plays by name, added up where a name stands more than once; None if no like is given.
+    """Return plays by name, summed over repeated names; None without likes.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def likes_of(model: Recommender, likes: Sequence[str], like_file: Path | None) -
 def one_user(user: str | None, likes: dict[str, int] | None) -> None:
     """Raise click's usage error unless either a user or likes are given."""
     if (user is None) == (likes is None):
-        msg = "say for whom: either --user, or --like (or --like-file)"
+        msg = "choose a user: either --user, or --like (or --like-file)"
         raise click.UsageError(msg)
 
 
@@ -74,7 +74,7 @@ def title_of(what: str, user: User) -> str:
 
 
 def echo_unknown(user: User) -> None:
-    """Print the names that are not known, with near ones, on stderr."""
+    """Print unknown names with similar ones, on stderr."""
     from lastfm_dask.dataset.vocabulary import did_you_mean
 
     for name in user.unknown:

@@ -1,4 +1,4 @@
-"""`verify`: the checksums of a dataset or model, and of a source file against the published ones."""
+"""`verify`: check a dataset or model against its checksums, and a source file against the published ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=PATH, required=False)
-@click.option("--source", metavar="FILE", help="A log or archive: compare it too, or it alone.")
+@click.option("--source", metavar="FILE", help="A log or archive to check too, or alone.")
 @json_option
 def command(path: Path | None, source: str | None, as_json: bool) -> None:
     """Check a dataset or model against its checksums, or a source against its own.
@@ -32,10 +32,10 @@ def command(path: Path | None, source: str | None, as_json: bool) -> None:
     through for values that can't be. With --source a listening log, or the archive it comes in, is read to its end:
     its MD5 is compared with the published one, and its size with what the dataset at PATH records of its source.
 
-    Exits with 5 where the dataset or model is damaged, with 3 where the source is not what it should be.
+    Exits with 5 if the dataset or model is damaged, and with 3 if the source is not the expected file.
     """
     if path is None and source is None:
-        msg = "name a dataset or a model, or a log by --source, or both"
+        msg = "name a dataset or a model, or a log with --source, or both"
         raise click.UsageError(msg)
     result: dict[str, Any] = {}
     manifest = None
@@ -73,7 +73,7 @@ def _check_arrays(path: Path, manifest: Manifest) -> None:
 
 
 def directory_result(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """Return what `verify --json` says of a directory whose checksums were found right."""
+    """Return what `verify --json` prints for a directory whose checksums match."""
     return {
         "path": str(path),
         "kind": manifest.kind,
@@ -88,7 +88,7 @@ def _entry(entry: layout.FileEntry) -> dict[str, Any]:
 
 
 def source_result(found: Checksums) -> dict[str, Any]:
-    """Return what `verify --json` says of a source file."""
+    """Return what `verify --json` prints for a source file."""
     return {
         "path": found.file.path,
         "size_bytes": found.size_bytes,
@@ -100,7 +100,7 @@ def source_result(found: Checksums) -> dict[str, Any]:
 
 
 def refuse_mistaken(found: Checksums) -> None:
-    """Raise BadInputError for a file that has a published file's size, or the archive's name, but other bytes."""
+    """Raise BadInputError for a file that has a published file's size, or its archive's name, but other bytes."""
     known = found.mistaken_for
     if known is not None:
         msg = (
@@ -111,14 +111,14 @@ def refuse_mistaken(found: Checksums) -> None:
 
 
 def recorded_source(manifest: Manifest, found: Checksums) -> dict[str, Any] | None:
-    """Return what a dataset records of a source file, and whether its time is still the same.
+    """Return what a dataset records about a source file, and whether its time is still the same.
 
     None if the directory records no source, as a model does.
 
     Raises
     ------
     BadInputError
-        If the dataset was made of other files, or the file had another size then.
+        If the dataset was made of other files, or the file had another size.
     """
     files = manifest.content.get("source", {}).get("files", [])
     if not files:
@@ -129,7 +129,7 @@ def recorded_source(manifest: Manifest, found: Checksums) -> dict[str, Any] | No
     entry = next(iter(same_path or same_name), None)
     if entry is None:
         names = ", ".join(entry["path"] for entry in files)
-        msg = f"{path} is none of the files that the dataset was made of: {names}"
+        msg = f"{path} is not a file that the dataset was made of: {names}"
         raise BadInputError(msg, path=str(path))
     if entry["size_bytes"] != found.size_bytes:
         msg = (
@@ -146,7 +146,7 @@ def _show(result: dict[str, Any]) -> None:
         kind = result["kind"].removeprefix("lastfm_dask.")
         echo(
             f"{result['path']}: a {kind} of {result['created']}, {len(result['files'])} files,"
-            f" {format_cell(n_bytes)} bytes: every checksum is right"
+            f" {format_cell(n_bytes)} bytes: every checksum matches"
         )
         echo(f"fingerprint {result['fingerprint']}")
     if "source" in result:
@@ -158,11 +158,11 @@ def _show_source(source: dict[str, Any]) -> None:
     echo(f"MD5 {source['md5']}\nSHA-256 {source['sha256']}")
     if source["published"] is None:
         names = " nor ".join(known.name for known in published.FILES)
-        echo(f"This is not a published file: its MD5 is neither that of {names}.")
+        echo(f"This is not a published file: its MD5 matches neither {names}.")
     elif source["log_md5"] is None:
         echo(f"This is the published {source['published']}.")
     else:
         echo(f"The log inside is the published {source['published']}.")
     if source.get("recorded"):
         same = "and" if source["recorded"]["same_version"] else "but not"
-        echo(f"It has the size {same} the modification time that the dataset records of its source.")
+        echo(f"It has the size {same} the modification time that the dataset records for its source.")
