@@ -74,7 +74,7 @@ def test_a_whole_dataset_verifies(dataset):
     found = json.loads(verify(dataset, "--json"))
     assert {file["file"] for file in found["files"]} == set(layout.DATASET.files)
     assert all(file["sha256"] == file_sha256(dataset / file["file"]) for file in found["files"])
-    assert "every checksum is right" in verify(dataset)
+    assert "every checksum matches" in verify(dataset)
 
 
 @pytest.mark.parametrize("name", layout.DATASET.files)
@@ -143,7 +143,7 @@ def test_another_source_than_the_recorded_is_refused(dataset, log, tmp_path):
     record_source(dataset, log)
     other = tmp_path / "other.tsv"
     other.write_bytes(ROWS)
-    with pytest.raises(BadInputError, match=r"none of the files that the dataset was made of: .*log\.tsv"):
+    with pytest.raises(BadInputError, match=r"not a file that the dataset was made of: .*log\.tsv"):
         verify(dataset, "--source", other)
 
 
