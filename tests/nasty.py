@@ -143,7 +143,7 @@ def short_lines(limit: int = MAX_LINE, probe: int = 7) -> Iterator[None]:
         for module, name, value in (
             (reader, "_PIECE_BYTES", probe),
             (fast, "_WINDOW_BYTES", limit // 2),
-            (fast, "_UTF8_PIECE_BYTES", probe),
+            (fast, "_UTF8_PIECE_BYTES", (4 * probe, probe)),
             (fast, "_COVERED_SHARE", 1),
             (fast, "_FEW", 1),
             (places, "_CHUNK_BYTES", probe),

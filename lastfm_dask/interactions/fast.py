@@ -49,7 +49,7 @@ _MOST_SKIPPED = 256
 _FEW = 16
 _COVERED_SHARE = 16
 """More than this part of a block is not covered: its places would take as much memory as the block."""
-_UTF8_PIECE_BYTES = 64 << 10
+_UTF8_PIECE_BYTES = (64 << 10, 4 << 10)
 
 
 def read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | None:
@@ -122,18 +122,30 @@ def _invalid(lines: bytes | bytearray, begin: int) -> tuple[Places, Places]:
 
     bytes_ = np.frombuffer(lines, np.uint8)
     invalid, not_ascii = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    start = len(lines) if is_utf8(bytes_[begin:]) else begin
-    while start < len(lines):
-        end = lines.find(b"\n", start + _UTF8_PIECE_BYTES - 1) + 1 or len(lines)
-        piece = bytes_[start:end]
-        if not is_utf8(piece):
+    if not is_utf8(bytes_[begin:]):
+        for start, end in _invalid_pieces(lines, begin, len(lines), _UTF8_PIECE_BYTES):
+            piece = bytes_[start:end]
             ends = np.flatnonzero(piece == _LINE_END)
             wrong, others = invalid_places(piece), np.flatnonzero(piece >= 0x80)
             in_same = np.isin(np.searchsorted(ends, others), np.searchsorted(ends, wrong))
             invalid.append(wrong + (start - begin))
             not_ascii.append(others[in_same] + (start - begin))
-        start = end
     return np.concatenate(invalid), np.concatenate(not_ascii)
+
+
+def _invalid_pieces(
+    lines: bytes | bytearray, start: int, end: int, sizes: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield where pieces of whole lines begin and end that are not UTF-8, looked for in pieces of smaller and smaller size."""
+    view = memoryview(lines)
+    while start < end:
+        stop = lines.find(b"\n", start + sizes[0] - 1, end) + 1 or end
+        if not is_utf8(view[start:stop]):
+            if len(sizes) > 1:
+                yield from _invalid_pieces(lines, start, stop, sizes[1:])
+            else:
+                yield start, stop
+        start = stop
 
 
 @contextmanager
@@ -241,8 +253,9 @@ def _to_rows(
     if len(rejected):
         kept = reasons.of < 0
         mask = pa.array(kept)
-        user, artist, plays = _users_of(user, rejected, mask), artist.filter(mask), plays[kept]
-        mbid, time = None if mbid is None else mbid.filter(mask), None if time is None else time[kept]
+        user, artist, plays = _users_of(user, rejected, mask), _without(artist, rejected, mask), plays[kept]
+        mbid = None if mbid is None else _without(mbid, rejected, mask)
+        time = None if time is None else time[kept]
     lines, codes, raw = _rejects(reasons, skipped, places)
     return Rows(
         user=user,
@@ -293,6 +306,18 @@ def _rejects(
     # Arrow reads an empty line as one of empty fields.
     codes[pc.binary_length(raw).to_numpy() == 0] = field_count
     return lines[order], codes, raw
+
+
+def _without(texts: pa.StringArray, rejected: npt.NDArray[np.intp], mask: pa.BooleanArray) -> pa.StringArray:
+    """Return the texts of the rows kept: between a few rejects they are copied in one go, which a mask is not."""
+    import pyarrow as pa
+
+    if len(rejected) > _FEW:
+        return texts.filter(mask)
+    starts, ends = [0, *(rejected + 1).tolist()], [*rejected.tolist(), len(texts)]
+    return pa.concat_arrays(
+        [texts.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+    )
 
 
 def _users_of(
