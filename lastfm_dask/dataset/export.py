@@ -49,11 +49,18 @@ def export_parquet(dataset: Path, folder: Path) -> list[Path]:
     StoreError
         If the dataset can't be opened, the file exists, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    names = ("user", "artist", "plays")
     target = folder / INTERACTIONS
     opened = Dataset(dataset)
-    with complete_or_absent(target) as part:
-        _write_values(opened, part, ("user", "artist", "plays"), by_name=True)
+    if folder.is_dir():
+        with complete_or_absent(target) as part:
+            _write_values(opened, part, names, by_name=True)
+        return [target]
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    # A new folder takes its name with the file in it, in one step.
+    with complete_or_absent(folder) as part:
+        part.mkdir()
+        _write_values(opened, part / INTERACTIONS, names, by_name=True)
     return [target]
 
 

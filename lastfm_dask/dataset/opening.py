@@ -44,6 +44,9 @@ def reading(file: Path) -> Iterator[None]:
         # Parsers of damaged bytes raise anything: SyntaxError, TokenError, ArrowInvalid, UnicodeDecodeError, …
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             raise
+        if isinstance(error, PermissionError):
+            msg = f"{file} can't be read: {error.strerror}; let this user read it"
+            raise StoreError(msg, path=str(file)) from error
         problem = " ".join(str(error).split())[:200] or type(error).__name__
         raise damaged(file, f"it can't be read ({problem})") from error
 

@@ -78,6 +78,9 @@ def _become(out: int, err: int, arguments: list[str], at_step: tuple[int, int] |
         main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 98
+    except KeyboardInterrupt:
+        # Before the command listened.
+        code = 130
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -211,7 +211,6 @@ def commands(folder: Path, kind: str, out: Path) -> list[list[object]]:
             ["stats", path, "--top", 50, "--json"],
             ["verify", path],
             ["profile", path],
-            ["plan", path],
             ["train", path, "-o", out / "m", *few],
             ["train", path, "-o", out / "m", "--model", "neighbours"],
             ["evaluate", path, *few, "--scratch", out],
@@ -222,7 +221,6 @@ def commands(folder: Path, kind: str, out: Path) -> list[list[object]]:
     return [
         ["verify", path],
         ["profile", path],
-        ["plan", path],
         ["recommend", path, "--user", "user2", "--json"],
         ["recommend", path, "--like", "björk", "--diverse", 0.5],
         ["recommend", path, "--all-users", "-o", out / "all.jsonl"],
@@ -296,11 +294,11 @@ def run_damage(whole: Path, scratch: Path, n: int) -> None:
             allowed = (0, 5, 6) if "accepted" in how else (0, 5)
             if ended.code not in allowed or ended.traceback:
                 table.fail(f"{case}: {ended.code}: {ended.err[-300:]}")
-            elif ended.code == 5 and Path(name).name not in ended.err:
+            elif ended.code == 5 and Path(name).name not in ended.err and " is wanted" not in ended.err:
                 table.fail(f"{case}: does not name the file: {ended.err[-300:]}")
             elif ended.code == 0 and command[0] == "verify" and not same and "accepted" not in how:
                 table.fail(f"{case}: verify sees nothing")
-            elif ended.code and forking.leftovers(out):
+            elif ended.code and forking.leftovers(out, ".more.work"):
                 table.fail(f"{case}: leaves {forking.leftovers(out)}")
             shutil.rmtree(out)
             out.mkdir()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+
 import numpy as np
 import pytest
 from making import accept_sizes
@@ -10,6 +14,8 @@ from models import named_dataset, small_model
 from lastfm_dask.cli.verify import command as verify
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
+from lastfm_dask.dataset.export import export_parquet
+from lastfm_dask.dataset.opening import reading
 from lastfm_dask.errors import StoreError
 from lastfm_dask.ingestion.summed import open_summed
 from lastfm_dask.recommender.answers import Recommender
@@ -36,8 +42,6 @@ def blend(tmp_path_factory):
 
 @pytest.fixture
 def model(blend, tmp_path):
-    import shutil
-
     return shutil.copytree(blend, tmp_path / "x.model")
 
 
@@ -108,3 +112,20 @@ def test_damaged_item_weights_never_reach_native_code(model, name, value):
     ):
         with pytest.raises(StoreError, match=r"item_weights.* damaged"):
             ask()
+
+
+def test_an_export_that_fails_leaves_no_folder(tmp_path):
+    path = named_dataset(tmp_path / "x.dataset").path
+    change(path, layout.DATA, 7, np.nan)
+    with pytest.raises(StoreError, match=layout.DATA):
+        export_parquet(path, tmp_path / "new")
+    assert [found.name for found in tmp_path.iterdir()] == ["x.dataset"]
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    def refuse():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with pytest.raises(StoreError, match=r"can't be read: Permission denied") as error, reading(tmp_path):
+        refuse()
+    assert "damaged" not in str(error.value)
