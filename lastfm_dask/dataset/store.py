@@ -272,6 +272,12 @@ def read_receipts(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_bytes())
         stages = document["stages"]
+        if not stages and "allocator" not in document:
+            msg = (
+                f"{path} was made of a matrix in memory (`Dataset.from_csr`): no stage was measured, so its receipts hold"
+                " nothing to show. `lastfm-dask stats` shows what the dataset holds"
+            )
+            raise StoreError(msg, path=str(file))
         words = [document["allocator"], document["allowed_source"], *(stage["stage"] for stage in stages)]
         figures = [stage[name] for stage in stages for name in _RECEIPT]
         if (
@@ -281,6 +287,8 @@ def read_receipts(path: Path) -> dict[str, Any]:
         ):
             msg = "it holds no receipts by stage"
             raise TypeError(msg)
+    except StoreError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"{file} can't be read ({error}): the directory is damaged; build it again"
         raise StoreError(msg, path=str(file)) from error

@@ -83,7 +83,7 @@ def test_hostile_names_stay_text_and_nobody_is_asked(tmp_path):
     wrong: list[str] = []
     with playwright.sync_playwright() as started:
         found = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = found.new_page()
+        page = found.new_page(viewport={"width": 390, "height": 844})
         page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda one: wrong.append(one.url) if one.url.startswith("http") else None)
@@ -91,6 +91,7 @@ def test_hostile_names_stay_text_and_nobody_is_asked(tmp_path):
         page.wait_for_timeout(1500)
         names = page.locator(".top li span").all_text_contents()
         asked = list(wrong)
+        width = page.evaluate("document.documentElement.scrollWidth")
         # The page's own policy forbids what would be asked if somebody got something in.
         blocked = page.evaluate(
             """() => new Promise((tell) => {
@@ -102,4 +103,5 @@ def test_hostile_names_stay_text_and_nobody_is_asked(tmp_path):
         )
         found.close()
     assert set(HOSTILE) <= set(names)
+    assert width == 390
     assert (blocked, asked) == ("https://example.org/x.png", [])

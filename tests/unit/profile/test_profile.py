@@ -14,6 +14,7 @@ from making import make_dataset, random_plays
 
 from lastfm_dask.cli.profile import command
 from lastfm_dask.dataset import layout
+from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.profile.page import render, write_page
 from lastfm_dask.profile.receipts import as_json, exceeded, open_profile
@@ -191,6 +192,13 @@ def test_receipts_that_say_nothing_are_refused(tmp_path):
         (broken.path / layout.MANIFEST).write_text(json.dumps(manifest))
         with pytest.raises(StoreError, match="receipts"):
             open_profile(broken.path)
+
+
+def test_a_dataset_made_of_a_matrix_has_no_stage_to_show_and_is_not_called_damaged(tmp_path):
+    made = Dataset.from_csr(random_plays(20, 10), range(20), range(10), tmp_path / "own.dataset")
+    with pytest.raises(StoreError, match=r"from_csr.*lastfm-dask stats") as caught:
+        open_profile(made.path)
+    assert "damaged" not in str(caught.value)
 
 
 def test_the_command_shows_a_table(dataset):
