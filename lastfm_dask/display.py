@@ -1,7 +1,7 @@
 """How results show themselves: as text, as JSON, as an HTML table in a notebook, as a pandas data frame.
 
-Imports nothing until it is asked. Everything that comes from data is escaped: what controls a terminal is shown and
-never sent.
+Imports nothing until it is used. Everything that comes from data is escaped: control characters are shown, never
+sent to the terminal.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Table:
     note : str
         A line below; empty for none.
     facts : sequence of (str, str)
-        What is to be known beside the rows: names and texts, shown above them.
+        Names and texts shown above the rows.
     """
 
     title: str

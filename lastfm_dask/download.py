@@ -1,4 +1,4 @@
-"""The published data sets fetched to a folder: over https, resumed where it broke off, checked before it gets its name.
+"""Downloads published data sets: over https, resumed after an interruption, checked before a file gets its name.
 
 What has arrived stands in a work directory beside the file, with the version that the server named. A later try asks
 for the rest of that version alone; a file that changed in between begins anew. The final name appears by one rename,

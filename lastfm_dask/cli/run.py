@@ -48,7 +48,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     """Do it all: ingest SOURCE, train a model, and answer the notebook's questions.
 
     The folder gets log.dataset and log.model; called again, it goes on from what an interrupted run left. The questions: which artists are the most heard, how many artists a
-    user has, and for one listener (the one that --add-user appends, or the first of the log) what they play, what
+    user has, and for one user (the one that --add-user appends, or the first of the log) what they play, what
     a few artists score, what is recommended and why, and what is like their favourite.
     """
     from lastfm_dask.cli import ingest, train

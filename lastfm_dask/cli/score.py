@@ -31,13 +31,10 @@ def command(
     memory_bytes: int | None,
     as_json: bool,
 ) -> None:
-    r"""Score artists for a user: the dot product of their vectors, and what a blend adds to it.
+    """Score artists for a user: the dot product of their vectors, and what a blend adds to it.
 
     MODEL is what `train` made. A new user, given by --like, gets the vector that their list asks for. With a blend the
     parts that add up to the score are shown beside it: of ALS, of item weights, of popularity.
-
-    \b
-    Example: lastfm-dask score lastfm.model --artist björk --like "sigur rós=30"
     """
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.recommender.plan import plan_answer
@@ -54,6 +51,6 @@ def command(
     print_table(title_of("Scores", found.user), [name.replace("_", " ") for name in columns], rows)
     echo_unknown(found.user)
     if vectors:
-        by_name = {"listener": found.user_vector, **found.artist_vectors}
+        by_name = {"user": found.user_vector, **found.artist_vectors}
         for name, vector in by_name.items():
             echo(f"{name}: {' '.join(f'{value:.6g}' for value in vector)}")

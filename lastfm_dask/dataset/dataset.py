@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _TOP_SHOWN = 10
-"""The most heard artists that a dataset shows of itself."""
+"""How many of the most heard artists a dataset shows."""
 
 
 class Dataset(Shown):
@@ -36,7 +36,7 @@ class Dataset(Shown):
     path : Path
         The directory.
     manifest : Manifest
-        What it says of itself.
+        Its manifest.
     statistics : dict
         The keys that `stats --json` lists, without `--user`.
     """
@@ -96,7 +96,7 @@ class Dataset(Shown):
     def user_items(self) -> csr_matrix:
         """The plays: csr_matrix, shape (n_users, n_artists), float32, memory-mapped, columns sorted.
 
-        Looked through once when it is first asked for; raises StoreError if it is damaged.
+        Checked once, on first use; raises StoreError if it is damaged.
         """
         from lastfm_dask.dataset.matrix import open_user_items
 

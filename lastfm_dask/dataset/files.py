@@ -1,7 +1,7 @@
 """Files that are whole or not there: every single file that a command writes as its result is written here.
 
 A file is written in a folder of its own beside the target, `.NAME.TOKEN.part`, which is made new (no link that lies
-in wait is ever followed) and locked while its run lives. When all went well the file is flushed and takes the target's name in one
+in wait is ever followed) and locked while its run lives. At the end the file is flushed and takes the target's name in one
 step. Killed at any moment, a run leaves the old state or the new one; the folder that it leaves is cleared by the
 next run that writes beside it.
 """
@@ -28,14 +28,14 @@ _LOCK = "lastfm-dask.lock"
 
 @contextmanager
 def complete_or_absent(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give a path to write; what stands there takes the target's name when the block ends well, else it goes.
+    """Give a path to write; what is written there takes the target's name if the block ends well, and is removed otherwise.
 
     Parameters
     ----------
     target : Path
         The file or folder to make. The path that is given has the same last name, so the same suffix.
     replace : bool
-        Whether a file that stands under the target's name is replaced; else it is refused.
+        Whether a file that stands under the target's name is replaced; otherwise that is an error.
 
     Raises
     ------

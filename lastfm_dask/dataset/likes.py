@@ -42,7 +42,7 @@ def read_like(text: str, is_known: Callable[[str], bool] | None = None) -> tuple
         return checked_like(text, DEFAULT_PLAYS, text)
     if not (plays.isascii() and plays.isdigit()):
         if not name.strip():
-            # Nothing stands before the sign, so that it can only belong to a name, as in `=`.
+            # Nothing comes before the sign, so it can only be part of a name, as in `=`.
             return text, DEFAULT_PLAYS
         msg = (
             f"the like {text!r}: plays are a whole number from 1 to {MAX_PLAYS}, found {plays!r}; write NAME, or"

@@ -1,7 +1,7 @@
 """Finds names by a 64-bit key of their length and ends: sorted keys and positions, 12 bytes a name.
 
-For who asks again and again: building it takes a hundred scans' time and each look takes microseconds. A key says
-where a name may stand; the caller compares the name itself.
+For repeated lookups: building it takes as long as a hundred scans, and each lookup takes microseconds. A key says
+where a name may be; the caller compares the name itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _keys_of(names: pa.StringArray) -> npt.NDArray[np.uint64]:
     factor = np.uint64(_FACTOR)
     for first, step in ((starts, 1), (ends[1:] - 1, -1)):
         for k in range(_ENDS):
-            # Behind a name's end stands nothing: zero, whatever the next name begins with.
+            # Beyond a name's end all bytes are zero, whatever the next name begins with.
             places = np.clip(first + step * k, 0, len(text) - 1)
             keys *= factor
             keys += np.where(k < lengths, text[places], 0).astype(np.uint64)

@@ -1,7 +1,7 @@
-"""Which of many names somebody may have meant: names folded to what is typed, and compared by their edits.
+"""Which known names somebody may have meant: names are folded to what people type, and compared by edits.
 
 Folding drops what people leave out or mix up: case, accents, a leading "the ", `&` for "and". Whole arrays are folded
-by Arrow, so that 290,000 names take a moment.
+by Arrow, so 290,000 names take a moment.
 """
 
 from __future__ import annotations

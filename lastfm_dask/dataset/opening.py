@@ -1,4 +1,4 @@
-"""Files of a directory, opened only where they are what its manifest says: what is damaged is a StoreError.
+"""Files of a directory, opened only if they match its manifest; damage is a StoreError.
 
 Needs NumPy alone. Nothing here trusts a file: a header is compared before anything is mapped, no pickle is ever
 loaded, and a matrix that native code will walk is looked through once.
@@ -35,7 +35,7 @@ def damaged(file: Path, problem: object) -> StoreError:
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Turn whatever a library says of a file that it can't read into a StoreError that names the file."""
+    """Turn any error of a library that can't read a file into a StoreError that names the file."""
     try:
         yield
     except (LastfmDaskError, MemoryError):

@@ -1,6 +1,6 @@
 """What a dataset holds, in numbers: the keys that `stats --json` lists. Pure: arrays in, plain values out.
 
-Statistics are over rows as they were kept, before equal (user, artist) rows are summed, as pandas gives them in
+Statistics are over kept rows, before equal (user, artist) rows are summed, as pandas gives them in
 the notebook: listeners and artists per user count rows.
 """
 

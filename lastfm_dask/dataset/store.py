@@ -71,7 +71,7 @@ def _emptied(folder: Path) -> Path:
 
 
 def refuse_published(output: Path) -> None:
-    """Raise StoreError if something stands under the final name; what its run left beside it is cleared."""
+    """Raise StoreError if the final name exists; clear what its run left beside it."""
     if os.path.lexists(output):
         clear_finished(output)
     refuse_existing(output)
@@ -231,7 +231,7 @@ def open_directory(path: Path, *kinds: Kind) -> Manifest:
     try:
         manifest = Manifest.from_json(_manifest_text(path / MANIFEST))
     except FileNotFoundError as error:
-        msg = f"{path} has no {MANIFEST}: it is no {wanted}, or it was never finished; build it again"
+        msg = f"{path} has no {MANIFEST}: it is not a {wanted}, or it was never finished; build it again"
         raise StoreError(msg, path=str(path)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path / MANIFEST} can't be read ({error}): the directory is damaged; build it again"

@@ -1,4 +1,4 @@
-"""What every writer here shares: it refuses outputs that exist, locks and flushes files, and explains write errors.
+"""What all writers share: refusing existing outputs, locking and flushing files, explaining write errors.
 
 Knows no format. `files` writes single files with it, `store` whole directories.
 """

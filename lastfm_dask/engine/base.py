@@ -12,7 +12,7 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 STALL_TIMEOUT_S = 600.0
-"""Twice the time after which Dask's scheduler by default gives a silent worker up: it looks once in that time."""
+"""Twice the time after which Dask's scheduler gives up a silent worker by default: it checks once in that time."""
 
 
 def task_key(key: str) -> str:
@@ -27,7 +27,7 @@ class WorkerUse:
     address: str
     """Where it answered."""
     projected_bytes: int = 0
-    """What its process was to hold at most, by the plan."""
+    """The most that the plan lets its process hold."""
     n_blocks: int = 0
     """Blocks whose result came from it."""
     peak_held_bytes: int = 0

@@ -47,7 +47,7 @@ _LOGGERS = ("distributed", "distributed.client", "distributed.comm", "distribute
 
 @dataclass(slots=True)
 class ClusterEngine:
-    """A Dask cluster, through a client that somebody else closes.
+    """A Dask cluster, through a client that the caller closes.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ClusterEngine:
     _ours: Facts | None = field(default=None, init=False)
 
     def check(self) -> None:
-        """Hold the scheduler and all workers of this moment against `preflight`.
+        """Check the scheduler and all current workers against `preflight`.
 
         Workers that do not answer, or go away meanwhile, do not stop the run: a worker
         is checked when it brings its first result.
@@ -78,7 +78,7 @@ class ClusterEngine:
         Raises
         ------
         ClusterError
-            With all that is wrong in one message. No work was done.
+            Lists every problem in one message. No work was done.
         """
         from distributed.versions import get_versions
 
@@ -117,12 +117,12 @@ class ClusterEngine:
         }
 
     def admit(self, address: str, facts: Facts) -> WorkerUse:
-        """Return a worker's record; one that came later is held against `preflight` first.
+        """Return a worker's record; a worker that joined later is checked against `preflight` first.
 
         Raises
         ------
         ClusterError
-            With all that is wrong with it.
+            Lists every problem.
         """
         if address not in self.workers:
             _refuse(problems(self._facts(), {address: facts}, self.preflight.task_bytes))
@@ -160,7 +160,7 @@ class ClusterEngine:
             why = str(error) or f"no answer within {timeout_s:g} s"
             msg = (
                 f"could not ask the Dask scheduler at {self.address()}: {type(error).__name__}: {why}. "
-                "See that it runs and answers, then call again: it resumes"
+                "Check that it runs and answers, then call again: it resumes"
             )
             raise ClusterError(msg) from error
 
@@ -207,7 +207,7 @@ def connected(address: str | None, scheduler_file: str | Path | None) -> Iterato
     Raises
     ------
     ClusterError
-        If there is no scheduler that lets us in.
+        If no scheduler accepts the connection.
     """
     where = address or f"the one that {scheduler_file} names"
     if address is None and not Path(str(scheduler_file)).is_file():
@@ -254,7 +254,7 @@ async def _try_to_connect(address: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log lines off stderr: what matters of them is in our errors."""
+    """Keep Dask's own log lines off stderr: our errors say what matters."""
     import distributed.client  # noqa: F401 - its import sets the levels that are set aside here
 
     loggers = [logging.getLogger(name) for name in _LOGGERS]

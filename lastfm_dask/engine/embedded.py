@@ -1,6 +1,6 @@
 """The embedded engine: Dask's threaded scheduler in this process.
 
-Blocks that are known stand in Dask's graph, one task a block, under the keys that they have on a cluster: so
+Known blocks are tasks of a Dask graph, one task a block, with the same keys as on a cluster, so
 `dask.diagnostics` (ProgressBar, Profiler, ResourceProfiler, any Callback) shows the same tasks on both engines. The
 sink runs within the task, so that Dask holds no result, and `threads` blocks are in memory at once. It opens no port
 and does not import `distributed`.
@@ -78,7 +78,7 @@ class EmbeddedEngine:
         from dask.base import tokenize
 
         name = key or partial(tokenize, task)
-        # A pool of our own is waited for: after an error no task may still write to a place that is cleared away.
+        # Our own pool is awaited: after an error no task may still write to a folder that is being removed.
         with ThreadPoolExecutor(self.threads) as pool:
             for first in range(0, len(blocks), GRAPH_BLOCKS):
                 # A call without arguments: Dask would look for keys in a block that is a tuple.
@@ -87,7 +87,7 @@ class EmbeddedEngine:
 
 
 def _run(graph: dict[Key, Any], pool: ThreadPoolExecutor) -> None:
-    """Run a graph of tasks that depend on nothing, in the order in which they stand there."""
+    """Run a graph of tasks that depend on nothing, in the order of the graph."""
     from dask.callbacks import Callback
     from dask.threaded import get
 

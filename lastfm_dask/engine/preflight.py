@@ -1,7 +1,7 @@
 """What must be equal, or large enough, on every worker of a cluster before any work: facts, and their comparison.
 
-Pure but for `facts_here`, which reads this process alone. Knows nothing of Dask: the engine runs `facts_here` on
-the workers and hands what comes back to `problems`.
+Pure, except `facts_here`, which reads this process. Does not depend on Dask: the engine runs `facts_here` on
+the workers and passes the results to `problems`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Facts:
     held_bytes : int
         Memory that the process holds now, the libraries that a task needs loaded, and the kernel can't take back.
     n_threads : int
-        How many tasks it runs at once.
+        Tasks that it runs at once.
     usable : dict
         By source, how many bytes the process may hold; empty for no limit.
     """

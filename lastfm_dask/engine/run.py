@@ -42,7 +42,7 @@ counted, so that it does not hold up the others."""
 
 @dataclass(slots=True)
 class ClusterRun:
-    """One `for_each` on a cluster, and what is under way in it."""
+    """One `for_each` on a cluster, and the blocks under way in it."""
 
     engine: ClusterEngine
     task: Callable[[Any], Any]
@@ -116,7 +116,7 @@ class ClusterRun:
         future.add_done_callback(lambda done: self.events.put((done, None)))  # type: ignore[no-untyped-call]
 
     def _step(self) -> None:
-        """Wait a little for something to happen; see to it that waiting has an end."""
+        """Wait a little for an event; end the run if nothing happens for too long."""
         with suppress(Empty):
             future, promise = self.events.get(timeout=_POLL_S)
             if promise is None:
@@ -143,12 +143,12 @@ class ClusterRun:
         self.events.put((future, promise))
 
     def _take(self, future: Future[Any], promise: Promise[list[Answer]]) -> None:
-        """Take one result: see that its worker was checked, sink it, and let go of it."""
+        """Take one result: make sure its worker was checked, sink it, and release it."""
         block = self.under_way.pop(future)
         del self.gathering[future]
         try:
             (answer,) = promise.result()
-        except (Exception, CancelledError) as failure:  # noqa: BLE001 - told apart there
+        except (Exception, CancelledError) as failure:  # noqa: BLE001 - distinguished there
             by_task = future.status == "error"
             _forget(future)
             self._recover(block, failure, by_task=by_task)

@@ -20,7 +20,7 @@ _facts_by_run: dict[str, Facts] = {}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back from a worker: a result or an error of ours, and whom it came from."""
+    """A worker's answer: a result or one of our errors, and the worker's address."""
 
     result: Any
     error: LastfmDaskError | None
@@ -56,7 +56,7 @@ def facts_of(run_id: str, check: Check | None, dask_worker: Any = None) -> Facts
     if run_id not in _facts_by_run:
         while len(_facts_by_run) >= _MOST_RUNS:
             _facts_by_run.pop(next(iter(_facts_by_run)), None)
-        # What an earlier run's blocks left with the allocator would be taken for held.
+        # What an earlier run's blocks left with the allocator would count as held.
         allocator.release()
         limit = dask_worker.memory_manager.memory_limit
         usable = {DASK_LIMIT: int(limit * PAUSE_SHARE)} if limit else {}

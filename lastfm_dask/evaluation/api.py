@@ -81,7 +81,7 @@ def tune(
     output : path
         The settings file; it must not exist.
     settings : TuneSettings, optional
-        What is searched, and by what figure.
+        What to search, and the figure to maximize.
     run : EvaluationRun, optional
         Memory, threads, the folder for temporary files, progress.
     """
@@ -90,7 +90,7 @@ def tune(
 
 
 def candidates_of(settings: TrainSettings, compare: Sequence[str]) -> list[Candidate]:
-    """Return what is measured: the model, popularity, and what was asked for beside them."""
+    """Return what to measure: the model, popularity, and the models to compare."""
     found = [candidates.als(settings.preset, settings), candidates.popularity()]
     by_name = {candidates.NEIGHBOURS: candidates.neighbours, candidates.EASE: candidates.ease}
     for name in dict.fromkeys(compare):

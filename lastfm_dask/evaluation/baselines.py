@@ -1,4 +1,4 @@
-"""What a model is measured against: popularity, and sums of item weights (neighbours, EASE).
+"""Baselines: popularity, and sums of item weights (neighbours, EASE).
 
 Each is fitted on a training matrix and ranks artists for users whose lists it receives. Both are deterministic.
 """

@@ -1,7 +1,7 @@
 """What can be evaluated: implicit's ALS with any settings, popularity, item neighbours, and EASE.
 
 A candidate is a recipe: fitted on the training part of a split it becomes a ranker, which gives lists. ALS is trained,
-ranked and folded in by the very functions that make and ask a model.
+ranked and folded in by the same functions that `train` and `recommend` use.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ POPULARITY = "popularity"
 
 
 class Ranker(Protocol):
-    """What was fitted on a training part."""
+    """A model fitted on a training part."""
 
     def rank(self, users: Users, history: csr_matrix, k: int) -> Items:
         """Return the best `k` columns for each of `users`, those in their row of `history` left out, -1 at an end."""
@@ -83,7 +83,7 @@ def ease(regularization: float | None = None) -> Candidate:
 
 
 def als(name: str, settings: TrainSettings) -> Candidate:
-    """Return the candidate that is trained as `train` would on the training part."""
+    """Return the candidate that trains on the training part as `train` does."""
     return Candidate(name, lambda split, run: fit_als(split, settings, run), settings)
 
 

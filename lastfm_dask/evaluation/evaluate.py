@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluation(Shown):
-    """What `evaluate` found: the split as it fell, each model's figures, and what it took."""
+    """What `evaluate` found: the split, each model's figures, and each stage's receipt."""
 
     split: dict[str, Any]
     models: tuple[ModelReport, ...]
@@ -179,7 +179,7 @@ def _split_text(split: dict[str, Any]) -> str:
 
 
 def describe(split: Split, users: Users, n_unknown: int) -> dict[str, Any]:
-    """Return what a report says of a split: its settings, and how it fell."""
+    """Return what a report says of a split: its settings and its sizes."""
     return {
         **split.settings.to_dict(),
         "n_train": int(split.train.nnz),

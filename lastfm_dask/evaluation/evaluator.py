@@ -86,13 +86,13 @@ class EvaluationRun:
     """How an evaluation goes, apart from what is measured."""
 
     memory_bytes: int | None = None
-    """Keep to this much anonymous memory, and to what the process is allowed anyhow."""
+    """Use at most this much anonymous memory, and no more than the process is allowed."""
     threads: int | None = None
     """At most; the figures do not depend on it."""
     folder: Path | None = None
     """Where temporary files go; the system's place for them unless given."""
     progress: Progress = field(default_factory=Progress)
-    """Hears the plan before any work, then of each step."""
+    """Receives the plan before any work, then each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Evaluator:
             listeners = count_columns(train.indices, train.shape[1])
             beyond = beyond_accuracy(items, listeners, train.shape[0], ks)
             by_user = per_user(items, held_out, ks)
-            # What freed lists and scores leave behind would count against the next stage.
+            # Freed lists and scores that the allocator keeps would count against the next stage.
             trim()
         fit_s, rank_s = fitted - started, ranked - fitted
         return ModelReport(name, metrics, candidate.settings, fit_s, rank_s, beyond, by_user)
@@ -221,7 +221,7 @@ def rank_users(
     ----------
     ranker : Ranker
     history : csr_matrix, shape (n_users, n_artists), float32
-        What each user is known to have; never listed.
+        Each user's known artists; never listed.
     users : int, shape (n,)
         Rows of `history`.
     k : int

@@ -37,7 +37,7 @@ _N_STARTUP = 12
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """What is searched, and by what figure.
+    """What to search, and the figure to maximize.
 
     Raises
     ------

@@ -84,10 +84,10 @@ class Split:
     train: csr_matrix
     """What models learn from."""
     history: csr_matrix
-    """What a user is known to have when the model answers; the same object as `train`, except for new
+    """The user's known artists when the model answers; the same object as `train`, except for new
     users."""
     held_out: csr_matrix
-    """What is to be found."""
+    """What recommendations should find."""
 
     @property
     def folds_in(self) -> bool:

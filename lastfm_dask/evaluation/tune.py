@@ -141,7 +141,7 @@ def _reports(best: TrainSettings, evaluator: Evaluator) -> tuple[ModelReport, ..
     """Return the figures of what was chosen, of popularity, and of the presets."""
     reports = [evaluator.report(one) for one in (candidates.als(TUNED, best), candidates.popularity())]
     for name, preset in PRESETS.items():
-        # A preset that can't be trained on this data must not cost what the search has found.
+        # A preset that can't be trained on this data must not discard what the search has found.
         with suppress(BadInputError):
             reports.append(evaluator.report(candidates.als(name, preset)))
     return tuple(reports)
@@ -161,7 +161,7 @@ def _refuse_output(output: Path) -> None:
 
 
 def largest_of(settings: TuneSettings) -> candidates.Candidate:
-    """Return the candidate that needs most of those that a search fits."""
+    """Return the largest candidate that a search fits."""
     most = max(settings.max_factors, *(preset.factors for preset in PRESETS.values()))
     return candidates.als(TUNED, TrainSettings(factors=most))
 

@@ -34,7 +34,7 @@ def refuse_incomplete(user: str | None, likes: Mapping[str, int]) -> None:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text is none that a command line's odd bytes became."""
+    """Whether a text is Unicode, not the undecodable bytes of a command line."""
     return all(not "\ud800" <= sign <= "\udfff" for sign in text)
 
 

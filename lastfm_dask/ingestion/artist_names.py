@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = UTF8) -> dict[str, str]:
-    """Return the names by id that a file's lines give in their first two fields; a header does no harm.
+    """Return the names by id that a file's lines give in their first two fields; a header is harmless.
 
     A file with tabs in most of its lines is cut at tabs, whatever the log's delimiter is; fields between commas may be
     quoted.
@@ -32,7 +32,7 @@ def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = U
         data = path.read_bytes()
         text = data.decode(marked_encoding(data) or encoding).removeprefix("\ufeff")
     except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}; --artist-names wants a file of artist ids and names"
+        msg = f"{path} can't be read: {error.strerror}; --artist-names expects a file of artist ids and names"
         raise BadInputError(msg, path=str(path)) from error
     except UnicodeDecodeError as error:
         msg = f"{path} is not {encoding} (byte {error.start}): say with --encoding how the log and its names are written"
@@ -53,7 +53,7 @@ def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = U
 def show_names(artists: Names, names: dict[str, str]) -> int:
     """Show names in place of ids; return how many ids have none and are shown as they are.
 
-    Names stay distinct: where several ids have one name, the first keeps it and the others get their id behind it.
+    Names stay distinct: if several ids share a name, the first keeps it, and the others get their id appended.
     """
     import pyarrow as pa
 

@@ -51,7 +51,7 @@ class Assembled:
     played_once : int
         Rows with one play.
 
-    Events are counted before anything is said of them: then a row is a pair of user and artist with its listens.
+    Events are counted first: then a row is a pair of user and artist with its listens.
     """
 
     nnz: int

@@ -1,7 +1,6 @@
 """How many distinct names the encoded blocks hold, counted by the smallest of their hashes.
 
-The sample that ingest is planned by may mislead: where names turn out to be more than fit, this tells how much memory
-would do.
+The sample behind the plan may mislead: if there are more names than fit, this tells how much memory is enough.
 """
 
 from __future__ import annotations

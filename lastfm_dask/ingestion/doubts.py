@@ -1,6 +1,6 @@
-"""What looks wrong about a source once it is read: too many rejects, and signs that it was to be read otherwise.
+"""What looks wrong about a source once it is read: too many rejects, and signs of wrong options.
 
-Doubts are said, with the likely cause and the option that mends it; nothing is guessed over.
+A warning names the likely cause and the option that fixes it; nothing is changed on a guess.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def refuse_rejects(
         msg = (
             f"{paths}: {n_rejects} of {found.rows_read} rows were rejected, allowed are {said};"
             f" the first of them:{shown}{cause}"
-            "\nMend them, or allow more (--max-rejects N or N%, no --strict)"
+            "\nFix them, or allow more (--max-rejects N or N%, no --strict)"
         )
         raise BadInputError(msg, path=files[0].path)
 
@@ -92,7 +92,7 @@ def _proposal(files: Sequence[SourceFile]) -> str:
 
 
 def warnings_of(found: Index, rejects: RejectsWriter, schema: Schema) -> list[str]:
-    """Return what a reader of the dataset has to know: many rejects, and names that look quoted."""
+    """Return warnings for people who use the dataset: many rejects, and names that look quoted."""
     warnings = []
     n_rejects = found.rows_read - found.rows_kept
     first = rejects.samples[0] if rejects.samples else None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class MergeGuard(Protocol):
-    """Says before each merge of names whether it fits."""
+    """Checks before each merge of names that it fits."""
 
     def fits(self, users: NamesHeld, artists: NamesHeld, *, alone: bool) -> bool:
         """Whether a batch may be merged as a whole; raises BudgetError if it is a single piece and may not."""

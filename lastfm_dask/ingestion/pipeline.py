@@ -78,12 +78,12 @@ class _Run:
     """Names to show in place of artist ids; empty without such a file."""
 
     def count(self, stage: str, total: int) -> _Counter:
-        """Return what the stage tells of its steps."""
+        """Return a counter for the stage's steps."""
         return _Counter(self.progress, stage, total)
 
     @property
     def paths(self) -> list[str]:
-        """What people call the files."""
+        """The files' names for people."""
         return [file.name for file in self.files]
 
 
@@ -110,8 +110,8 @@ def ingest(
     resources : Resources, optional
         How much of the machine, or which cluster, is used.
     progress : Progress, callable or bool, optional
-        True shows bars in a terminal or a notebook. A callable hears of each step: the stage, how much of it is done,
-        and how much there is; a Progress hears the plan before that, too.
+        True shows bars in a terminal or a notebook. A callable is called with the stage, how much of it is done, and how
+        much there is; a Progress also receives the plan.
 
     Returns
     -------
@@ -121,13 +121,13 @@ def ingest(
     Raises
     ------
     BadInputError
-        The source can't be read, no row of it is kept, or more are rejected than allowed; nothing is left behind.
+        The source can't be read, no row is kept, or too many are rejected; nothing is left behind.
     BudgetError
         Before any work: more memory or disk is needed than there is.
     StoreError
         The output exists or can't be written, or the disk is full.
     UnknownNameError
-        The listener to add is known, or a favourite is not; nothing is left behind.
+        The user to add is known, or a favourite is not; nothing is left behind.
     ClusterError
         The cluster can't be used or stopped making progress. What it did is kept: calling again resumes.
 

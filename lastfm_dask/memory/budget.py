@@ -260,13 +260,13 @@ class Steps(Protocol):
 
 
 class Progress:
-    """What a caller hears of a command under way. This one ignores it: override what you want to see."""
+    """Receives the progress of a command. This one ignores it: override what you want to see."""
 
     def planned(self, plan: Plan[Any], resumed_blocks: int = 0) -> None:
-        """Hear the plan before any work, and how many blocks an earlier run left."""
+        """Receive the plan before any work, and how many blocks an earlier run left."""
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Hear how much of a stage is done, and how much there is; from any thread, one at a time."""
+        """Receive how much of a stage is done, and how much there is; from any thread, one at a time."""
 
     def of(self, stage: str) -> Callable[[int, int], None]:
         """Return a function that reports one stage's steps: how much is done, and how much there is."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NormalEquations:
-    """The linear system of one listener."""
+    """The linear system of one user."""
 
     matrix: Floats
     """W, shape (factors, factors), symmetric."""

@@ -31,7 +31,7 @@ SPARE = 8
 FIRST_BLOCK = 1024
 _READERS = 4
 _SHARE_LOOKED_AT = 8
-"""A search for one listener that has come past this part of the artists is one that lengths do not cut short."""
+"""A search for one user that has come past this part of the artists is one that lengths do not cut short."""
 _FEW_VALUES = 1 << 20
 _SLACK = 1 + 1e-3
 """Above any rounding of a float32 product of a few thousand factors, as a share of |x| |y|."""
@@ -199,7 +199,7 @@ class Ranking:
 
 
 class _Search:
-    """One batch's search: the best so far of each listener, block after block of artists."""
+    """One batch's search: the best so far of each user, block after block of artists."""
 
     def __init__(self, ranking: Ranking, vectors: Factors, n: int, seen: SeenItems) -> None:
         self.ranking = ranking
@@ -232,7 +232,7 @@ class _Search:
         return self.items
 
     def _look_at_all(self) -> None:
-        """Score all artists for the one listener, anew: read in order they come faster than by their length."""
+        """Score all artists for the one user, anew: read in order they come faster than by their length."""
         order, vector = self.ranking.order, self.vectors[0]
         scores = products(self.ranking.factors, vector)[order]
         scores[self.seen_positions[self.seen_positions < len(order)]] = -np.inf

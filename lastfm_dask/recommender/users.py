@@ -180,7 +180,7 @@ class Lookup:
         return self._new_user(_pairs(likes or ()))
 
     def known_user(self, user: str | None, likes: Likes | None) -> ModelUser:
-        """Return a listener as `model_user` does; raises UnknownNameError if none of the likes is known."""
+        """Return a user as `model_user` does; raises UnknownNameError if none of the likes is known."""
         found = self.model_user(user, likes)
         if not len(found.items):
             raise self._unknown(found.user.unknown)

@@ -1,7 +1,7 @@
-"""Who hears what: how long each listener's list is, which artists are on it, and how often they were played. Pure.
+"""Who hears what: how long each user's list is, which artists are on it, and how often they were played. Pure.
 
 The design of the whole log is drawn first and is small; the lists follow from it block by block, each from its own
-random numbers. Artists of the long tail are placed one listener at a time, the others are drawn from the listener's
+random numbers. Artists of the long tail are placed one user at a time, the others are drawn from the user's
 taste groups until the list is full. Knows neither names nor bytes.
 """
 
@@ -26,7 +26,7 @@ DATED_ROWS = 43
 
 # Of ten lists seven are cut near fifty by the service that they came from, the others vary: together sd 8.5 at 48.87.
 _LIST_KINDS = ((0.7, 1.0, 0.041), (0.3, 1.0, 0.31))
-# Plays are exp(level + spread * (Gamma(2) - 2)), a listener's level following Gumbel's law for least values (more
+# Plays are exp(level + spread * (Gamma(2) - 2)), a user's level following Gumbel's law for least values (more
 # listeners are far below the middle than far above it). Fitted to the published log's sum, ones and median lists.
 _LEVEL, _LEVEL_SCALE = 5.0, 0.93
 _SPREAD, _SPREAD_SD, _MAX_SPREAD = 0.43, 0.33, 0.75
@@ -34,7 +34,7 @@ _SPREAD, _SPREAD_SD, _MAX_SPREAD = 0.43, 0.33, 0.75
 _REPEATED = 3e-6
 _ANY_GROUP = 0.3
 _ROUNDS = 8
-# A list's key in one int64: the listener within the block, a random order, the artist.
+# A list's key in one int64: the user within the block, a random order, the artist.
 _ARTIST_BITS, _ORDER_BITS = 24, 28
 _ARTIST_MASK = (1 << _ARTIST_BITS) - 1
 
@@ -46,9 +46,9 @@ class Design:
     Attributes
     ----------
     n_rows : ndarray, shape (n_users,), int64
-        Length of each listener's list.
+        Length of each user's list.
     groups : ndarray, shape (n_users, 3), int64
-        Each listener's taste groups, the strongest first.
+        Each user's taste groups, the strongest first.
     tastes : Tastes
         The groups' artists.
     tail_indptr, tail_artists : ndarray, int64
@@ -106,7 +106,7 @@ def make_design(n_rows: npt.NDArray[np.int64], n_artists: int, rng: np.random.Ge
     artists = np.repeat(np.arange(n_head, n_artists), listeners[n_head:])
     users = _place_tail(tastes.main_group[artists], groups[:, 0], n_rows, tastes.n_groups, rng)
     order = np.argsort(users, kind="stable")
-    # Rows that found no list (users == n_users) sort last, and no listener's range holds them.
+    # Rows that found no list (users == n_users) sort last, and no user's range holds them.
     indptr = np.searchsorted(users[order], np.arange(n_users + 1))
     return Design(n_rows, groups, tastes, indptr, artists[order])
 
@@ -165,7 +165,7 @@ def draw_lists(
     Returns
     -------
     listeners, artists : ndarray, shape (n,), int64
-        One row each: the listener's place in `users`, rising, and the artist, in random order within a listener.
+        One row each: the user's place in `users`, rising, and the artist, in random order within a user.
         Listener u has exactly `design.n_rows[u]` rows; but for a few in a million its artists are distinct.
     """
     wanted = design.n_rows[users.start : users.stop]
@@ -216,7 +216,7 @@ def _is_in(keys: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.ND
 
 
 def _in_random_order(keys: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return keys with a random order between listener and artist, sorted."""
+    """Return keys with a random order between user and artist, sorted."""
     order = rng.integers(0, 1 << _ORDER_BITS, len(keys))
     listeners = keys >> _ARTIST_BITS
     return np.sort((listeners << _ORDER_BITS | order) << _ARTIST_BITS | (keys & _ARTIST_MASK))
@@ -225,7 +225,7 @@ def _in_random_order(keys: npt.NDArray[np.int64], rng: np.random.Generator) -> n
 def _some_of_each(
     keys: npt.NDArray[np.int64], most: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Return at most `most[u]` of each listener's keys, chosen at random."""
+    """Return at most `most[u]` of each user's keys, chosen at random."""
     keys = _in_random_order(keys, rng)
     listeners = keys >> (_ARTIST_BITS + _ORDER_BITS)
     starts = np.searchsorted(listeners, np.arange(len(most)))
@@ -237,17 +237,17 @@ def _filled(held: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.N
     """Return the keys with every list that is still short filled with the most popular artists that it lacks."""
     short = wanted - np.bincount(held >> _ARTIST_BITS, minlength=len(wanted))
     more = [held]
-    for listener in np.flatnonzero(short > 0).tolist():
-        low, high = np.searchsorted(held, [listener << _ARTIST_BITS, (listener + 1) << _ARTIST_BITS])
-        lacking = np.setdiff1d(np.arange(wanted[listener]), held[low:high] & _ARTIST_MASK)
-        more.append(listener << _ARTIST_BITS | lacking[: short[listener]])
+    for user in np.flatnonzero(short > 0).tolist():
+        low, high = np.searchsorted(held, [user << _ARTIST_BITS, (user + 1) << _ARTIST_BITS])
+        lacking = np.setdiff1d(np.arange(wanted[user]), held[low:high] & _ARTIST_MASK)
+        more.append(user << _ARTIST_BITS | lacking[: short[user]])
     return np.concatenate(more)
 
 
 def draw_plays(
     listeners: npt.NDArray[np.int64], n_users: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Return how often each row's artist was played, falling within a listener.
+    """Return how often each row's artist was played, falling within a user.
 
     Parameters
     ----------
@@ -268,6 +268,6 @@ def draw_plays(
     excess = rng.standard_exponential(len(listeners)) + rng.standard_exponential(len(listeners)) - 2
     plays = np.rint(np.exp(level[listeners] + spread[listeners] * excess))
     plays = np.clip(plays, 1, MAX_PLAYS - 1).astype(np.int64)
-    # Sorted as one number, listener and complement of the count: the artists are in random order anyway.
+    # Sorted as one number, user and complement of the count: the artists are in random order anyway.
     keys = np.sort(listeners << 20 | (MAX_PLAYS - plays))
     return MAX_PLAYS - (keys & ((1 << 20) - 1))

@@ -21,7 +21,7 @@ MEDIAN_LISTENERS = 2.4
 TAIL_LISTENERS = 8
 """Up to so many listeners an artist's rows are placed one by one, above they are drawn."""
 SLOT_WEIGHTS = (0.5, 0.22, 0.1)
-"""Share of a list that is drawn from the listener's first, second and third taste group; the rest is from all."""
+"""Share of a list that is drawn from the user's first, second and third taste group; the rest is from all."""
 
 
 def listeners_by_rank(n_users: int, n_artists: int, n_rows: int) -> npt.NDArray[np.int64]:

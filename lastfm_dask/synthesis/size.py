@@ -47,7 +47,7 @@ class LogSize:
         if not max(least, self.n_artists) <= self.n_rows <= most:
             msg = (
                 f"{self.n_rows} rows can't be had with {self.n_users} users and {self.n_artists} artists: each has one "
-                f"row at least, and no listener an artist twice; choose {max(least, self.n_artists)} to {most} rows"
+                f"row at least, and no user an artist twice; choose {max(least, self.n_artists)} to {most} rows"
             )
             raise BadInputError(msg)
         if not 0 <= (self.n_rejects or 0) <= self.n_rows:

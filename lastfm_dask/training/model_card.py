@@ -113,7 +113,7 @@ implicit on the CPU. It ranks artists for listeners by the dot product of their 
 - Popular artists are recommended more often than their share; artists with a handful of listeners have vectors of
   little worth (`--min-listeners`, `--max-listeners`).
 - The data ends in 2008 (360K) or 2011 (HetRec 2K): newer artists are unknown.
-- A listener who is not in the data is folded in from the names given; unknown names are left out and listed.
+- A user who is not in the data is folded in from the names given; unknown names are left out and listed.
 - Known users' vectors come from a few steps of conjugate gradients: `explain` shows what these left over.
 
 ## How to reproduce

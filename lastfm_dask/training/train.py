@@ -76,12 +76,12 @@ def train(
     settings : TrainSettings, optional
         The preset `recommended` unless given.
     memory_bytes : int, optional
-        Keep to this many bytes of anonymous memory, and to what the process is allowed anyhow.
+        Use at most this many bytes of anonymous memory, and no more than the process is allowed.
     threads : int, optional
         Compute with at most this many threads. The model does not depend on it.
     progress : Progress, callable or bool, optional
-        True shows bars in a terminal or a notebook. A callable hears of each step: the stage, how much of it is done,
-        and how much there is; a Progress hears the plan before that, too.
+        True shows bars in a terminal or a notebook. A callable is called with the stage, how much of it is done, and how
+        much there is; a Progress also receives the plan.
     metrics : path, optional
         What `evaluate --json` printed for these settings, to be kept with the model.
     start_from : path, optional

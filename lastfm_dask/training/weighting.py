@@ -9,7 +9,7 @@ confidence = alpha * weight, in float32, where weight is
 - `log`: ln(1 + plays)
 - `bm25`: idf(artist) * plays * (K1 + 1) / (K1 * norm(user) + plays), with
   idf(artist) = ln(n_users) - ln(1 + listeners) and norm(user) = 1 - B + B * plays(user) / mean plays of a user:
-  what `implicit.nearest_neighbours.bm25_weight(user_items, K1, B)` gives, each listener being a document and
+  what `implicit.nearest_neighbours.bm25_weight(user_items, K1, B)` gives, each user being a document and
   each artist a term (Robertson and Zaragoza 2009, eq. 3.15).
 """
 

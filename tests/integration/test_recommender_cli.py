@@ -192,7 +192,7 @@ def test_tables_for_people(model):
     explained = run("explain", model, "--user", "user00002", "--artist", "nan", "-n", 2).stdout
     assert "remainder" in explained
     assert "others" in explained
-    assert "listener: " in run("score", model, "--user", "user00002", "--artist", "nan", "--vectors").stdout
+    assert "user: " in run("score", model, "--user", "user00002", "--artist", "nan", "--vectors").stdout
 
 
 def test_similar(model):
