@@ -38,6 +38,8 @@ _REFUSED = {
 }
 """What to do when the operating system refuses a file."""
 UNFORESEEN = 1
+_NOT_MAPPED = "failed to map segment"
+"""What the loader says of a library for which the address space has no room."""
 
 
 def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool = False) -> int:
@@ -111,7 +113,7 @@ def _told(error: BaseException) -> tuple[str, int]:
     """Return an error's message and exit code."""
     if isinstance(error, LastfmDaskError):
         return str(error), error.exit_code
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _NOT_MAPPED in str(error)):
         return (
             (
                 f"the system has no more memory ({error or 'MemoryError'}): allow more (ulimit -v), or use less"

@@ -25,7 +25,13 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
 def refuse_existing(output: Path) -> None:
-    """Raise StoreError if something stands under the final name already."""
+    """Raise StoreError if something stands under the final name already, or the name is not UTF-8."""
+    try:
+        str(output).encode()
+    except UnicodeEncodeError as error:
+        # Arrow and JSON can't hold such a name.
+        msg = f"{output} can't be written: its name is not UTF-8; choose another name"
+        raise StoreError(msg, path=str(output)) from error
     if os.path.lexists(output):
         msg = f"{output} exists already: choose another name, or remove it first"
         raise StoreError(msg, path=str(output))

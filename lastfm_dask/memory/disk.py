@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from lastfm_dask.memory.proc import SYSTEM_ROOT, read_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _IN_MEMORY = {"tmpfs", "ramfs", "rootfs"}
 _OVER_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "gpfs", "beegfs", "afs"}
@@ -43,7 +40,7 @@ class FileSystem:
 
 def file_system(folder: Path, *, root: Path = SYSTEM_ROOT) -> FileSystem | None:
     """Return the file system that a folder is on, from `/proc/self/mountinfo`; None if that can't be read."""
-    place = folder.resolve()
+    place = Path(os.path.realpath(folder))
     best: FileSystem | None = None
     for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
         left, separator, right = line.partition(" - ")

@@ -118,6 +118,7 @@ def raises(error: BaseException):
         (PermissionError(errno.EACCES, "Permission denied", "/x\x9b"), 5, r"/x\\x9b: Permission denied"),
         (OSError(errno.EMFILE, "Too many open files", b"/y"), 5, "ulimit -n"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 4, "no more memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), 4, "ulimit -v"),
         (RuntimeError("odd"), 1, "unforeseen RuntimeError: odd"),
         (OSError(errno.EPROTO, "odd"), 1, "unforeseen OSError"),
     ],

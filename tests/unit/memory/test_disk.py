@@ -64,3 +64,8 @@ def test_without_a_mount_table_nothing_is_claimed(tmp_path: Path) -> None:
 def test_free_is_what_the_system_says(tmp_path: Path) -> None:
     assert free_bytes(tmp_path) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
     assert free_bytes(tmp_path / "missing") == 0
+
+
+def test_a_circle_of_links_is_not_followed_for_ever(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert file_system(tmp_path / "loop" / "x") == file_system(tmp_path)

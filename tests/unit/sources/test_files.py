@@ -232,3 +232,12 @@ def test_where_folders_can_not_be_locked_it_writes_all_the_same(tmp_path, monkey
 def test_what_a_file_system_refuses_is_a_store_error(tmp_path, error, said):
     with pytest.raises(StoreError, match=said), writing.write_errors(tmp_path / "x"):
         raise error
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    with (
+        pytest.raises(StoreError, match="not UTF-8"),
+        complete_or_absent(tmp_path / os.fsdecode(b"\xff")),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
