@@ -124,7 +124,7 @@ def measure(
     """Return each metric at each k, named as in `ndcg@10`, with its 95 % interval.
 
     Resampling draws users with replacement, with the same draws for all metrics, and so for every model that is
-    measured on these users with this seed. Means have percentile intervals. Coverage is no mean: a resample
+    measured on these users with this seed. Means have percentile intervals. Coverage is not a mean: a resample
     holds fewer distinct users and covers less, so its interval is the figure plus and minus 1.96 times the
     resamples' standard deviation, cut to [0, 1].
 

@@ -1,6 +1,6 @@
 """The trials of a search that was interrupted: a file beside the output, whole after every trial, that a next run reads.
 
-The sampler is seeded, so a run that hears the same figures asks for the same settings: what was measured before need
+The sampler is seeded, so a run that gets the same figures asks for the same settings: what was measured before need
 not be trained again, and the search ends with the bytes that it would have had. The file goes with the search's end.
 """
 

@@ -88,7 +88,7 @@ def scan(
 
 @dataclass(slots=True)
 class _Missing:
-    """The blocks that a spool lacks: which they are, where their results go, and who hears of each that is done."""
+    """The blocks that a spool lacks: which they are, where their results go, and the progress over them."""
 
     spool: Spool
     schema: Schema

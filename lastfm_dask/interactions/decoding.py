@@ -131,7 +131,7 @@ def read_decoded(
     read : callable
         Reads the same lines in UTF-8.
     file_start : bool
-        Whether the block is the first of its file: a byte order mark is no part of the first line then.
+        Whether the block is the first of its file: then a byte order mark is not part of the first line.
     """
     rows = read(decode(raw, encoding))
     if not len(rows.reject_lines):

@@ -1,7 +1,7 @@
 """Streams cut into blocks of whole records, where a record's end can't be told from the bytes around it.
 
 One pass over the source, on the driver, finds the ends: records with quoted fields may have several lines, and lines of
-UTF-16 end in more than a byte. What a block holds depends on where it starts alone, so whoever reads the block later
+UTF-16 end in more than a byte. What a block holds depends on where it starts alone, so a later reader of the block
 finds the same records.
 """
 

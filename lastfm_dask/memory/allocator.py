@@ -76,7 +76,7 @@ def _first_pool() -> pa.MemoryPool:
 
 
 def can_trim() -> bool:
-    """Say whether the C library can be told to give memory back."""
+    """Return whether the C library returns freed memory on request."""
     return _glibc() is not None
 
 

@@ -130,7 +130,7 @@ def thread_pools() -> list[dict[str, Any]]:
 
 
 def allocators() -> dict[str, Any]:
-    """Return what allocates: the C library, whether it can be told to give memory back, and Arrow's pools."""
+    """Return what allocates: the C library, whether it returns freed memory on request, and Arrow's pools."""
     import pyarrow as pa
 
     name, version = platform.libc_ver()

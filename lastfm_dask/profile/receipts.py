@@ -60,7 +60,7 @@ def open_profile(path: str | PathLike[str]) -> Profile:
     Raises
     ------
     StoreError
-        If it is no such directory, is damaged, or has no receipts.
+        If it is not a dataset or model, is damaged, or has no receipts.
     """
     path = Path(path)
     manifest = open_directory(path, layout.DATASET, layout.MODEL)

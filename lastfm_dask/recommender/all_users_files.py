@@ -82,7 +82,7 @@ def write_all_users(
     json_lines : Path or text stream, optional
         Where else lines go: `{"user", "items": [{"artist", "score"}]}` for each user.
     progress : Progress, optional
-        Hears how many users are done.
+        Called with how many users are done.
 
     Raises
     ------

@@ -141,7 +141,7 @@ class Recommender(ModelFiles):
         n, **options
             As for `recommend`.
         memory_bytes : int, optional
-            Keep to this many bytes, and to what the process is allowed anyhow.
+            Use at most this many bytes, and no more than the process is allowed.
         threads : int, optional
             Batches that are worked on at once; all CPUs unless given. The answers do not depend on it.
 

@@ -1,6 +1,6 @@
 """Scores by item weights: the sum of ln(1 + plays) W[u, i] over a user's artists u. Needs NumPy alone.
 
-A score is summed in float64, artist after artist of the user's list, so that it is the same number whoever asks.
+A score is summed in float64, artist after artist of the user's list, so every command gets the same number.
 """
 
 from __future__ import annotations

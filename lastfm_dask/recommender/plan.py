@@ -156,7 +156,7 @@ def plan_all_users(
     ----------
     job : AllUsers
     memory_bytes, threads : int, optional
-        What to keep to, and what the process is allowed anyhow.
+        The most to use; never more than the process is allowed.
     budget : Budget, optional
         What was measured before the job was made, in place of both: what the job has read by now does not count twice.
     """
@@ -203,7 +203,7 @@ def plan_answer(
     explains : bool
         Whether the answer explains a score.
     memory_bytes : int, optional
-        Keep to this many bytes, and to what the process is allowed anyhow.
+        Use at most this many bytes, and no more than the process is allowed.
     """
     budget = answering_budget(memory_bytes=memory_bytes)
     return fit_answer(model, budget, by_user=by_user, explains=explains)

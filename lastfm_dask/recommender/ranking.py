@@ -31,7 +31,7 @@ SPARE = 8
 FIRST_BLOCK = 1024
 _READERS = 4
 _SHARE_LOOKED_AT = 8
-"""A search for one user that has come past this part of the artists is one that lengths do not cut short."""
+"""A search for one user that has passed this part of the artists is not cut short by their lengths."""
 _FEW_VALUES = 1 << 20
 _SLACK = 1 + 1e-3
 """Above any rounding of a float32 product of a few thousand factors, as a share of |x| |y|."""

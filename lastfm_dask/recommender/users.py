@@ -172,7 +172,7 @@ class Lookup:
             If neither or both are given, or a like's plays are out of range.
         """
         if (user is None) == (likes is None):
-            msg = "say for whom: either a user of the model, or what a new user likes"
+            msg = "choose a user: either one of the model, or a new user by likes"
             raise BadInputError(msg)
         if user is not None:
             row = self.users.index(user)

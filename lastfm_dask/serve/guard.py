@@ -35,7 +35,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that no load keeps from answering: whoever watches the server asks them."""
+"""Routes that answer under any load: monitoring calls them."""
 _PREFLIGHT_S = "600"
 _OTHER = "other"
 

@@ -1,7 +1,7 @@
 """Counts artists in an export of somebody's history while it arrives: nothing but names and counts is held.
 
 Known are JSON exports of Spotify, ListenBrainz and Last.fm (the value of one key counts, wherever it stands), and
-comma, semicolon or tab separated tables with an artist column. What is no export is refused.
+comma, semicolon or tab separated tables with an artist column. Anything else is refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Reader:
         self._is_json: bool | None = None
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece; raises Problem where this is no export that is known."""
+        """Take the next piece; raises Problem if it is not a known export."""
         if self._is_json is None:
             start = (self._tail + piece).lstrip(codecs.BOM_UTF8).lstrip()
             if not start:

@@ -83,7 +83,7 @@ def compression_of(path: str) -> str:
 
 
 def columnar_within(paths: Iterable[str], folder: str) -> list[str]:
-    """Return the columnar files among those of a folder, sorted; what begins with a dot or underscore is no data.
+    """Return the columnar files among those of a folder, sorted; names that begin with a dot or underscore are skipped.
 
     Raises
     ------

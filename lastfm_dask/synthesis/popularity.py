@@ -17,7 +17,7 @@ TOP_SHARE = 0.215
 """Share of the lists that the most heard artist is in."""
 ROWS_PER_USER = 48.87
 MEDIAN_LISTENERS = 2.4
-"""The law at the median artist: rounded down and up by turns, so half of the artists have two or fewer."""
+"""The law at the median artist: rounded down and up in turn, so half of the artists have two or fewer."""
 TAIL_LISTENERS = 8
 """Up to so many listeners an artist's rows are placed one by one, above they are drawn."""
 SLOT_WEIGHTS = (0.5, 0.22, 0.1)

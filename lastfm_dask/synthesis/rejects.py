@@ -1,4 +1,4 @@
-"""Lines that are not rows, put into a synthetic log: spread evenly, of four kinds by turns. Pure."""
+"""Lines that are not rows, put into a synthetic log: spread evenly, of four kinds in turn. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a fit goes, apart from what is fitted: its folder, its threads, and who hears how far it is."""
+"""How a fit goes, apart from what is fitted: its folder, its threads, and its progress."""
 
 from __future__ import annotations
 
