@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clusters import Cluster, cluster
-from jobs import fingerprint, finish, n_spooled, run, start
+from command_line import finish, run, start
+from jobs import fingerprint, n_spooled
 
 from campaigns.table import Table, count, seed
 
