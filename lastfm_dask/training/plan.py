@@ -177,7 +177,9 @@ def fit_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     block = 16 * min(arrays.BLOCK_VALUES, shape.factors * max(shape.n_users, shape.n_artists))
     by_thread = _BLAS_THREAD_BYTES + 16 * shape.factors
     block = max(block, _OBJECTIVE_BYTES * CHUNK_FACTORS, shape.names_bytes)
-    return _SMALL_BYTES + gram + block + 8 * shape.n_artists + settings.threads * by_thread
+    # The choice before it has used SciPy's BLAS, which keeps buffers of its own.
+    chosen = 0 if shape.model == "als" else 2 * _BLAS_THREAD_BYTES
+    return _SMALL_BYTES + chosen + gram + block + 8 * shape.n_artists + settings.threads * by_thread
 
 
 def disk_bytes(shape: TrainingShape) -> int:

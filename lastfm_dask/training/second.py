@@ -111,9 +111,11 @@ def choose(
     if not samples:
         return _unmeasured(plays, settings.model), {}
     folder.mkdir(parents=True)
+    # One for all samples, whose sizes differ a little: the same lambdas are tried on each.
+    growth = float(np.sqrt(plays.shape[0] / np.mean([sample.train.shape[0] for sample in samples])))
     with threadpoolctl.threadpool_limits(1, "blas"), ExitStack() as stack:
         trials = [
-            stack.enter_context(_trial(sample, plays, settings, folder / str(number), threads))
+            stack.enter_context(_trial(sample, plays, settings, folder / str(number), threads, growth))
             for number, sample in enumerate(samples)
         ]
         figures = _joined(trial.blends() for trial in trials)
@@ -268,10 +270,9 @@ class _Trial:
 
 @contextmanager
 def _trial(
-    sample: Sample, plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int
+    sample: Sample, plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int, growth: float
 ) -> Iterator[_Trial]:
     """Train a reduced ALS on a sample; its files go when the block ends."""
-    growth = float(np.sqrt(plays.shape[0] / sample.train.shape[0]))
     with sample.reduced(settings, Lengths.of(plays).noise, folder, threads) as (users, items):
         als = _scaled(lambda rows: np.asarray(users[rows] @ items.T), sample.ranked)
         yield _Trial(sample, als, growth, ease.has_room(plays.shape, plays.nnz), folder)

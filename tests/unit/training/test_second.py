@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from making import random_plays
 from models import N_ARTISTS, N_USERS, named_dataset
+from scipy.sparse import csr_matrix
 
 from lastfm_dask import train
 from lastfm_dask.dataset import layout
@@ -149,3 +150,15 @@ def test_where_memory_is_short_what_is_left_open_is_left_out():
     short = plan_training(shape, Budget(118 * MIB, 60 * MIB, 2))
     assert not short.settings.weights
     assert "weights" not in short.stages
+
+
+def test_samples_of_different_sizes_try_the_same_lambdas(tmp_path, monkeypatch):
+    lengths = np.random.default_rng(1).integers(3, 40, 150)
+    plays = csr_matrix(
+        (np.repeat(lengths, 60) > np.tile(np.arange(60), 150)).reshape(150, 60).astype(np.float32)
+    )
+    monkeypatch.setattr(second, "SIZE", replace(second.SIZE, values=900, users=100, ranked=20))
+    monkeypatch.setattr(second, "MAX_SIDE", 100)
+    assert len({sample.train.shape[0] for sample in second._samples(plays)}) > 1
+    _, tried = second.choose(plays, TrainSettings(factors=4, model="blend"), tmp_path / "choice", threads=1)
+    assert sum(name.startswith("ease") for name in tried) == len(second.REGULARIZATIONS) * 4
