@@ -62,11 +62,11 @@ def test_a_machine_without_fault_has_no_problems(report):
     ("place", "value", "words"),
     [
         (("openmp", "problem"), "libgomp.so.1: cannot open", ("libgomp.so.1", "apt-get install libgomp1")),
-        (("import_problems",), ["import implicit: ImportError: libx"], ("libx", "anew")),
+        (("import_problems",), ["import implicit: ImportError: libx"], ("libx", "reinstall")),
         (("disk", "in_memory"), True, ("memory of this pod", "emptyDir")),
         (("disk", "exists"), False, ("does not exist", "--folder")),
         (("disk", "writable"), False, ("can't be written", "--folder")),
-        (("allocator", "can_trim"), False, ("give memory back", "glibc")),
+        (("allocator", "can_trim"), False, ("return freed memory", "glibc")),
         (("memory", "read_from"), "psutil", ("no /proc", "--memory")),
     ],
 )
