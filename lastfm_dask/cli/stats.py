@@ -37,6 +37,7 @@ def command(dataset: Path, top: int, user: str | None, as_json: bool) -> None:
 
     opened = Dataset(dataset)
     if user is not None:
+        _plan_user(opened)
         _show_user(opened, user, as_json)
         return
     statistics = {**opened.statistics, "top_artists": _top(opened, top)}
@@ -58,6 +59,14 @@ def _top(dataset: Dataset, n: int) -> list[dict[str, Any]]:
 
     listeners, plays = (dataset.artists.numbers(name) for name in ("listeners", "plays"))
     return top_artists(listeners, plays, dataset.artists.names, n)
+
+
+def _plan_user(dataset: Dataset) -> None:
+    """Refuse to look a user up where names and the longest list do not fit."""
+    from lastfm_dask.memory.budget import Budget, fit
+    from lastfm_dask.recommender.plan import listing_plan
+
+    fit([listing_plan(dataset)], Budget.measured(), work="one user's rows", elsewhere="choose another folder")
 
 
 def _show_user(dataset: Dataset, user: str, as_json: bool) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 GROUP_ROWS = 1 << 14
 """Rows of a Parquet file that are written at once."""
+GROUP_BYTES = 1 << 20
+"""Bytes of names from which on they are written, whatever their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +131,13 @@ def write_json_lines(
         distinct = np.unique(batch.items[batch.items >= 0])
         names = dict(zip(distinct.tolist(), map(quote, model.artists.names(distinct)), strict=True))
         users = model.users.names(batch.rows)
-        lines = []
         for user, items, scores in zip(users, batch.items.tolist(), batch.scores.tolist(), strict=True):
             listed = (
                 f'{{"artist": {names[item]}, "score": {score!r}}}'
                 for item, score in zip(items, scores, strict=True)
                 if item >= 0
             )
-            lines.append(f'{{"user": {quote(user)}, "items": [{", ".join(listed)}]}}\n')
-        file.write("".join(lines))
+            file.write(f'{{"user": {quote(user)}, "items": [{", ".join(listed)}]}}\n')
         on_batch(batch)
 
 
@@ -152,7 +152,7 @@ def write_parquet(
         [("user", pa.string()), ("rank", pa.int32()), ("artist", pa.string()), ("score", pa.float64())]
     )
     with ParquetWriter(path, schema, use_dictionary=["user", "artist"]) as writer:
-        for group in _grouped(batches):
+        for group in _of_few_bytes(model, _grouped(batches)):
             parts = [pa.table(_columns(model, batch), schema=schema) for batch in group]
             table = pa.concat_tables(parts).combine_chunks()
             writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -176,6 +176,28 @@ def _grouped(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
                 group = []
     if group:
         yield group
+
+
+def _of_few_bytes(model: Recommender, groups: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
+    """Cut groups whose names are long into smaller ones, by what they list alone; a user's list stays whole."""
+    import pyarrow.compute as pc
+
+    lengths = pc.binary_length(model.artists.array).to_numpy(zero_copy_only=False)
+    for group in groups:
+        kept: list[Batch] = []
+        held = 0
+        for batch in group:
+            by_user = np.where(batch.items >= 0, lengths[batch.items], 0).sum(axis=1, dtype=np.int64)
+            start = 0
+            for end in range(1, len(by_user) + 1):
+                held += int(by_user[end - 1])
+                if held > GROUP_BYTES:
+                    yield [*kept, batch.part(start, end)]
+                    kept, held, start = [], 0, end
+            if start < len(by_user):
+                kept.append(batch.part(start, len(by_user)))
+        if kept:
+            yield kept
 
 
 def _columns(model: Recommender, batch: Batch) -> list[Any]:

@@ -19,6 +19,7 @@ from lastfm_dask.recommender.all_users import BatchSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.recommender.all_users import AllUsers
     from lastfm_dask.recommender.answers import Recommender
 
@@ -42,6 +43,10 @@ _NAMES_SHARE = 3
 _ANSWERED_ARTIST_BYTES = 72
 _EXPLAINED_BYTES = 400
 """By artist of a list that is explained: its name, its part, and both as text."""
+_GROUP_SHARE = 8
+"""Of the names of a group: by batch, as one table, and as encoded and buffered."""
+_LISTED_BYTES = 700
+"""By artist of a list that is shown whole: its name, index and plays, and all of it as text."""
 _ROWS_AT_ONCE = 1 << 16
 _SMALL_BYTES = 8 * MIB
 
@@ -83,6 +88,7 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
     by_thread = _THREAD_BYTES + scores + vectors + lists + seen + _reached_bytes(shape)
     group = _ROW_BYTES * min(max(all_users_files.GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
+    group += _GROUP_SHARE * all_users_files.GROUP_BYTES
     common = _NAMES_SHARE * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
     return _SMALL_BYTES + common + settings.threads * by_thread + lists
@@ -225,6 +231,14 @@ def fit_answer(
     projected = answer_bytes(shape, longest=_longest(model) if by_user else 0, explains=explains)
     plan = Plan({"answer": projected}, 0, AnswerSettings(by_user))
     return fit([plan], budget, work="one answer", elsewhere="choose another folder")
+
+
+def listing_plan(dataset: Dataset) -> Plan[AnswerSettings]:
+    """Return what showing one user's rows takes: names as they are read, and the longest list as text."""
+    names_bytes = dataset.users.plain_bytes + dataset.artists.plain_bytes
+    longest = int(dataset.statistics.get("artists_per_user", {}).get("max") or 0)
+    projected = _SMALL_BYTES + _NAMES_SHARE * names_bytes + _LISTED_BYTES * longest
+    return Plan({"list": projected}, 0, AnswerSettings(by_user=True))
 
 
 def _longest(model: Recommender) -> int:

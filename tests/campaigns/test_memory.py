@@ -265,10 +265,11 @@ def serve(campaign: Campaign, model: Path, planned: dict | None) -> None:
     """Serve a model at the limit that is named, and ask it something."""
     if planned is None:
         return
-    asked = (sys.executable, "-c", ASK, str(model))
+    # Who asks is in the group too.
+    asked = (sys.executable, "-c", ASK, str(model), str(planned["smallest_bytes"]))
     row = campaign.rows["serve"]
     row.runs += 1
-    done = run_limited(asked, planned["smallest_bytes"], timeout_s=TIMEOUT_S)
+    done = run_limited(asked, planned["smallest_bytes"] + 32 * MIB, timeout_s=TIMEOUT_S)
     if done.code or done.oom_kills:
         campaign.fail(
             f"serve in {planned['smallest_bytes'] / MIB:.0f} MiB: {done.code}, {done.oom_kills} kills: {done.stderr[-600:]}"
@@ -283,7 +284,7 @@ def serve(campaign: Campaign, model: Path, planned: dict | None) -> None:
 # The server takes the place of the process that the limit is for; who asks it is a child that holds little.
 ASK = r"""
 import json, os, re, signal, subprocess, sys, threading, urllib.request
-server = subprocess.Popen([sys.executable, "-m", "lastfm_dask", "serve", sys.argv[1], "--port", "0", "--json"], stdout=subprocess.PIPE)
+server = subprocess.Popen([sys.executable, "-m", "lastfm_dask", "serve", sys.argv[1], "--memory", sys.argv[2], "--port", "0", "--json"], stdout=subprocess.PIPE)
 line = server.stdout.readline()
 if not line:
     sys.exit(server.wait() or 1)

@@ -15,7 +15,7 @@ from lastfm_dask.memory.budget import Budget, Plan, fit, smallest
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.all_users import BatchSettings
 from lastfm_dask.recommender.plan import RecommendingShape, recommending_bytes
-from lastfm_dask.training.plan import FitSettings, TrainingShape, fit_bytes, prepare_bytes
+from lastfm_dask.training.plan import FitSettings, TrainingShape, fit_bytes, neighbours_bytes, prepare_bytes
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ TIES = {
     "recommender.item_weights.VALUES_AT_ONCE": lambda: recommending_bytes(BLENDED, BatchSettings(512, 2)),
     "evaluation.splits.BLOCK_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["split"],
     "evaluation.evaluator.BATCH_USERS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["rank"],
-    "training.neighbours.PRODUCT_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["fit"],
+    "training.neighbours.PRODUCT_NNZ": lambda: neighbours_bytes(TRAINING, FitSettings(2, 1 << 18)),
     "evaluation.metrics.BLOCK_ROWS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["measure"],
 }
 """The code's constants, and what is projected of the buffers that they size."""
