@@ -95,6 +95,8 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
         },
         "effective_rank": result.training.get("effective_rank"),
         "check": result.training.get("check"),
+        "ranks_by": result.ranks_by,
+        "choice": result.training.get("second"),
         "warnings": result.warnings,
         "iteration_s": [round(seconds, 4) for seconds in result.iteration_s],
         "allowed_bytes": result.allowed_bytes,
@@ -104,7 +106,7 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
 
 def show(result: TrainResult) -> None:
     """Print the model's facts and each stage's memory as tables; warnings on stderr."""
-    from lastfm_dask.training.result import check_text, iterations_text
+    from lastfm_dask.training.result import check_text, choice_text, iterations_text
 
     settings = asdict(result.settings)
     settings["auto"] = ", ".join(result.settings.auto) or None
@@ -125,6 +127,7 @@ def show(result: TrainResult) -> None:
         ("effective rank", training.get("effective_rank")),
         ("ranks by", result.ranks_by),
         ("beside popularity", check_text(training) if training else None),
+        ("chosen", choice_text(training)),
     ]
     print_table(f"Trained {result.path}", ["what", "value"], [(name, _cell(value)) for name, value in rows])
     stages = [

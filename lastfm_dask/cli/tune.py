@@ -36,6 +36,13 @@ N_SHOWN = 10
     multiple=True,
     help="Try only this weighting. Repeatable.  [default: all]",
 )
+@click.option(
+    "--model",
+    "models",
+    type=click.Choice(("als", "neighbours", "blend", "auto")),
+    multiple=True,
+    help="Try only this model, as `train --model` names it. Repeatable.  [default: all]",
+)
 @memory_option
 @threads_option
 @json_option
@@ -43,12 +50,13 @@ def command(
     dataset: Path,
     output: Path,
     weightings: tuple[str, ...],
+    models: tuple[str, ...],
     memory_bytes: int | None,
     threads: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search for the settings that recommend best on DATASET.
+    """Search for the settings that recommend best on DATASET: factors, strength, weighting, and what ranks beside them.
 
     The search holds interactions out of the part that `evaluate` with the same seed trains on. The best settings are
     measured on data that neither saw. The first trials are the presets, settled from the data. Equal seeds find equal
@@ -73,6 +81,7 @@ def command(
     )
     folder = scratch_folder(dataset, options.pop("scratch"))
     options["n_users"] = options["n_users"] or None
+    options["models"] = models or TuneSettings().models
     settings = TuneSettings(split=split, weightings=weightings or WEIGHTINGS, **options)
     user_items = Dataset(dataset).user_items
     with shown_progress() as progress:

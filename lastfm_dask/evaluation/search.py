@@ -14,7 +14,7 @@ from lastfm_dask.evaluation.metrics import measure
 from lastfm_dask.evaluation.splits import SplitSettings
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.training.fit_run import FitRun
-from lastfm_dask.training.settings import DEFAULT_PRESET, PRESETS, WEIGHTINGS, TrainSettings
+from lastfm_dask.training.settings import DEFAULT_PRESET, MODELS, PRESETS, WEIGHTINGS, TrainSettings
 from lastfm_dask.training.strength import settle
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class TuneSettings:
     """Users that are evaluated; None: all."""
     max_factors: int = 256
     weightings: tuple[str, ...] = WEIGHTINGS
+    models: tuple[str, ...] = ("auto", "als", "blend", "neighbours")
+    """What ranks, as the settings name it; what is added to the factors, and its share, is chosen as `train` does."""
     regularization: tuple[float, float] = (0.01, 1000.0)
     alpha: tuple[float, float] = (0.1, 100.0)
 
@@ -68,6 +70,8 @@ class TuneSettings:
             problems.append(f"the most factors are {self.max_factors}, allowed is {MIN_FACTORS} to 4096")
         if not self.weightings or not set(self.weightings) <= set(WEIGHTINGS):
             problems.append(f"weightings are {self.weightings}, allowed is any of {', '.join(WEIGHTINGS)}")
+        if not self.models or not set(self.models) <= set(MODELS):
+            problems.append(f"models are {self.models}, allowed is any of {', '.join(MODELS)}")
         if problems:
             msg = f"this can't be searched: {'; '.join(problems)}"
             raise BadInputError(msg)
@@ -99,7 +103,9 @@ class Trial:
 
 def searched(settings: TrainSettings) -> dict[str, Any]:
     """Return the settings that a search varies; BM25's are None under another weighting."""
-    found = {name: getattr(settings, name) for name in ("factors", "regularization", "alpha", "weighting")}
+    found = {
+        name: getattr(settings, name) for name in ("factors", "regularization", "alpha", "weighting", "model")
+    }
     bm25 = settings.weighting == "bm25"
     return {**found, **{name: getattr(settings, name) if bm25 else None for name in ("bm25_k1", "bm25_b")}}
 
@@ -128,7 +134,8 @@ def first_trials(settings: TuneSettings, plays: csr_matrix) -> list[dict[str, An
     names = sorted(PRESETS, key=lambda name: name != DEFAULT_PRESET)
     found = []
     for preset in (PRESETS[name] for name in names):
-        if preset.factors <= settings.max_factors and preset.weighting in settings.weightings:
+        allowed = preset.weighting in settings.weightings and preset.model in settings.models
+        if allowed and preset.factors <= settings.max_factors:
             values = searched(settle(plays, preset))
             for name, (low, high) in (
                 ("regularization", settings.regularization),
@@ -200,11 +207,13 @@ def _suggested(trial: Any, space: TuneSettings) -> TrainSettings:
         "regularization": number("regularization", *space.regularization),
         "alpha": number("alpha", *space.alpha),
         "weighting": trial.suggest_categorical("weighting", list(space.weightings)),
+        "model": trial.suggest_categorical("model", list(space.models)),
     }
     if found["weighting"] == "bm25":
         found["bm25_k1"] = number("bm25_k1", *BM25_K1)
         found["bm25_b"] = number("bm25_b", *BM25_B, log=False)
-    return TrainSettings(**found, preset=TUNED)
+    most = PRESETS[DEFAULT_PRESET].iterations
+    return TrainSettings(**found, iterations=most, auto=("iterations",), preset=TUNED)
 
 
 def _failed() -> Any:

@@ -163,7 +163,8 @@ def _refuse_output(output: Path) -> None:
 def largest_of(settings: TuneSettings) -> candidates.Candidate:
     """Return the largest candidate that a search fits."""
     most = max(settings.max_factors, *(preset.factors for preset in PRESETS.values()))
-    return candidates.als(TUNED, TrainSettings(factors=most))
+    model = "als" if settings.models == ("als",) else "blend"
+    return candidates.als(TUNED, TrainSettings(factors=most, model=model))
 
 
 def _splits(user_items: csr_matrix, settings: TuneSettings, place: Path) -> tuple[Split, Split]:

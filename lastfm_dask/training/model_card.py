@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.training.result import check_text, iterations_text, warnings
+from lastfm_dask.training.result import check_text, choice_text, iterations_text, ranks_by, warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,7 @@ def model_card(content: dict[str, Any]) -> str:
         nnz=content["nnz"],
         fingerprint=data["fingerprint"],
         settings=json.dumps(settings, indent=1, ensure_ascii=False),
+        ranks_by=ranks_by(content),
         meaning=confidence["meaning"],
         low=confidence["min"],
         high=confidence["max"],
@@ -88,7 +89,7 @@ _CARD = """# Model card
 
 ## What it is
 Implicit-feedback matrix factorization (alternating least squares; Hu, Koren, Volinsky 2008), trained with
-implicit on the CPU. It ranks artists for listeners by the dot product of their factors.
+implicit on the CPU. It ranks artists for listeners by: {ranks_by}.
 
 ## Data
 - {users:,} users, {artists:,} artists, {nnz:,} stored plays; dataset fingerprint `{fingerprint}`.
@@ -136,6 +137,9 @@ def _training_text(training: dict[str, Any] | None, factors: int) -> str:
         lines.append(f"- started from another model, which knew {users:,} users and {artists:,} artists")
     lines.append(f"- effective rank of the artists' factors: {training['effective_rank']:.1f} of {factors}")
     lines.append(f"- beside popularity: {check_text(training)}")
+    chosen = choice_text(training)
+    if chosen:
+        lines.append(f"- what ranks was chosen {chosen}")
     return "\n".join([*lines, *(f"- **warning**: {text}" for text in warnings(training, factors))])
 
 

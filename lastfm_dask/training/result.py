@@ -114,15 +114,40 @@ def ranks_by(content: dict[str, Any]) -> str:
     factors, blend = f"{content['settings']['factors']} factors", content.get("blend")
     if blend is None:
         return factors
-    weights = f"item weights ({'EASE' if blend.get('kind') == 'ease' else 'neighbours'})"
-    return f"{factors} and {weights}, share {blend['share']:g}" if blend.get("share_als") else weights
+    popularity = blend.get("popularity", 0)
+    if popularity == 1:
+        return "popularity"
+    kind, strength = blend.get("kind"), blend.get("regularization")
+    parts = [factors] if blend.get("share_als") else []
+    if blend["share"]:
+        name = f"EASE, lambda {strength:g}" if kind == "ease" else "neighbours"
+        share = f", share {blend['share']:g}" if parts else ""
+        parts.append(f"item weights ({name}){share}")
+    if popularity:
+        parts.append(f"popularity, share {popularity:g}")
+    return " and ".join(parts)
+
+
+def choice_text(training: dict[str, Any]) -> str | None:
+    """Return how it was chosen what ranks: the figures on the held-out sample; None if there was no choice."""
+    tried: dict[str, float] = (training.get("second") or {}).get("tried") or {}
+    if not tried:
+        return None
+    best = {
+        name: max((value for key, value in tried.items() if key.startswith(name)), default=None)
+        for name in ("popularity", "als", "neighbours", "ease")
+    }
+    alone = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if value is not None)
+    return f"by NDCG@10 of reduced models on users held out of a sample, the best with any share: {alone}"
 
 
 def training_facts(training: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a person wants to know of a training: names and texts; none for a model that does not say."""
     if not training:
         return []
-    return [("iterations", iterations_text(training)), ("quality", check_text(training))]
+    chosen = choice_text(training)
+    facts = [("iterations", iterations_text(training)), ("quality", check_text(training))]
+    return [*facts, ("chosen", chosen)] if chosen else facts
 
 
 def check_text(training: dict[str, Any]) -> str:
@@ -152,6 +177,11 @@ def warnings(training: dict[str, Any], factors: int) -> list[str]:
             f"the factors have collapsed: of {factors} directions they use {rank:.1f}, so all users get much the"
             " same list; lower --regularization or raise --alpha, or leave both to training (--alpha auto"
             " --regularization auto)"
+        )
+    if training.get("ranks_by") == "popularity":
+        found.append(
+            "nothing that was tried ranks clearly better than popularity, so all users get the most popular artists that"
+            " they lack: take more data, or ask for a model (--model als)"
         )
     if training.get("settled") is False:
         found.append(

@@ -50,7 +50,7 @@ REGULARIZATIONS = (25.0, 75.0, 200.0, 600.0, 1800.0)
 GAIN = 1.01
 """What item weights must raise NDCG@10 to, relative to ALS alone, where a preset leaves the model open."""
 CLOSE = 0.7
-"""Popularity counts more if that costs less than this many standard errors: nothing is to rank below it."""
+"""Nothing is clearly better than popularity if it gains less than this many standard errors, or less than `GAIN`."""
 SIZE = SampleSize(values=1 << 17, users=1 << 16, ranked=1 << 9, least=10)
 MAX_SIDE = 3 << 10
 """Users of the sample, where EASE is tried and artists are not fewer."""
@@ -185,14 +185,12 @@ def _best(figures: dict[Tried, Figures], model: str) -> Tried:
 
 
 def _with_popularity(best: Tried, figures: dict[Tried, Figures]) -> Tried:
-    """Return the largest share of popularity that is not clearly worse than the best share."""
+    """Return the best share of popularity; popularity alone if nothing is clearly better."""
     tried = [best, *((*best[:3], share) for share in POPULARITY_SHARES[:-1]), POPULARITY]
     first = max(tried, key=lambda one: float(figures[one].mean()))
-    for one in reversed(tried):
-        worse = figures[first] - figures[one]
-        if worse.mean() <= CLOSE * worse.std() / np.sqrt(len(worse)):
-            return one
-    return first
+    worse = figures[first] - figures[POPULARITY]
+    noise = CLOSE * float(worse.std()) / np.sqrt(len(worse))
+    return POPULARITY if worse.mean() <= max(noise, (1 - 1 / GAIN) * figures[first].mean()) else first
 
 
 def _name(tried: Tried) -> str:

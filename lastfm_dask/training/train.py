@@ -29,7 +29,7 @@ from lastfm_dask.training.plan import (
     most_listeners,
     plan_training,
 )
-from lastfm_dask.training.result import TrainResult, train_result, training_report
+from lastfm_dask.training.result import TrainResult, ranks_by, train_result, training_report
 from lastfm_dask.training.settings import DEFAULT_PRESET, TrainSettings, preset
 from lastfm_dask.training.start import StartModel
 
@@ -222,6 +222,7 @@ def _prepare_and_fit(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) ->
     )
     if blend is not None:
         content["blend"] = blend
+    content["training"]["ranks_by"] = ranks_by(content)
     (output / layout.MODEL_CARD).write_text(model_card(content), encoding="utf-8")
     publish(work, layout.MODEL, content)
     return train_result(work.final, content, document)

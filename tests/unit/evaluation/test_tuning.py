@@ -48,6 +48,7 @@ def test_the_presets_come_first_as_they_are_settled_and_the_best_is_chosen(tmp_p
     tried = [search.searched(trial.settings) for trial in found.trials]
     presets = [PRESETS["recommended"], PRESETS["notebook"]]
     assert tried[:2] == [search.searched(settle(splits[1].train, preset)) for preset in presets]
+    assert tried[0]["model"] == PRESETS["recommended"].model
     values = [trial.value for trial in found.trials]
     assert found.best == found.trials[int(np.argmax(values))].settings
     assert [model.name for model in found.models] == ["tuned", "popularity", "notebook", "recommended"]
