@@ -40,7 +40,7 @@ def command(
     wanted = DATA_SETS[name]
     if not accept_terms:
         echo(f"{wanted.file.name}: {wanted.terms}\nTerms and description: {wanted.page}", err=True)
-        if not click.confirm("Do you agree to these terms?", err=True):
+        if not _agreed():
             msg = "nothing was fetched: pass --accept-terms to agree to the terms"
             raise click.UsageError(msg)
     with shown_progress() as progress:
@@ -51,3 +51,11 @@ def command(
     for file in files:
         echo(str(file))
     echo(f"MD5 {wanted.file.md5}, as published. Next: {_NEXT[name].format(*files)}")
+
+
+def _agreed() -> bool:
+    """Ask for agreement; whoever ends the input, or interrupts it, has not agreed."""
+    try:
+        return click.confirm("Do you agree to these terms?", err=True)
+    except click.Abort:
+        return False

@@ -236,8 +236,9 @@ def test_the_log_of_an_archive_is_unpacked_beside_it(tmp_path, monkeypatch):
     assert (tmp_path / "new" / "artists.dat").read_text() == "id\tname\n2\tx\n"
 
 
-def test_terms_are_shown_and_must_be_agreed_to(tmp_path):
-    result = CliRunner().invoke(command, ["lastfm-360k", "-o", str(tmp_path)], input="n\n")
+@pytest.mark.parametrize("typed", ["n\n", ""])
+def test_terms_are_shown_and_must_be_agreed_to(tmp_path, typed):
+    result = CliRunner().invoke(command, ["lastfm-360k", "-o", str(tmp_path)], input=typed)
     assert result.exit_code == 2
     assert "non-commercial" in result.output
     assert "--accept-terms" in result.output
