@@ -153,7 +153,10 @@ def likely_cause(rejects: Sequence[Reject], schema: Schema) -> str:
     if reason == "field_count":
         return _cause_of_counts(texts, schema)
     if reason == "plays_not_a_number":
-        numbers = [text.split(schema.delimiter)[schema.columns.index("plays")] for text in texts]
+        # A line that is kept cut, or was cut at other ends, may end before its plays.
+        place = schema.columns.index("plays")
+        fields = [text.split(schema.delimiter) for text in texts]
+        numbers = [found[place] for found in fields if len(found) > place]
         if any(_is_real(number) for number in numbers):
             return f"Plays are not whole numbers, such as {next(filter(_is_real, numbers))!r}: --values float reads them"
     if reason == "unclosed_quote":

@@ -148,7 +148,13 @@ def _delimited(file: SourceFile, head: bytes, encoding: str, text: str, lines: l
         events=PLAYS not in roles,
     )
     found = _tried(file, head, options)
-    assert found is not None, "columns with a user and an artist make a schema"
+    if found is None:
+        msg = (
+            f"{file.path}: its first line is {lines[0][:200]!r}, and none of its first lines can be read by"
+            f" {', '.join(columns)}: remove what stands before the header or the rows, or say how it is read with"
+            " --columns and --delimiter"
+        )
+        raise BadInputError(msg, path=file.path)
     return _described(file, options, text, *found)
 
 

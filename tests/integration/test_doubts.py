@@ -51,6 +51,7 @@ def test_a_source_without_doubt_warns_of_nothing(tmp_path):
         (b"u\tb\t3.5\n" * 9, ["--values float", "3.5"]),
         ("u\té\t5\n".encode("latin-1") * 9, ["--encoding cp1252"]),
         (b'u\t"a\tb"\t5\n' * 9, ["--quote"]),
+        ((b"u\t" + b"b" * 2000 + b"\tmany\n") * 9, ["plays_not_a_number"]),
     ],
 )
 def test_many_rejects_are_said_with_the_first_and_the_likely_cause(tmp_path, bad, words):

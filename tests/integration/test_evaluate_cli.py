@@ -96,7 +96,7 @@ def test_what_tune_writes_evaluate_and_train_take(dataset, tmp_path):
         (("--factors", "0"), 3, "factors is 0"),
         (("-k", "0"), 3, "k is 0"),
         (("--memory", "2MiB"), 4, "allowed are 2"),
-        (("--preset", "notebook", "--settings", "s.json"), 2, "give one of them"),
+        (("--preset", "notebook", "--settings", "s.json"), 2, "both name settings"),
         (("--scratch", "nowhere"), 2, "make it first"),
     ],
 )

@@ -25,6 +25,7 @@ from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.formats import FORMATS
+from tests.command_line import fail
 
 SHA = [f"{i:040x}" for i in (10, 11)]
 MBID = "0d1e2f3a-0000-4000-8000-00000000000"
@@ -196,6 +197,15 @@ def test_what_inspect_proposes_reads_the_file(tmp_path, monkeypatch, name):
     (output,) = Path().glob("*.dataset")
     assert values_of(Dataset(output)) == wanted
     assert found["command"] in run("inspect", file)
+
+
+@pytest.mark.parametrize("before", ["# made by hand", "sep=,", "My listens"])
+def test_lines_before_the_header_are_said(tmp_path, before):
+    file = tmp_path / "log.csv"
+    file.write_text(f"{before}\nuser,artist,plays\nu1,muse,3\nu2,muse,4\nu2,air,4\n")
+    message = fail(BadInputError.exit_code, "inspect", file)
+    assert before in message
+    assert "remove what stands before the header" in message
 
 
 YAMBDA = {"uid": [7, 7, 9], "timestamp": [5, 10, 20], "item_id": [3, 3, 4], "is_organic": [1, 0, 1]}
