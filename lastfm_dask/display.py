@@ -49,7 +49,7 @@ def _escape(found: re.Match[str]) -> str:
 def to_json(value: Any, *, ascii_only: bool = False, indent: int | None = None) -> str:
     r"""Return JSON, always valid; a missing number (NaN, infinity) is null.
 
-    Of all characters only controls (C0, DEL, C1, bidirectional) and lone surrogates become `\\uXXXX`, or with
+    Only control characters (C0, DEL, C1, bidirectional) and lone surrogates become `\\uXXXX`, or with
     `ascii_only` all that are not ASCII; what reads it finds the very same text.
     """
     text = json.dumps(_without_nan(value), ensure_ascii=ascii_only, allow_nan=False, indent=indent)

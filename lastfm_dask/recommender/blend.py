@@ -34,6 +34,11 @@ class Lists:
     indices: npt.NDArray[np.integer]
     plays: Floats
 
+    def of(self, row: int) -> tuple[npt.NDArray[np.integer], Floats]:
+        """Return one user's columns and plays."""
+        part = slice(int(self.indptr[row]), int(self.indptr[row + 1]))
+        return self.indices[part], self.plays[part]
+
     def rows(self, start: int, end: int) -> Lists:
         """Return some of the users."""
         first, last = int(self.indptr[start]), int(self.indptr[end])
@@ -42,11 +47,11 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """A blend of two scores."""
+    """A blend of up to three scores: factors, item weights, popularity."""
 
     weights: ItemWeights
     share_als: float
-    """What the dot product of vectors is multiplied by; 0: item weights alone."""
+    """What the dot product of vectors is multiplied by; 0: the factors do not count."""
     share_weights: float
     """What the item weights' score is multiplied by."""
     share_popularity: float = 0.0
@@ -123,9 +128,8 @@ class Blend:
     ) -> None:
         n, reach = found[0].shape[1], []
         for row in range(len(vectors)):
-            part = slice(int(lists.indptr[row]), int(lists.indptr[row + 1]))
-            known = lists.indices[part]
-            reached, values = self.weights.scores(known, lists.plays[part])
+            known, plays = lists.of(row)
+            reached, values = self.weights.scores(known, plays)
             listable = ranking.position[reached] < len(ranking.order)
             if not include_known:
                 listable &= ~np.isin(reached, known)
@@ -163,8 +167,7 @@ class Blend:
         n, columns = found[0].shape[1], np.arange(len(ranking.factors))
         popularity, listable = self._popularity(columns), ranking.position < len(ranking.order)
         for row, vector in enumerate(vectors):
-            part = slice(int(lists.indptr[row]), int(lists.indptr[row + 1]))
-            known, plays = lists.indices[part], lists.plays[part]
+            known, plays = lists.of(row)
             reached, values = self.weights.scores(known, plays)
             scores = popularity.copy()
             if self.share_als:
