@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-_GROUP_ROWS = 1 << 20
-"""Rows that a row group has at least, but for the last."""
+GROUP_ROWS = 1 << 20
+"""Rows of each row group, but for the last: as many as an ingest reads at once by default."""
+_DICTIONARY_BYTES = 64 << 20
+"""Far beyond the names of a row group: where a dictionary grows larger, the writer stores names row by row."""
 
 
 class ParquetLog:
@@ -33,14 +35,17 @@ class ParquetLog:
 
         texts = {name: pa.dictionary(pa.int32(), pa.string()) for name in ("user", "mbid", "artist")}
         self._schema = pa.schema({**texts, "plays": pa.int32()})
-        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = parquet.ParquetWriter(
+            path, self._schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_BYTES
+        )
         self._held: list[pa.RecordBatch] = []
+        self._n_held = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
+        if kind is None and self._held:
             self._write()
         self._writer.close()
 
@@ -48,14 +53,25 @@ class ParquetLog:
         """Write a block of rows: users, MBIDs, artists as dictionaries, and plays."""
         import pyarrow as pa
 
-        self._held.append(pa.record_batch(list(columns), schema=self._schema))
-        if sum(map(len, self._held)) >= _GROUP_ROWS:
+        batch = pa.record_batch(list(columns), schema=self._schema)
+        while self._n_held + len(batch) >= GROUP_ROWS:
+            n_rows = GROUP_ROWS - self._n_held
+            self._held.append(batch.slice(0, n_rows))
             self._write()
+            batch = batch.slice(n_rows)
+        if len(batch):
+            self._held.append(batch)
+            self._n_held += len(batch)
 
     def _write(self) -> None:
+        """Write what is held as a row group with one dictionary a column: at a second one the writer gives them up."""
         import pyarrow as pa
 
-        if self._held:
-            table = pa.Table.from_batches(self._held, self._schema)
-            self._held = []
-            self._writer.write_table(table, row_group_size=len(table))
+        table = pa.Table.from_batches(self._held, self._schema)
+        self._held, self._n_held = [], 0
+        for i, name in enumerate(self._schema.names):
+            column = table.column(i).combine_chunks()
+            if pa.types.is_dictionary(column.type):
+                column = column.dictionary_decode().dictionary_encode()
+            table = table.set_column(i, self._schema.field(name), column)
+        self._writer.write_table(table, row_group_size=len(table))
