@@ -39,13 +39,14 @@ NAMES = ["sigur rós", "björk", "radiohead", "the beatles", "röyksopp", *HOSTI
 PLAN = ServingPlan(2, 8, 0, 1 << 30, 1 << 30)
 
 
-def served_model(folder: Path, n_artists: int = 60, seed: int = 0) -> Path:
+def served_model(folder: Path, n_artists: int = 60, seed: int = 0, model: str = "als") -> Path:
     """Train a model on random plays of the names above and others."""
     folder.mkdir(exist_ok=True)
     artists = [*NAMES, *(f"artist {j}" for j in range(len(NAMES), n_artists))]
     plays = random_plays(80, n_artists, per_user=9, seed=seed)
     dataset = make_dataset(folder / "lastfm.dataset", plays, artists=artists)
-    train(dataset, folder / "lastfm.model", TrainSettings(factors=8, regularization=2.0, iterations=5))
+    settings = TrainSettings(factors=8, regularization=2.0, iterations=5, model=model)
+    train(dataset, folder / "lastfm.model", settings)
     return folder / "lastfm.model"
 
 

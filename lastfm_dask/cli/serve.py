@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,16 @@ def command(
         else:
             click.echo(f"serving {model} at {url} (Ctrl-C stops it)")
         if open_browser:
-            webbrowser.open(url)
+            # On a thread: a browser in the terminal returns when it is closed, and the page comes from this process.
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
 
     serve(model, settings, plan, ready)
+
+
+def _open(url: str) -> None:
+    try:
+        found = webbrowser.open(url)
+    except (OSError, webbrowser.Error):
+        found = False
+    if not found:
+        click.echo(f"no browser could be opened: go to {url}", err=True)

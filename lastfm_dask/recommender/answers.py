@@ -292,7 +292,7 @@ class Recommender(ModelFiles):
     def prepare(self) -> None:
         """Read and build now all that questions share, so that threads may ask at once and only read it."""
         self.artists.prepare()
-        _ = self.item_gram, self._ranking.position
+        _ = self.item_gram, self._ranking.position, self.listeners, self.blend
         self._weigher.confidence(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))
 
     def ranking(self, filters: Filters) -> Ranking:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.memory import allocator
-from lastfm_dask.recommender.answers import Recommender
 from lastfm_dask.serve.history import MAX_SHOWN
 from lastfm_dask.serve.neighbourhood import places
+from lastfm_dask.serve.plan import ServingShape
 from lastfm_dask.serve.type_ahead import TypeAhead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.serve.questions import Question
 
 MAX_SUGGESTIONS = 20
@@ -27,23 +27,28 @@ _PARTS = 10
 """How many artists of a list an answer's reasons name."""
 
 
+def shape_of(model: Recommender) -> ServingShape:
+    """Return the numbers that decide what serving a model needs; reads only the sizes of its files."""
+    return ServingShape(model.n_artists, model.settings.factors, model.artists.plain_bytes)
+
+
 class Opened:
     """One model and the index of its names.
 
     Parameters
     ----------
-    path : Path
-        A model directory.
+    model : Recommender
+        The model. Its path should not lead through a link that may point elsewhere while its files are read.
 
     Raises
     ------
     StoreError
-        It is missing, unfinished, or damaged.
+        It is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.model = Recommender(path)
+    def __init__(self, model: Recommender) -> None:
+        self.model = model
+        self.path = model.path
         self.model.prepare()
         self.type_ahead = TypeAhead(self.model.artists, self.model.listeners)
         # Ascending, negated: a number's place among them is its rank.
@@ -53,7 +58,7 @@ class Opened:
     @property
     def name(self) -> str:
         """The directory's name."""
-        return self.path.resolve().name
+        return self.path.name
 
     def facts(self) -> dict[str, Any]:
         """Return what is said of the model."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.responses import HTMLResponse, Response
@@ -61,7 +62,8 @@ class Pages:
         self._environment.filters.update(number=shown.number, percent=shown.percent, short=shown.short)
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:12]
         self._environment.globals.update(version=digest, max_likes=MAX_LIKES)
-        self._data: tuple[Opened, str] | None = None
+        # A weak reference: the page must not keep a model that was replaced in memory.
+        self._data: tuple[ReferenceType[Opened], str] | None = None
 
     def routes(self) -> list[Route]:
         """Return all routes."""
@@ -106,9 +108,10 @@ class Pages:
 
     def _data_page(self) -> str:
         opened = self.service.opened
-        if self._data is None or self._data[0] is not opened:
-            self._data = (opened, self._render("data", **data_page.facts(opened)))
-        return self._data[1]
+        last = self._data
+        if last is None or last[0]() is not opened:
+            last = self._data = (ref(opened), self._render("data", **data_page.facts(opened)))
+        return last[1]
 
     async def static(self, request: Request) -> Response:
         """Give the script or the style sheet; their addresses change with what they hold."""

@@ -7,7 +7,7 @@ taken up, the names, the indices and the order count twice.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.memory.budget import Plan
@@ -104,12 +104,29 @@ def plan_serving(
         elif max_requests > 8:
             max_requests = max(max_requests // 2, 8)
         else:
-            break
+            raise _refusal(projected, allowed_bytes)
+
+
+def plan_next(plan: ServingPlan, shape: ServingShape) -> ServingPlan:
+    """Return the plan of a server that already runs for a new model: its threads and requests stay as they are.
+
+    Raises
+    ------
+    BudgetError
+        If the new model needs more than is allowed.
+    """
+    projected = serving_bytes(shape, plan.threads, plan.max_requests, plan.reserved_bytes)
+    if projected > plan.allowed_bytes:
+        raise _refusal(projected, plan.allowed_bytes)
+    return replace(plan, projected_bytes=projected)
+
+
+def _refusal(projected: int, allowed_bytes: int) -> BudgetError:
     msg = (
         f"serving this model needs {format_size(projected)} ({projected} bytes), allowed are"
         f" {format_size(allowed_bytes)}: give it {limit_for(projected)} bytes or more (--memory {limit_text(projected)}, the pod's limit)"
     )
-    raise BudgetError(
+    return BudgetError(
         msg,
         stage="serve",
         projected_bytes=projected,

@@ -19,7 +19,7 @@ from lastfm_dask.errors import BadInputError
 from lastfm_dask.memory.limits import allowed_memory, cpus
 from lastfm_dask.memory.meter import anon_bytes
 from lastfm_dask.serve.guard import Access
-from lastfm_dask.serve.plan import ServingPlan, ServingShape, plan_serving
+from lastfm_dask.serve.plan import ServingPlan, plan_serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +65,10 @@ def plan_for(path: Path, settings: Settings) -> ServingPlan:
 
     from lastfm_dask.recommender.answers import Recommender
     from lastfm_dask.serve import app  # noqa: F401
+    from lastfm_dask.serve.opened import shape_of
 
-    model = Recommender(path)
-    shape = ServingShape(model.n_artists, model.settings.factors, model.artists.plain_bytes)
     return plan_serving(
-        shape,
+        shape_of(Recommender(path)),
         cpus(settings.threads).count,
         settings.max_requests,
         reserved_bytes=anon_bytes(),
@@ -160,6 +159,8 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
     from lastfm_dask.serve.app import application
     from lastfm_dask.serve.service import Service
 
+    # A signal that comes before the model is open would end the process; `_run` looks whether a new model came.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log_to_stderr()
     sockets = listen(settings.host, settings.port)
     # The loop that reads requests waits less for threads that compute.
@@ -209,6 +210,8 @@ async def _run(
         task.add_done_callback(reloads.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+    if service.is_outdated():
+        reload()
     serving = asyncio.create_task(server.serve(sockets=sockets))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)

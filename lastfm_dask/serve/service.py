@@ -13,8 +13,10 @@ from lastfm_dask.dataset.layout import MANIFEST
 from lastfm_dask.errors import LastfmDaskError
 from lastfm_dask.memory import allocator
 from lastfm_dask.memory.blas import one_blas_thread
+from lastfm_dask.recommender.answers import Recommender
 from lastfm_dask.serve.metrics import Metrics
-from lastfm_dask.serve.opened import Opened
+from lastfm_dask.serve.opened import Opened, shape_of
+from lastfm_dask.serve.plan import plan_next
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from lastfm_dask.serve.plan import ServingPlan
 
 T = TypeVar("T")
+Version = tuple[int, ...]
+"""What tells one manifest file from another."""
 WATCH_S = 2.0
 _LOOK_S = 0.5
 _TIDY_S = 2.0
@@ -44,18 +48,20 @@ class Service:
     ------
     StoreError
         The model can't be opened.
+    BudgetError
+        It needs more memory than the plan allows.
     """
 
     def __init__(self, path: Path, plan: ServingPlan) -> None:
         self.path = path
         self.metrics = Metrics(plan)
-        self._version = self._version_on_disk()
-        self.opened = Opened(path)
+        self.opened, self._version = self._open()
         self._pool = ThreadPoolExecutor(plan.threads, thread_name_prefix="question")
         self._stack = ExitStack()
         # Held for good: setting and giving back BLAS's threads around each question costs more than many a question.
         self._stack.enter_context(one_blas_thread())
         self._reloading = asyncio.Lock()
+        self._reload_waits = False
         self._tidying: asyncio.Task[None] | None = None
 
     async def ask(self, function: Callable[..., T], *values: Any) -> T:
@@ -70,13 +76,24 @@ class Service:
         bool
             Whether another model answers now.
         """
+        if self._reload_waits:
+            # The call that waits opens what lies there once its turn comes.
+            return False
+        self._reload_waits = True
         async with self._reloading:
+            self._reload_waits = False
             version = self._version_on_disk()
             try:
-                opened = await asyncio.to_thread(Opened, self.path)
-            except (LastfmDaskError, OSError, ValueError, KeyError) as error:
+                opened, version = await asyncio.to_thread(self._open)
+            except Exception as error:
+                # Whatever is wrong with the new model.
                 self.metrics.reloads["failed"] += 1
-                log.warning("the new model is not taken up, the old one goes on answering: %s", error)
+                unforeseen = None if isinstance(error, LastfmDaskError | OSError) else error
+                log.warning(
+                    "the new model is not taken up, the old one goes on answering: %s",
+                    error,
+                    exc_info=unforeseen,
+                )
                 # Not tried again until it changes.
                 self._version = version
                 return False
@@ -95,12 +112,16 @@ class Service:
         await asyncio.to_thread(gc.collect)
         await asyncio.to_thread(allocator.trim)
 
+    def is_outdated(self) -> bool:
+        """Say whether another model than the one that answers lies at the path."""
+        version = self._version_on_disk()
+        return version is not None and version != self._version
+
     async def watch(self) -> None:
         """Take up a new model whenever the directory's manifest is another file; runs until it is cancelled."""
         while True:
             await asyncio.sleep(WATCH_S)
-            version = self._version_on_disk()
-            if version is not None and version != self._version:
+            if self.is_outdated():
                 await self.reload()
 
     async def measure(self) -> None:
@@ -114,7 +135,21 @@ class Service:
         self._pool.shutdown()
         self._stack.close()
 
-    def _version_on_disk(self) -> tuple[int, ...] | None:
+    def _open(self) -> tuple[Opened, Version | None]:
+        """Open the model that lies at the path, and once more where another took its place meanwhile.
+
+        A link is followed once: else some files could be the old model's and others the new one's.
+        """
+        while True:
+            version = self._version_on_disk()
+            model = Recommender(self.path.resolve())
+            plan = plan_next(self.metrics.plan, shape_of(model))
+            opened = Opened(model)
+            if version == self._version_on_disk():
+                self.metrics.plan = plan
+                return opened, version
+
+    def _version_on_disk(self) -> Version | None:
         try:
             found = (self.path / MANIFEST).stat()
         except OSError:

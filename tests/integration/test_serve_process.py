@@ -11,14 +11,15 @@ import threading
 import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from clusters import until
 from serving import served_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,49 @@ def test_without_the_extra_the_line_to_install_it_is_said(path):
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert "pip install 'lastfm_dask[serve]'" in done.stderr
+
+
+BROWSER = """\
+import sys, urllib.request
+text = urllib.request.urlopen(sys.argv[1], timeout=60).read().decode()
+open(sys.argv[2], "w").write(text)
+"""
+
+
+def test_open_shows_the_page_in_a_browser_that_the_server_does_not_wait_for(path, tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    (tmp_path / "browser.py").write_text(BROWSER)
+    monkeypatch.setenv("BROWSER", f"{sys.executable} {tmp_path / 'browser.py'} %s {page}")
+    with served(path, "--open"):
+        until(lambda: page.exists() and "</html>" in page.read_text(), "the page in the browser")
+
+
+def test_where_there_is_no_browser_the_address_is_said(path, monkeypatch):
+    monkeypatch.setenv("BROWSER", "/no/such/browser %s")
+    monkeypatch.setenv("PATH", "")
+    with subprocess.Popen(
+        command(path, "--port", "0", "--open"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        said = [server.stderr.readline(), server.stderr.readline()]
+        server.terminate()
+    assert "plan" in said[0]
+    assert said[1].startswith("no browser could be opened: go to http://127.0.0.1:")
+
+
+def test_a_signal_to_load_a_new_model_does_not_end_a_server_that_still_starts(path, monkeypatch):
+    with subprocess.Popen(
+        command(path, "--port", "0", "--json"), stdout=subprocess.PIPE, text=True
+    ) as server:
+        until(lambda: ignores(server.pid, signal.SIGHUP), "the server's first steps", server)
+        server.send_signal(signal.SIGHUP)
+        assert "url" in json.loads(server.stdout.readline())
+        server.terminate()
+        assert server.wait(timeout=60) == 143
+
+
+def ignores(pid: int, number: int) -> bool:
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigIgn", "SigCgt"))
 
 
 @pytest.mark.slow
