@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +19,11 @@ from lastfm_dask.cli.options import (
 from lastfm_dask.cli.output import echo_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lastfm_dask.evaluation.evaluate import Evaluation
+    from lastfm_dask.evaluation.seeds import SeedsEvaluation
     from lastfm_dask.evaluation.tune import Tuning
 
 SPLITS = ("random", "last", "time", "new-users")
@@ -67,9 +69,6 @@ def split_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 default=1,
                 show_default=True,
                 help="Artists held out of each user's list (last).",
-            ),
-            click.option(
-                "--seed", type=int, default=42, show_default=True, help="Seed of the split and the intervals."
             ),
             click.option(
                 "--users",
@@ -118,7 +117,22 @@ def scratch_folder(dataset: Path, scratch: Path | None) -> Path | None:
     help="Also measure this model. Repeatable.",
 )
 @click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    default=(42,),
+    show_default=True,
+    help="Seed of the split and the intervals. Repeatable: one table over the splits of all seeds.",
+)
+@click.option(
     "--per-user", type=PATH, metavar="FILE", help="Write every user's figures to this Parquet file."
+)
+@click.option(
+    "--trec",
+    type=PATH,
+    metavar="FOLDER",
+    help="Write the lists to this folder for trec_eval: qrels.txt, and a run file for each model.",
 )
 @memory_option
 @threads_option
@@ -127,6 +141,9 @@ def command(
     dataset: Path,
     compare: tuple[str, ...],
     ks: tuple[int, ...],
+    seeds: tuple[int, ...],
+    per_user: Path | None,
+    trec: Path | None,
     memory_bytes: int | None,
     threads: int | None,
     as_json: bool,
@@ -142,30 +159,70 @@ def command(
     from lastfm_dask.evaluation import api
     from lastfm_dask.evaluation.beyond import write_per_user
     from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
+    from lastfm_dask.evaluation.seeds import over_seeds
     from lastfm_dask.evaluation.splits import SplitSettings
 
+    if len(seeds) > 1 and (per_user or trec):
+        msg = "--per-user and --trec are for one split: give one --seed"
+        raise click.UsageError(msg)
     split = SplitSettings(
-        **{name: options.pop(name) for name in ("method", "fraction", "n_held_out", "seed")}
+        **{name: options.pop(name) for name in ("method", "fraction", "n_held_out")}, seed=seeds[0]
     )
     wanted = EvaluationSettings(split, ks, options.pop("n_users") or None)
     folder = scratch_folder(dataset, options.pop("scratch"))
-    per_user = options.pop("per_user")
     settings = settings_of(**options)
     opened = Dataset(dataset)
     if per_user is not None:
         refuse_existing(per_user)
-    with shown_progress() as progress:
-        run = EvaluationRun(memory_bytes, threads, folder, progress)
-        found = api.evaluate(opened, settings, compare=compare, measured=wanted, run=run)
+    with _trec_folder(trec) as trec_folder, shown_progress() as progress:
+        run = EvaluationRun(memory_bytes, threads, folder, progress, trec_folder)
+
+        def evaluate(measured: EvaluationSettings) -> Evaluation:
+            return api.evaluate(opened, settings, compare=compare, measured=measured, run=run)
+
+        if len(seeds) > 1:
+            _print(over_seeds(evaluate, wanted, seeds), show_seeds, max(ks), as_json=as_json)
+            return
+        found = evaluate(wanted)
     if per_user is not None and found.users is not None:
         names = opened.users.names(found.users)
         write_per_user(per_user, names, {model.name: model.per_user for model in found.models})
+    _print(found, show, max(ks), as_json=as_json)
+
+
+@contextmanager
+def _trec_folder(target: Path | None) -> Iterator[Path | None]:
+    """Give the folder that becomes the target when the block ends well; None where none is wanted."""
+    from lastfm_dask.dataset.files import complete_or_absent
+
+    if target is None:
+        yield None
+        return
+    with complete_or_absent(target) as part:
+        part.mkdir()
+        yield part
+
+
+def _print(found: Any, show_tables: Callable[[Any, int], None], k: int, *, as_json: bool) -> None:
+    """Print an evaluation, of one seed or of several."""
     if as_json:
         echo_json(found.to_dict())
         return
-    show(found, max(ks))
-    for one in found.differences(f"ndcg@{max(ks)}"):
+    show_tables(found, k)
+    for one in found.differences(f"ndcg@{k}"):
         click.echo(str(one))
+
+
+def show_seeds(found: SeedsEvaluation, k: int) -> None:
+    """Print the models' mean figures over several seeds, with their standard deviations."""
+    seeds = ", ".join(map(str, found.seeds))
+    names = [f"{name}@{k}" for name in SHOWN]
+    figures = {name: found.figures(name) for name in names}
+    rows = [
+        [model, *(figures[name][model].mean() for name in names), figures[names[0]][model].std(ddof=1)]
+        for model in figures[names[0]]
+    ]
+    print_table(f"Means over {len(found.seeds)} splits, seeds {seeds}", ["model", *names, "ndcg sd"], rows)
 
 
 def show(found: Evaluation | Tuning, k: int) -> None:

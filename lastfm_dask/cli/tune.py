@@ -24,6 +24,7 @@ N_SHOWN = 10
 @click.option("-o", "--output", type=PATH, required=True, help="The settings file to write.")
 @click.option("--trials", "n_trials", type=int, default=40, show_default=True, help="Models to train.")
 @split_options
+@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the search and the splits.")
 @click.option(
     "-k", type=int, default=10, show_default=True, help="Length of the lists whose NDCG is maximized."
 )

@@ -26,6 +26,7 @@ from lastfm_dask.evaluation.evaluator import (
 )
 from lastfm_dask.evaluation.plan import EvaluationShape, plan_evaluation
 from lastfm_dask.evaluation.splits import largest_held_out, make_split
+from lastfm_dask.evaluation.trec import write_qrels
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.meter import Meter, stages_json
 from lastfm_dask.training.weighting import count_columns
@@ -160,6 +161,8 @@ def evaluate(
             split = make_split(user_items, settings.split, place, times)
             users, n_unknown = choose_users(split, settings)
             stage.rows = int(user_items.nnz)
+            if run.trec_folder is not None:
+                write_qrels(run.trec_folder, users, split.held_out)
             run.progress("split", 1, 1)
         evaluator = Evaluator(split, users, settings, plan, run, meter)
         reports = [evaluator.report(candidate) for candidate in candidates]

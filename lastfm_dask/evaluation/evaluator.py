@@ -22,6 +22,7 @@ from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation.beyond import beyond_accuracy
 from lastfm_dask.evaluation.metrics import measure, per_user
 from lastfm_dask.evaluation.splits import Split, SplitSettings
+from lastfm_dask.evaluation.trec import write_run
 from lastfm_dask.memory.allocator import trim
 from lastfm_dask.memory.budget import Progress
 from lastfm_dask.training.fit_run import FitRun
@@ -93,6 +94,8 @@ class EvaluationRun:
     """Where temporary files go; the system's place for them unless given."""
     progress: Progress = field(default_factory=Progress)
     """Receives the plan before any work, then each step."""
+    trec_folder: Path | None = None
+    """Where the held-out artists and each model's lists go as `trec_eval` reads them; it exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ class Evaluator:
                 )
                 ranked = time.perf_counter()
                 trim()
+        if self.run.trec_folder is not None:
+            write_run(self.run.trec_folder, name, self.users, items)
         # One thread of BLAS: sums in another order would differ in the last digit.
         with (
             self.meter.stage(f"measure {name}", projected_bytes=stages["measure"], threads=1),

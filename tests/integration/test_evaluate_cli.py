@@ -70,6 +70,27 @@ def test_the_table_names_the_split_and_the_models(dataset):
     assert all(word in shown for word in ("custom", "popularity", "ndcg@10", "recall_min@10", "coverage@10"))
 
 
+def test_several_seeds_make_one_table(dataset):
+    seeds = ("--seed", 1, "--seed", 2)
+    found = evaluate_json(dataset, *SMALL, *seeds)
+    assert found["seeds"] == [1, 2]
+    assert [one["split"]["seed"] for one in found["evaluations"]] == [1, 2]
+    shown = call("evaluate", dataset, *SMALL, *seeds)
+    assert "seeds 1, 2" in shown
+    assert "custom against popularity" in shown
+    assert "give one --seed" in call("evaluate", dataset, *seeds, "--trec", "x", code=2)
+
+
+def test_lists_for_trec_eval_are_whole_or_absent(dataset, tmp_path):
+    call("evaluate", dataset, *SMALL, "--trec", tmp_path / "lists")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists"]
+    names = sorted(path.name for path in (tmp_path / "lists").iterdir())
+    assert names == ["custom.run", "popularity.run", "qrels.txt"]
+    assert "exists already" in call("evaluate", dataset, *SMALL, "--trec", tmp_path / "lists", code=5)
+    call("evaluate", dataset, "--fraction", "0.0001", "--trec", tmp_path / "none", code=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["lists"]
+
+
 def test_what_tune_writes_evaluate_and_train_take(dataset, tmp_path):
     output = tmp_path / "settings.json"
     few = ("--threads", 1, "--trials", 3, "--max-factors", 16, "--weighting", "log", "--seed", 9)
