@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _MAX_DIGITS = len(str(MAX_PLAYS))
 _NUMBER = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
-_EPOCH = r"\A-?[0-9]{1,18}\z"
+_EPOCH = r"\A-?(?:[0-9]{1,18}|[1-8][0-9]{18})\z"
 _PLAIN_TIME = r"\A[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,3})?Z?\z"
 _TIMES_AT_ONCE = 1 << 14
-_MILLISECONDS_FROM = 100_000_000_000
-"""A number of at least this size counts milliseconds (from March 1973 on), a smaller one seconds (to the year 5138)."""
+_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
+"""A number's size says its unit: each of these is March 1973 in the next unit and the year 5138 in its own."""
 
 Parsed = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
 Times = tuple["npt.NDArray[np.int64]", "npt.NDArray[np.bool_]"]
@@ -133,8 +133,7 @@ def _parse_real(written: pa.StringArray) -> Parsed:
 def parse_times(written: pa.StringArray) -> Times:
     """Return times in milliseconds since 1970 (UTC), and which texts are times.
 
-    A time is written as ISO 8601 (without an offset it is UTC), or as a whole number: seconds, or milliseconds
-    from 100,000,000,000 on.
+    A time is written as ISO 8601 (without an offset it is UTC), or as a whole number (see `milliseconds`).
 
     Parameters
     ----------
@@ -176,10 +175,22 @@ def _parse_times(written: pa.StringArray, times: npt.NDArray[np.int64], found: n
 
 
 def milliseconds(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return numbers of seconds or milliseconds since 1970, told apart by their size, as milliseconds."""
+    """Return times in milliseconds since 1970.
+
+    Parameters
+    ----------
+    numbers : ndarray, shape (n,), int64
+        Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, else nanoseconds.
+    """
     import numpy as np
 
-    return np.where(np.abs(numbers) < _MILLISECONDS_FROM, numbers * 1000, numbers)
+    size = np.abs(numbers)
+    if not len(size) or size.max() < _SECONDS_BELOW:
+        return numbers * 1000
+    found = np.where(size < _SECONDS_BELOW, numbers * 1000, numbers)
+    for below, divisor in ((_MILLISECONDS_BELOW, 1000), (_MICROSECONDS_BELOW, 1_000_000)):
+        found = np.where(size < below, found, numbers // divisor)
+    return found
 
 
 def _iso(text: str) -> int | None:

@@ -19,7 +19,7 @@ from lastfm_dask.interactions.schema import Schema
 EVENTS = Schema(("user", "time", "artist"), events=True)
 RATINGS = Schema(("user", "artist", "plays", "time"), values="float")
 names = st.sampled_from(["u", "v", "w", "A", "a", "B b", "É", "x" * 30])
-times = st.integers(-(10**10), 10**13)
+times = st.integers(-(10**10), 10**13) | st.integers(-(10**18), 10**18)
 works = st.builds(
     Work,
     block_bytes=st.integers(8, 200),
@@ -31,7 +31,10 @@ works = st.builds(
 
 
 def milliseconds(time: int) -> int:
-    return time * 1000 if abs(time) < 100_000_000_000 else time
+    for unit, most in ((1000, 10**11), (1, 10**14), (1 / 1000, 10**17)):
+        if abs(time) < most:
+            return time * unit if unit >= 1 else time // 1000
+    return time // 1_000_000
 
 
 def pairs_of(rows):
