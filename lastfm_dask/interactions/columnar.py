@@ -15,6 +15,7 @@ from lastfm_dask.interactions.formats import SchemaOptions, role_of
 from lastfm_dask.interactions.row_groups import layout_of
 from lastfm_dask.interactions.schema import ARTIST, IGNORED, MBID, PLAYS, ROLES, TIME, UTF8, WHOLE, Schema
 from lastfm_dask.sources.files import open_ranges
+from lastfm_dask.sources.kinds import HEAD_BYTES, refuse_binary
 from lastfm_dask.sources.source_file import ARROW, COLUMNAR_ENDINGS, PARQUET
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
     from lastfm_dask.sources.source_file import SourceFile
 
 _MAGIC = {b"PAR1": PARQUET, b"ARRO": ARROW}
-_NOT_READ = {
-    b"PARE": "an encrypted Parquet file: write it without encryption first",
-    b"FEA1": "a Feather file of version 1: write it again as version 2 (pyarrow.feather.write_feather)",
-    b"\xff\xff\xff\xff": "an Arrow stream, which can't be read at several places at once: write it as an Arrow file"
-    " (pyarrow.ipc.new_file) or as Parquet",
-}
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -61,11 +56,11 @@ def _kind_by_bytes(file: SourceFile, by_name: str | None) -> str | None:
     if file.compression:
         return None
     with open_ranges(file.path) as read:
-        magic = bytes(read(0, 4))
-    if reason := _NOT_READ.get(magic):
-        msg = f"{file.path} is {reason}"
-        raise BadInputError(msg, path=file.path)
+        head = bytes(read(0, HEAD_BYTES))
+    magic = head[:4]
     kind = _MAGIC.get(magic)
+    if kind is None:
+        refuse_binary(file, head)
     if kind is None and by_name is not None:
         msg = (
             f"{file.path} is not {'Parquet' if by_name == PARQUET else 'an Arrow file'}, though its name says so: it"

@@ -22,6 +22,7 @@ from lastfm_dask.interactions.schema import (
     Schema,
 )
 from lastfm_dask.sources.files import open_ranges, open_stream
+from lastfm_dask.sources.kinds import refuse_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +116,7 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
 
 
 def _schema_of(file: SourceFile, head: bytes, shapes: Sequence[Schema], options: SchemaOptions) -> Schema:
+    refuse_binary(file, head)
     encoding = marked_encoding(head)
     options = options if encoding is None else replace(options, encoding=encoding)
     text = decode_head(head, options.encoding or shapes[0].encoding)

@@ -34,6 +34,7 @@ from lastfm_dask.interactions.sniffing import (
     guess_layout,
     without_quoted,
 )
+from lastfm_dask.sources.kinds import refuse_binary, text_kind
 
 if TYPE_CHECKING:
     from lastfm_dask.sources.source_file import SourceFile
@@ -98,6 +99,10 @@ def inspect(file: SourceFile) -> Inspection:
     if kind := kind_of([file]):
         return _columnar(file, kind)
     head = read_head(file)
+    refuse_binary(file, head)
+    if kind := text_kind(head):
+        msg = f"{file.path} is {kind}"
+        raise BadInputError(msg, path=file.path)
     encoding = guess_encoding(head)
     text = decode_head(whole_lines(head, Schema((USER, ARTIST, PLAYS), encoding=encoding)), encoding)
     lines = [line.removesuffix("\r") for line in text.split("\n")[:_N_LINES] if line.strip("\r")]

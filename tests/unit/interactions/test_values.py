@@ -76,7 +76,15 @@ def test_real_values_are_python_s_rounded_to_float32(texts):
         ("0", "1970-01-01T00:00:00+00:00"),
         *(
             (text, None)
-            for text in ("", "yesterday", "2009-02-30T00:00:00Z", "2009-05-04T25:00:00Z", "1.5", "12 ", "9" * 19)
+            for text in (
+                "",
+                "yesterday",
+                "2009-02-30T00:00:00Z",
+                "2009-05-04T25:00:00Z",
+                "1.5",
+                "12 ",
+                "9" * 19,
+            )
         ),
     ],
 )
