@@ -8,11 +8,14 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
+import shlex
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.formats import role_of, suggestion
+from lastfm_dask.interactions.formats import DEFAULT_FORMAT, role_of, suggestion
 from lastfm_dask.interactions.schema import (
     ARTIST,
     DELIMITED,
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from lastfm_dask.sources.source_file import SourceFile
 
 HEAD_BYTES = 64 << 10
+_RECORDS = 20
+_MBID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -126,6 +131,8 @@ def _schema_of(file: SourceFile, head: bytes, shapes: Sequence[Schema], options:
         shape = fitting[0] if fitting else shape
     if shape.kind != DELIMITED:
         return options.schema(shape)
+    if options.format is None and options.columns is None:
+        _refuse_other_columns(file, text, options.schema(shape))
     wants_header = options.by_name or (shape.header if options.header is None else options.header)
     if not wants_header:
         return options.schema(shape)
@@ -142,6 +149,25 @@ def _schema_of(file: SourceFile, head: bytes, shapes: Sequence[Schema], options:
         msg = f"{file.path}, line 1: {error}"
         raise BadInputError(msg, path=file.path, line=1) from error
     return schema
+
+
+def _refuse_other_columns(file: SourceFile, text: str, schema: Schema) -> None:
+    """Raise BadInputError where lines are read as the default format unasked, and plainly have other columns."""
+    records = [
+        record for record in islice(records_of(text, schema), _RECORDS) if len(record) == len(schema.columns)
+    ]
+    mbids = [mbid for _, mbid, *_ in records if mbid]
+    if (
+        mbids
+        and not any(map(_MBID.fullmatch, mbids))
+        and all(artist.isdigit() for _, _, artist, _ in records)
+    ):
+        msg = (
+            f"{file.path}, line 1: is {DEFAULT_FORMAT} (user, MBID, artist, plays) unless you say otherwise, but its second"
+            f" field {mbids[0]!r} is not an MBID, and its third {records[0][2]!r} is a number: `lastfm-dask inspect"
+            f" {shlex.quote(file.path)}` proposes how to read it; --format {DEFAULT_FORMAT} reads it so all the same"
+        )
+        raise BadInputError(msg, path=file.path, line=1)
 
 
 def _refuse_contradiction(header: Sequence[str], columns: Sequence[str]) -> None:

@@ -105,3 +105,27 @@ def test_movielens_is_told_by_its_first_line(tmp_path, line, shape):
 
 def test_every_format_names_its_source():
     assert FORMATS.keys() == SOURCES.keys() == SHAPES.keys()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n",
+        b"ann\tmuse\t3\t1241478537\nbob\tair\t4\t1241478538\n",
+    ],
+)
+def test_four_columns_of_another_kind_are_not_read_as_the_default_format(tmp_path, rows):
+    message = refused(tmp_path, rows)
+    assert "0.txt, line 1" in message
+    assert "lastfm-dask inspect" in message
+    assert schema_of(tmp_path, rows, format="lastfm-360k").columns == ("user", "mbid", "artist", "plays")
+
+
+MBID = b"0d1e2f3a-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    "rows", [b"u\t" + MBID + b"\t311\t4\n", b"u\t\t311\t4\n", b"u\tx\tmuse\t4\n", b"u\tm\t311\n"]
+)
+def test_the_default_format_is_read_where_artists_are_called_by_numbers(tmp_path, rows):
+    assert schema_of(tmp_path, rows).columns == ("user", "mbid", "artist", "plays")
