@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(source: tuple[str, ...], output: Path, as_json: bool, **options: Any) -> None:
     """Read SOURCE, a listening log, into a dataset: mappings, statistics, one CSR matrix.
 
-    SOURCE is a file, several, or a glob; plain, .gz, .bz2, .zst, or the .tar.gz as published; Parquet or Arrow IPC
+    SOURCE is a file, several, or a glob; plain, .gz, .bz2, .xz, .zst, .zip, or the .tar.gz as published; Parquet or Arrow IPC
     (Feather), also a folder of such files; local or an address such as s3://bucket/key. No row is lost without a record: rejects.tsv in the dataset holds those that were not
     kept, and why.
     """

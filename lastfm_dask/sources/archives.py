@@ -7,18 +7,22 @@ are numbered through.
 from __future__ import annotations
 
 import bz2
+import errno
 import fnmatch
 import gzip
 import io
 import lzma
+import struct
 import tarfile
+import zipfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from lastfm_dask.errors import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO, Self
 
 ARCHIVE_MEMBER = "usersha1-artmbid-artname-plays.tsv"
 MEMBERS = (
@@ -61,13 +65,51 @@ def open_member(packed: Any, path: str) -> Iterator[Any]:
                 with io.BufferedReader(_Members(archive, member), _STREAM_BYTES) as stream:
                     yield _ToTheEnd(stream, whole)
                 return
+    raise _without_log(path, names)
+
+
+def _without_log(path: str, names: Sequence[str]) -> BadInputError:
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     msg = (
         f"{path} holds no log of a name that is known, only {', '.join(names[:_SHOWN_NAMES]) or 'nothing'}{more}:"
-        " unpack the one that you"
-        f" want (known are {', '.join((*MEMBERS, JOINED))})"
+        f" unpack the one that you want, and name that (known are {', '.join((*MEMBERS, JOINED))})"
     )
-    raise BadInputError(msg, path=path)
+    return BadInputError(msg, path=path)
+
+
+def open_zipped(packed: BinaryIO, path: str) -> Iterator[Any]:
+    """Yield the stream of the log within a zip archive: of a published name, or the one file in it.
+
+    Its checksum is compared where the stream ends.
+    """
+    with _zip_opened(path), zipfile.ZipFile(packed) as archive:
+        members = [member for member in archive.infolist() if not _is_litter(member.filename)]
+        known = [member for member in members if member.filename.rsplit("/", 1)[-1] in MEMBERS]
+        if not known and len(members) != 1:
+            raise _without_log(path, [member.filename for member in members])
+        stream = archive.open((known or members)[0])
+    with stream:
+        yield stream
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a member is a folder, or what a Mac puts beside files."""
+    return name.endswith(("/", "/.DS_Store")) or name.startswith("__MACOSX/")
+
+
+@contextmanager
+def _zip_opened(path: str) -> Iterator[None]:
+    """Turn what `zipfile` raises where an archive asks for more than it can, or makes no sense, into BadInputError."""
+    try:
+        yield
+    except BadInputError:
+        raise
+    except (RuntimeError, ValueError, struct.error, OverflowError, OSError) as error:
+        # A place before the file's start is invalid; other errors of the system are not the archive's.
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise
+        msg = f"{path} can't be unpacked here: {error}; unpack it first"
+        raise BadInputError(msg, path=path) from error
 
 
 def _decompressed(packed: Any) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.sources.archives import open_member
+from lastfm_dask.sources.archives import open_member, open_zipped
 from lastfm_dask.sources.source_file import SourceFile, columnar_within, compression_of, is_remote
 
 if TYPE_CHECKING:
@@ -144,12 +144,23 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
     import bz2
     import gzip
     import lzma
+    import zipfile
     import zlib
 
-    damaged = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, gzip.BadGzipFile, OSError)
+    damaged = (
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        zipfile.BadZipFile,
+        OSError,
+    )
     try:
         if file.compression == "tar":
             yield from open_member(packed, file.path)
+        elif file.compression == "zip":
+            yield from open_zipped(packed, file.path)
         elif file.compression in ("zstd", "tar-zstd"):
             import pyarrow as pa
 

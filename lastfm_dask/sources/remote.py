@@ -8,6 +8,7 @@ HTTP.
 
 from __future__ import annotations
 
+import errno
 import glob
 import io
 from contextlib import contextmanager
@@ -86,22 +87,39 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
 @contextmanager
 def open_stream(path: str) -> Iterator[BinaryIO]:
     """Give a file's bytes, as they are stored, as a stream; it is read ahead by ranges."""
-    with open_ranges(path) as read, io.BufferedReader(_RangeStream(read), _STREAM_BYTES) as stream:
-        yield stream
+    with open_ranges(path) as read:
+        source = _RangeStream(read, lambda: find(path)[0].size_bytes)
+        with io.BufferedReader(source, _STREAM_BYTES) as stream:
+            yield stream
 
 
 class _RangeStream(io.RawIOBase):
     """A stream over ranged reads, from the file's start."""
 
-    def __init__(self, read: Callable[[int, int], bytearray]) -> None:
+    def __init__(self, read: Callable[[int, int], bytearray], size_bytes: Callable[[], int]) -> None:
         self._read = read
+        self._size_bytes = size_bytes
         self._offset = 0
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
     def tell(self) -> int:
         return self._offset
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._offset
+        elif whence == io.SEEK_END:
+            offset += self._size_bytes()
+        if offset < 0:
+            msg = f"{offset} is before the start"
+            raise OSError(errno.EINVAL, msg)
+        self._offset = offset
+        return offset
 
     def readinto(self, buffer: Any) -> int:
         data = self._read(self._offset, len(buffer))

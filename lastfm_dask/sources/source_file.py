@@ -14,7 +14,8 @@ PARQUET, ARROW = "parquet", "arrow"
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 _ZSTD_ARCHIVES = (".tar.zst", ".tzst")
-_NOT_READ = (".lzma", ".lz4", ".zip", ".7z", ".rar")
+_ZIP = ".zip"
+_NOT_READ = (".lzma", ".lz4", ".7z", ".rar")
 """Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
 COLUMNAR_ENDINGS = {
     ".parquet": PARQUET,
@@ -40,7 +41,7 @@ class SourceFile:
     version : str
         What changes when the file does: its modification time in nanoseconds, or its etag.
     compression : str
-        Empty, or one of gzip, bzip2, xz, zstd, tar, tar-zstd.
+        Empty, or one of gzip, bzip2, xz, zstd, zip, tar, tar-zstd.
     label : str
         What it is called where it has no lasting path, as a data frame.
     """
@@ -72,13 +73,15 @@ def compression_of(path: str) -> str:
     """
     name = path.lower()
     if name.endswith(_NOT_READ):
-        read = ", ".join((*_COMPRESSIONS, *_ARCHIVES, *_ZSTD_ARCHIVES))
+        read = ", ".join((*_COMPRESSIONS, _ZIP, *_ARCHIVES, *_ZSTD_ARCHIVES))
         msg = f"{path}: unsupported compression; {read} are read: unpack it first"
         raise BadInputError(msg, path=path)
     if name.endswith(_ARCHIVES):
         return "tar"
     if name.endswith(_ZSTD_ARCHIVES):
         return "tar-zstd"
+    if name.endswith(_ZIP):
+        return "zip"
     return next((kind for ending, kind in _COMPRESSIONS.items() if name.endswith(ending)), "")
 
 

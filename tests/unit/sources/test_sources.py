@@ -67,6 +67,7 @@ def test_size_version_and_packing_are_said(folder):
             ("x.bz2", "bzip2"),
             ("x.zst", "zstd"),
         ),
+        ("x.ZIP", "zip"),
         *((name, "tar") for name in ("x.tar", "x.tar.gz", "x.TGZ", "x.tar.bz2")),
     ],
 )
@@ -74,7 +75,7 @@ def test_packing_is_known_by_the_name(name, kind):
     assert compression_of(name) == kind
 
 
-@pytest.mark.parametrize("name", ["x.lzma", "x.lz4", "x.zip", "x.7z"])
+@pytest.mark.parametrize("name", ["x.lzma", "x.lz4", "x.7z", "x.rar"])
 def test_packing_that_is_not_read_is_refused_by_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"data")
     with pytest.raises(BadInputError, match=r"\.gz, \.bz2, \.xz, \.zst"):
