@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from lastfm_dask.ingestion.source_shape import SourceShape
 from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
-from lastfm_dask.interactions.schema import UTF8
+from lastfm_dask.interactions.schema import ARTIST, USER, UTF8
 from lastfm_dask.sources.files import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     """
     sample = _Sample()
     if schema.is_columnar:
-        return _shape(sample, _look_at_groups(files, schema, sample), schema)
+        return _bounded(_shape(sample, _look_at_groups(files, schema, sample), schema), files, schema)
     places = _places([file.size_bytes for file in files])
     n_packed = sum(bool(files[number].compression) for number in places)
     for number, offsets in places.items():
@@ -137,6 +137,19 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         by_records=bool(schema.quote),
         longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
         n_mbids=n_mbids,
+    )
+
+
+def _bounded(shape: SourceShape, files: Sequence[SourceFile], schema: Schema) -> SourceShape:
+    """Return a shape with no more users and artists than there are integers between the bounds that files state."""
+    from lastfm_dask.interactions.row_groups import most_distinct
+
+    columns = dict(zip(schema.columns, schema.fields, strict=True))
+    users, artists = (most_distinct(files, schema.kind, columns[role]) for role in (USER, ARTIST))
+    return replace(
+        shape,
+        n_users=min(shape.n_users, users or shape.n_users),
+        n_artists=min(shape.n_artists, artists or shape.n_artists),
     )
 
 

@@ -36,6 +36,8 @@ class Layout:
 
     schema: pa.Schema
     group_rows: tuple[int, ...]
+    bounds: dict[str, tuple[int, int]]
+    """The least and the greatest value of each column of integers, where the file states them for all rows."""
 
     @property
     def n_rows(self) -> int:
@@ -56,12 +58,22 @@ class Batch:
 def layout_of(file: SourceFile, kind: str) -> Layout:
     """Return what a file says of itself; raises BadInputError if it can't be read."""
     with _said_plainly(file.path, kind), _opened(file.path, kind, (), file.size_bytes) as opened:
-        return Layout(opened.schema, opened.group_rows)
+        return Layout(opened.schema, opened.group_rows, opened.bounds())
 
 
 def group_rows(files: Sequence[SourceFile], kind: str) -> list[tuple[int, ...]]:
     """Return the rows of each file's groups; an empty file has none."""
     return [layout_of(file, kind).group_rows if file.size_bytes else () for file in files]
+
+
+def most_distinct(files: Sequence[SourceFile], kind: str, column: str) -> int | None:
+    """Return how many distinct integers a column can hold, by what the files state; None where they don't."""
+    layouts = [layout_of(file, kind) for file in files if file.size_bytes]
+    bounds = [layout.bounds.get(column) for layout in layouts if layout.n_rows]
+    stated = [pair for pair in bounds if pair is not None]
+    if not stated or len(stated) < len(bounds):
+        return None
+    return max(most for _, most in stated) - min(least for least, _ in stated) + 1
 
 
 def cut_columnar(files: Sequence[SourceFile], kind: str, block_bytes: int) -> list[Block]:
@@ -190,12 +202,37 @@ class _Parquet:
         self.group_rows = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
         self._columns = list(columns)
 
+    def bounds(self) -> dict[str, tuple[int, int]]:
+        """Return the least and the greatest value of each column of integers, where every group states them."""
+        import pyarrow as pa
+
+        metadata = self._file.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups) if self.group_rows[i]]
+        found = {}
+        for place in range(metadata.num_columns):
+            name = metadata.schema.column(place).path
+            if name not in self.schema.names or not pa.types.is_integer(self.schema.field(name).type):
+                continue
+            pairs = [_stated(group.column(place).statistics) for group in groups]
+            stated = [pair for pair in pairs if pair is not None]
+            if groups and len(stated) == len(groups):
+                found[name] = (min(least for least, _ in stated), max(most for _, most in stated))
+        return found
+
     def read(self, group: int, n_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield a group's rows, at most so many at once."""
         found: Iterator[pa.RecordBatch] = self._file.iter_batches(
             n_rows, row_groups=[group], columns=self._columns, use_threads=False
         )
         return found
+
+
+def _stated(statistics: Any) -> tuple[int, int] | None:
+    """Return the least and the greatest integer that a column's statistics state."""
+    if statistics is None or not statistics.has_min_max:
+        return None
+    least, most = statistics.min, statistics.max
+    return (least, most) if isinstance(least, int) and isinstance(most, int) else None
 
 
 class _Arrow:
@@ -207,6 +244,10 @@ class _Arrow:
         self.schema = pa.ipc.open_file(source).schema
         self._file = pa.ipc.open_file(source, options=_only(self.schema, columns or self.schema.names[:1]))
         self._source, self._columns = source, list(columns)
+
+    def bounds(self) -> dict[str, tuple[int, int]]:
+        """Return nothing: the format states no bounds."""
+        return {}
 
     @property
     def group_rows(self) -> tuple[int, ...]:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from reference import read_log
 
 from lastfm_dask.ingestion import survey as module
 from lastfm_dask.ingestion.survey import survey
-from lastfm_dask.interactions.formats import FORMATS
+from lastfm_dask.interactions.formats import FORMATS, SchemaOptions
+from lastfm_dask.interactions.headers import resolve
+from lastfm_dask.interactions.row_groups import most_distinct
 from lastfm_dask.interactions.schema import Schema
 from lastfm_dask.sources import files as sources
 
@@ -132,3 +135,35 @@ def test_the_curve_is_the_mean_of_random_parts():
         share = rows / len(names)
         parts = [len({*(names[i] for i in np.flatnonzero(rng.random(6400) < share))}) for _ in range(60)]
         assert distinct == pytest.approx(np.mean(parts), abs=4 * np.std(parts) / np.sqrt(60) + 1e-9)
+
+
+def ids(path, users, artists, **options):
+    table = pa.table({"user": users, "artist": artists, "plays": np.ones(len(users), np.int32)})
+    pq.write_table(table, path, row_group_size=5000, **options)
+    return survey(sources.find([path]), resolve(sources.find([path]), SchemaOptions()))
+
+
+def test_integers_are_no_more_than_their_bounds_allow(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_SAMPLE_ROWS", 1000)
+    rng = np.random.default_rng(0)
+    users, artists = np.repeat(np.arange(200, 600), 100), rng.integers(7, 1507, 40_000)
+    found = ids(tmp_path / "stated.parquet", users, artists)
+    assert (found.n_users, found.n_artists) == (400, 1500)
+    without = ids(tmp_path / "without.parquet", users, artists, write_statistics=False)
+    assert without.n_artists > 1500
+    texts = ids(tmp_path / "texts.parquet", users, artists.astype(str))
+    assert texts.n_users == 400
+    assert texts.n_artists == without.n_artists
+
+
+def test_every_file_must_state_the_bounds(tmp_path):
+    for name, first, stated in (("a", 0, True), ("b", 500, False)):
+        ids(
+            tmp_path / f"{name}.parquet",
+            np.arange(first, first + 300),
+            np.arange(300),
+            write_statistics=stated,
+        )
+    files = sources.find([tmp_path])
+    assert most_distinct(files[:1], "parquet", "user") == 300
+    assert most_distinct(files, "parquet", "user") is None
