@@ -25,8 +25,6 @@ _REFUSED = {
     errno.ENOSPC: "make room and run again",
     errno.EDQUOT: "make room and run again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "close other programs, or raise the machine's limit on open files",
     errno.EIO: "check the disk",
     errno.ENOENT: "it was there a moment ago, or the current folder is gone: change to a folder that exists",
     errno.ENOTDIR: "name a path whose folders exist",
@@ -37,6 +35,11 @@ _REFUSED = {
     errno.EBADF: "open it before the command starts",
 }
 """What to do when the operating system refuses a file."""
+_NO_DESCRIPTOR = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the machine's limit on open files",
+}
+"""What to do when no more files can be opened, whichever file it was."""
 UNFORESEEN = 1
 _NOT_MAPPED = "failed to map segment"
 """What the loader says of a library for which the address space has no room."""
@@ -121,11 +124,17 @@ def _told(error: BaseException) -> tuple[str, int]:
             ),
             BudgetError.exit_code,
         )
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:
+        place = "" if error.filename is None else f" for {_path(error.filename)}"
+        return f"no file descriptor is left{place}: {_NO_DESCRIPTOR[error.errno]}", StoreError.exit_code
     if isinstance(error, OSError) and error.errno in _REFUSED:
-        place = error.filename if error.filename is not None else "the output"
-        place = os.fsdecode(place) if isinstance(place, (str, bytes)) else str(place)
+        place = "the output" if error.filename is None else _path(error.filename)
         return f"{place}: {error.strerror}: {_REFUSED[error.errno]}", StoreError.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return f"the system has no more memory: {error}", BudgetError.exit_code
     kind = type(error).__name__
     return f"unforeseen {kind}: {error} (-vv shows the traceback)", UNFORESEEN
+
+
+def _path(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else str(name)

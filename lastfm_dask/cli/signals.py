@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a command: they unwind it like any exception, so that everything open is closed.
+"""SIGTERM, SIGINT and SIGHUP end a command: they unwind it like any exception, so that everything open is closed.
 
 An exception that a signal raises can get lost: Python drops it in a callback of the garbage collector, and a library
 under import may replace it or go on. So a thread checks that the command is ending, and otherwise
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _LOOK_S = 0.2
-_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+_WORDS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "its terminal was closed",
+}
 
 
 class Stopped(BaseException):
@@ -36,8 +40,10 @@ _stop = _Stop()
 
 
 def listen() -> None:
-    """Let SIGTERM and SIGINT end the command; an ignored SIGINT, as for a background job, stays ignored."""
+    """Let SIGTERM, SIGINT and SIGHUP end the command; what is ignored, as under `nohup`, stays ignored."""
     signal.signal(signal.SIGTERM, _on_signal)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _on_signal)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_signal)
     sys.unraisablehook = _not_raised

@@ -6,6 +6,7 @@ lies on disk as one buffer a list, and is read back without a copy.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class EncodeBlock:
                 with open_ranges(path) as read:
                     lines = read_block(read, block, self.schema)
             except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise
                 msg = f"{path}: bytes {block.start} to {block.end} (block {block.number}) can't be read: {error}"
                 raise BadInputError(msg, path=path) from error
         file_start = block.start == 0

@@ -78,7 +78,10 @@ sys.exit(ending.exit_code(command, verbose=False))
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+SAID = {"SIGTERM": "terminated", "SIGINT": "interrupted", "SIGHUP": "its terminal was closed"}
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
 @pytest.mark.parametrize(
     "place", ["plainly", "in_a_callback", "in_a_finalizer", "swallowed", "turned", "cleaning"]
 )
@@ -88,14 +91,14 @@ def test_a_signal_ends_the_command_wherever_it_arrives(place, name, code):
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == code, done.stderr
-    said = "terminated" if name == "SIGTERM" else "interrupted"
-    assert done.stderr == f"lastfm-dask: {said}; nothing was left half-written\n"
+    assert done.stderr == f"lastfm-dask: {SAID[name]}; nothing was left half-written\n"
     assert done.stdout == ("cleaned\n" if place == "cleaning" else "")
 
 
-def test_an_ignored_interrupt_stays_ignored():
-    program = PROGRAM.format(place="plainly", signal="SIGINT").replace("time.sleep(60)", "pass")
-    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + program
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_an_ignored_signal_stays_ignored(name):
+    program = PROGRAM.format(place="plainly", signal=name).replace("time.sleep(60)", "pass")
+    program = f"import signal; signal.signal(signal.{name}, signal.SIG_IGN)\n" + program
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
 
 
@@ -116,7 +119,16 @@ def raises(error: BaseException):
         (BrokenPipeError(errno.EPIPE, "gone"), 0, "^$"),
         (MemoryError("40 MiB"), 4, "40 MiB"),
         (PermissionError(errno.EACCES, "Permission denied", "/x\x9b"), 5, r"/x\\x9b: Permission denied"),
-        (OSError(errno.EMFILE, "Too many open files", b"/y"), 5, "ulimit -n"),
+        (
+            OSError(errno.EMFILE, "Too many open files", b"/y"),
+            5,
+            "no file descriptor is left for /y: .*ulimit -n",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            5,
+            "^lastfm-dask: no file descriptor is left: .*ulimit -n",
+        ),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 4, "no more memory"),
         (ImportError("libx.so: failed to map segment from shared object"), 4, "ulimit -v"),
         (RuntimeError("odd"), 1, "unforeseen RuntimeError: odd"),
