@@ -155,7 +155,7 @@ def command(
     """
     from lastfm_dask.cli.progress import shown_progress
     from lastfm_dask.dataset.dataset import Dataset
-    from lastfm_dask.dataset.writing import refuse_existing
+    from lastfm_dask.dataset.files import refuse_unwritable
     from lastfm_dask.evaluation import api
     from lastfm_dask.evaluation.beyond import write_per_user
     from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
@@ -173,7 +173,7 @@ def command(
     settings = settings_of(**options)
     opened = Dataset(dataset)
     if per_user is not None:
-        refuse_existing(per_user)
+        refuse_unwritable(per_user)
     with _trec_folder(trec) as trec_folder, shown_progress() as progress:
         run = EvaluationRun(memory_bytes, threads, folder, progress, trec_folder)
 

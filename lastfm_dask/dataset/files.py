@@ -77,6 +77,21 @@ def all_or_none(targets: Sequence[Path], *, replace: bool = False) -> Iterator[l
             os.close(descriptor)
 
 
+def refuse_unwritable(target: Path) -> None:
+    """Raise StoreError where `complete_or_absent` would for this target: asked before long work for it.
+
+    Raises
+    ------
+    StoreError
+        If the target exists, another run is writing it, or its folder is missing or not writable.
+    """
+    refuse_existing(target)
+    with write_errors(target):
+        place, descriptor = _claimed(target)
+        remove(place, _LOCK)
+        os.close(descriptor)
+
+
 def _claimed(target: Path) -> tuple[Path, int]:
     """Clear what killed runs left beside the target, and make a folder for this run; return it and its lock."""
     folder = target.absolute().parent

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.dataset.files import complete_or_absent
-from lastfm_dask.dataset.writing import refuse_existing
+from lastfm_dask.dataset.files import complete_or_absent, refuse_unwritable
 from lastfm_dask.display import to_json
-from lastfm_dask.errors import BadInputError, StoreError
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.evaluation import candidates
 from lastfm_dask.evaluation.evaluate import describe, plan_for
 from lastfm_dask.evaluation.evaluator import (
@@ -105,7 +104,7 @@ def tune(
         If the output exists or can't be written.
     """
     output = Path(output)
-    _refuse_output(output)
+    refuse_unwritable(output)
     settings, run = settings or TuneSettings(), run or EvaluationRun()
     study = new_study(settings)
     plan = plan_for(user_items, [largest_of(settings)], settings.measured, run, n_splits=2)
@@ -151,13 +150,6 @@ def write_settings(found: Tuning, output: Path) -> None:
     """Write a settings file, whole or not at all: the settings, and how they were found."""
     with complete_or_absent(output) as part:
         part.write_text(to_json(found.document(), indent=1) + "\n", encoding="utf-8")
-
-
-def _refuse_output(output: Path) -> None:
-    refuse_existing(output)
-    if not output.absolute().parent.is_dir():
-        msg = f"{output} can't be written: its folder does not exist; make it first"
-        raise StoreError(msg, path=str(output))
 
 
 def largest_of(settings: TuneSettings) -> candidates.Candidate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,12 +154,17 @@ def test_without_optuna_the_extra_is_named(tmp_path, run, monkeypatch):
         tune(PLAYS, tmp_path / "s.json", FEW, run)
 
 
-def test_an_output_that_is_there_is_refused_before_work(tmp_path, run):
+def test_an_output_that_can_not_be_written_is_refused_before_work(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(tuning, "make_split", None)
     (tmp_path / "s.json").write_text("mine")
     with pytest.raises(StoreError, match="exists already"):
         tune(PLAYS, tmp_path / "s.json", FEW, run)
-    with pytest.raises(StoreError, match="folder does not exist"):
+    with pytest.raises(StoreError, match="No such file or directory; choose a folder that exists"):
         tune(PLAYS, tmp_path / "no" / "s.json", FEW, run)
+    # Not even root may write there.
+    with pytest.raises(StoreError, match="choose a folder that exists and is writable"):
+        tune(PLAYS, Path("/proc/s.json"), FEW, run)
+    assert {path.name for path in tmp_path.iterdir()} == {"scratch", "s.json"}
     assert (tmp_path / "s.json").read_text() == "mine"
 
 
