@@ -67,7 +67,8 @@ def _check_arrays(path: Path, manifest: Manifest) -> None:
     from lastfm_dask.ingestion.summed import open_summed
 
     dataset = Dataset(path)
-    _ = dataset.csr, dataset.listens
+    _ = dataset.csr
+    dataset.check_listens()
     if layout.SUMMED in manifest.files:
         open_summed(dataset)
 

@@ -127,6 +127,20 @@ class Dataset(Shown):
         first, last = (open_array(self.path / name, shape, ("<i8",)) for name in layout.LISTENS)
         return first, last
 
+    def check_listens(self) -> None:
+        """Look through the times once, block by block; raises StoreError where a first listen is after the last."""
+        from lastfm_dask.dataset.arrays import BLOCK_NNZ
+        from lastfm_dask.dataset.opening import damaged
+
+        if self.listens is None:
+            return
+        first, last = self.listens
+        for start in range(0, len(first), BLOCK_NNZ):
+            block = slice(start, start + BLOCK_NNZ)
+            if bool((first[block] > last[block]).any()):
+                problem = f"a first listen after value {start} is later than the last one"
+                raise damaged(self.path / layout.LISTENS[0], problem)
+
     @property
     def last_listen(self) -> npt.NDArray[np.int64] | None:
         """When each interaction was last heard, as in `listens`; None without times."""

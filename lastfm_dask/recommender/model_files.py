@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+_ROUNDING = 1e-5
+"""By how much sums of float32 values may differ from machine to machine, relative to the largest."""
+
+
 class ModelFiles(Shown):
     """A model directory whose files have the sizes that its manifest records; each is mapped when first needed.
 
@@ -152,10 +156,22 @@ class ModelFiles(Shown):
         }
         for name, array in arrays.items():
             check_finite(self.path / name, array)
+        self._check_statistics()
         if self.blend is not None:
             weights = self.blend.weights
             csr = (weights.indptr, weights.indices, weights.data)
             check_csr(self._weight_files, csr, self.n_artists, of_plays=False)
+
+    def _check_statistics(self) -> None:
+        """Compare what was worked out from the artists' factors with these; raises StoreError if it is not theirs."""
+        from lastfm_dask.training.fit import item_statistics
+
+        gram, norms = item_statistics(self.item_factors)
+        longest = float(norms.max(initial=0))
+        if not np.allclose(self.item_norms, norms, rtol=0, atol=_ROUNDING * longest):
+            raise damaged(self.path / layout.ITEM_NORMS, "lengths are not those of the artists' vectors")
+        if not np.allclose(self.item_gram, gram, rtol=0, atol=_ROUNDING * float(gram.trace())):
+            raise damaged(self.path / layout.ITEM_GRAM, "it is not the Gram matrix of the artists' vectors")
 
     @cached_property
     def item_norms(self) -> npt.NDArray[np.float32]:

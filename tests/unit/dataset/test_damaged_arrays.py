@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from making import accept_sizes
 from models import named_dataset, small_model
 
+from lastfm_dask import IngestOptions, SchemaOptions, ingest
 from lastfm_dask.cli.verify import command as verify
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.dataset import Dataset
 from lastfm_dask.dataset.export import export_parquet
 from lastfm_dask.dataset.opening import reading
-from lastfm_dask.errors import StoreError
+from lastfm_dask.errors import LastfmDaskError, StoreError
 from lastfm_dask.ingestion.summed import open_summed
 from lastfm_dask.recommender.answers import Recommender
 from lastfm_dask.training.settings import TrainSettings
@@ -88,6 +91,9 @@ def test_damaged_summed_rows_are_found_before_they_are_appended_to(tmp_path, pla
         (layout.ITEM_FACTORS, (1, 2), np.inf),
         (layout.ITEM_NORMS, 4, np.nan),
         (layout.ITEM_GRAM, (0, 0), -np.inf),
+        (layout.ITEM_NORMS, 4, 0.5),
+        (layout.ITEM_GRAM, (1, 2), 0),
+        (layout.ITEM_FACTORS, (1, 2), 3),
         (layout.ITEM_WEIGHTS[0], 3, -1),
         (layout.ITEM_WEIGHTS[1], 5, 60),
         (layout.ITEM_WEIGHTS[1], 5, -(2**31)),
@@ -96,7 +102,41 @@ def test_damaged_summed_rows_are_found_before_they_are_appended_to(tmp_path, pla
 )
 def test_a_damaged_model_is_found_by_verify(model, name, place, value):
     change(model, name, place, value)
-    verify_names(model, name)
+    # Vectors that were changed to other numbers are seen by what was worked out from them.
+    verify_names(model, layout.ITEM_NORMS if value == 3 else name)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38, -1])
+@pytest.mark.parametrize(
+    "name", [layout.USER_FACTORS, layout.ITEM_FACTORS, layout.ITEM_NORMS, layout.ITEM_GRAM]
+)
+def test_vectors_of_any_value_never_crash_what_answers(model, name, value):
+    change(model, name, ..., value)
+    recommender = Recommender(model)
+    for ask in (
+        lambda: recommender.recommend(user="user00001"),
+        lambda: recommender.recommend(likes={"björk": 3, "radiohead": 5}, diverse=0.3),
+        lambda: recommender.similar("björk"),
+        lambda: recommender.score(["björk"], user="user00001"),
+        lambda: recommender.explain("björk", likes={"radiohead": 5}),
+        lambda: list(recommender.recommend_all()),
+    ):
+        with suppress(LastfmDaskError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ask()
+
+
+def test_a_first_listen_after_the_last_is_found_by_verify(tmp_path):
+    (tmp_path / "log").write_text("u,1600000000,a\nu,1700000000,a\nv,1650000000,a\n")
+    options = IngestOptions(
+        schema=SchemaOptions(columns=("user", "time", "artist"), delimiter=",", events=True)
+    )
+    dataset = ingest(tmp_path / "log", tmp_path / "x.dataset", options=options)
+    first, last = dataset.listens
+    assert (first <= last).all()
+    verify.main([str(dataset.path)], standalone_mode=False)
+    change(dataset.path, layout.FIRST_LISTEN, 0, last[0] + 1)
+    verify_names(dataset.path, layout.FIRST_LISTEN)
 
 
 @pytest.mark.parametrize(
