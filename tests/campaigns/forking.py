@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -16,7 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_STEPS = ("open", "os.link", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree")
+_STEPS = {
+    "open",
+    "os.link",
+    "os.rename",
+    "os.mkdir",
+    "os.remove",
+    "os.rmdir",
+    "os.truncate",
+    "shutil.rmtree",
+    "fcntl.flock",
+    "mmap.__new__",
+}
+"""Of the file operations of Python itself; what Arrow does within its own code is not seen."""
+_READ_ANYWAY = re.compile(r"^/(proc|sys)/|\.(py|pyc|so)$")
+"""What imports and the memory meter open, which is not counted."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Ended:
     code: int
     out: str
     err: str
+    n_steps: int = 0
+    """File operations, if they were counted and the command was not killed."""
 
     @property
     def traceback(self) -> bool:
@@ -46,12 +63,12 @@ def run(
     disturb : callable, optional
         Gets its process id once it runs.
     at_step : tuple of int, optional
-        The file operation, from 1, at which the child sends itself a signal, and which.
+        The file operation, from 1, at which the child sends itself a signal, and which; (0, 0) only counts them.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as steps:
         child = os.fork()
         if not child:
-            _become(out.fileno(), err.fileno(), list(map(str, arguments)), at_step)
+            _become(out.fileno(), err.fileno(), steps.fileno(), list(map(str, arguments)), at_step)
         if disturb is not None:
             disturb(child)
         code = _wait(child, timeout_s)
@@ -59,11 +76,14 @@ def run(
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
-    return Ended(code, *texts)
+        steps.seek(0)
+        n_steps = int(steps.read() or 0)
+    return Ended(code, *texts, n_steps)
 
 
-def _become(out: int, err: int, arguments: list[str], at_step: tuple[int, int] | None) -> None:
+def _become(out: int, err: int, steps: int, arguments: list[str], at_step: tuple[int, int] | None) -> None:
     code = 99
+    sender = None
     try:
         from lastfm_dask.cli import main
 
@@ -74,7 +94,8 @@ def _become(out: int, err: int, arguments: list[str], at_step: tuple[int, int] |
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["lastfm-dask", *arguments]
         if at_step is not None:
-            sys.addaudithook(_sender(*at_step))
+            sender = _Sender(*at_step)
+            sys.addaudithook(sender)
         main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 98
@@ -84,21 +105,23 @@ def _become(out: int, err: int, arguments: list[str], at_step: tuple[int, int] |
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        if sender is not None:
+            os.write(steps, str(sender.seen).encode())
         os._exit(code)
 
 
-def _sender(step: int, number: int) -> Callable[[str, tuple[object, ...]], None]:
-    seen = 0
+class _Sender:
+    """An audit hook that counts file operations, and sends this process a signal right before one of them."""
 
-    def send_at_the_step(event: str, args: tuple[object, ...]) -> None:
-        nonlocal seen
-        # What is opened to be read by an import is no step.
-        if event in _STEPS and not (event == "open" and str(args[0]).endswith((".py", ".pyc", ".so"))):
-            seen += 1
-            if seen == step:
-                os.kill(os.getpid(), number)
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+        self.seen = 0
 
-    return send_at_the_step
+    def __call__(self, event: str, args: tuple[object, ...]) -> None:
+        if event in _STEPS and not (event == "open" and _READ_ANYWAY.search(str(args[0]))):
+            self.seen += 1
+            if self.seen == self.step:
+                os.kill(os.getpid(), self.number)
 
 
 def _wait(child: int, timeout_s: float) -> int:

@@ -1,4 +1,4 @@
-"""Commands killed, terminated and interrupted at random moments and file operations: the old state, or the new one.
+"""Commands killed, terminated, interrupted and hung up at random moments and file operations: the old state, or the new one.
 
 The same command is then run again to its end, and leaves what an undisturbed run leaves and nothing else.
 """
@@ -6,11 +6,15 @@ The same command is then run again to its end, and leaves what an undisturbed ru
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import shutil
 import signal
 import time
-from typing import TYPE_CHECKING
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,38 +23,72 @@ from command_line import succeed
 from ingesting import lines
 
 from campaigns import forking
+from campaigns.publisher import publisher
 from campaigns.table import Table, count, seed
+from lastfm_dask import download
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
+from lastfm_dask.sources.published import PublishedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 QUICK = ("--factors", 4, "--iterations", 2)
-SIGNALS = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130}}
+SIGNALS = {
+    signal.SIGKILL: {-9},
+    signal.SIGTERM: {143, -15},
+    signal.SIGINT: {130},
+    signal.SIGHUP: {129, -1},
+}
+"""Signals and the codes with which a command may end; negative: before it listened."""
+IN_PARTS = ("run", "download")
+"""Commands that make several things one after the other, each whole, and go on from what is there."""
+AGAIN = (*IN_PARTS, "profile page")
+"""Commands that may be given again where their output is there."""
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def whole(tmp_path_factory) -> Iterator[Path]:
     forking.import_all()
+    import bokeh.embed
+    import bokeh.plotting
+
     import lastfm_dask.evaluation.tune
     import lastfm_dask.profile.page
     import lastfm_dask.recommender.export  # noqa: F401
 
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "log.tsv").write_bytes(b"".join(lines(40, 25)))
+    log = lines(40, 25)
+    (folder / "log.tsv").write_bytes(b"".join(log))
+    # Some users of the log, with other rows, and some new ones.
+    (folder / "more.tsv").write_bytes(b"".join(log[::7] + lines(10, 20, seed=1)))
     succeed("ingest", folder / "log.tsv", "-o", folder / "x.dataset")
     succeed("train", folder / "x.dataset", "-o", folder / "x.model", *QUICK)
-    return folder
+    known = download.DATA_SETS["hetrec-2k"]
+    with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+        for member in known.members:
+            archive.writestr(member, b"".join(log))
+    body = (folder / "x.zip").read_bytes()
+    file = PublishedFile(known.file.name, hashlib.md5(body, usedforsecurity=False).hexdigest())
+    with publisher(body) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(download.DATA_SETS, "hetrec-2k", replace(known, file=file))
+        (folder / "address").write_text(address)
+        yield folder
 
 
 def jobs(given: Path, out: Path) -> dict[str, tuple[list[object], list[Path]]]:
     """Return commands by name, each with what it makes."""
     log, dataset, model = given / "log.tsv", given / "x.dataset", given / "x.model"
     names = ["user_factors.parquet", "item_factors.parquet"]
-    tune = ["--trials", 1, "--max-factors", 8, "--weighting", "log", "--scratch", out]
+    tune = ["--trials", 1, "--max-factors", 8, "--weighting", "log", "--model", "als", "--scratch", out]
+    more = ["--append-to", dataset, "-o", out / "n.dataset", "--block-size", 4096]
+    fetch = ["--accept-terms", "--url", (given / "address").read_text()]
+    fetched = ["hetrec2011-lastfm-2k.zip", "user_artists.dat", "artists.dat"]
     return {
         "ingest": (["ingest", log, "-o", out / "n.dataset", "--block-size", 4096], [out / "n.dataset"]),
+        "ingest, appended": (["ingest", given / "more.tsv", *more], [out / "n.dataset"]),
+        "download": (["download", "hetrec-2k", "-o", out / "n", *fetch], [out / "n" / name for name in fetched]),
         "train": (["train", dataset, "-o", out / "n.model", *QUICK], [out / "n.model"]),
         "run": (["run", log, "-o", out / "n", *QUICK], [out / "n" / "log.dataset", out / "n" / "log.model"]),
         "all users": (["recommend", model, "--all-users", "-o", out / "n.jsonl"], [out / "n.jsonl"]),
@@ -80,73 +118,111 @@ def content(path: Path) -> object:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run_crashes(whole: Path, scratch: Path, n: int, only: tuple[str, ...] = ()) -> None:
-    table = Table("crash")
-    out = scratch / "out"
-    wanted: dict[str, tuple[float, list[object]]] = {}
-    names = [name for name in jobs(whole, out) if name in (only or jobs(whole, out))]
-    for number in range(-len(names), n):
+@dataclass
+class Job:
+    """A command, what it makes, and what an undisturbed run of it came to."""
+
+    name: str
+    command: list[object]
+    made: list[Path]
+    seconds: float = 0.0
+    n_steps: int = 0
+    contents: list[object] | None = None
+
+
+def undisturbed(whole: Path, out: Path, only: tuple[str, ...] = ()) -> list[Job]:
+    """Run every command once."""
+    found = [Job(name, *what) for name, what in jobs(whole, out).items() if name in only or not only]
+    for job in found:
+        emptied(out)
+        began = time.monotonic()
+        ended = forking.run(*job.command, at_step=(0, 0))
+        assert ended.code == 0, ended.err
+        job.seconds, job.n_steps = time.monotonic() - began, ended.n_steps
+        job.contents = [content(path) for path in job.made]
+    return found
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
+def crash(table: Table, out: Path, job: Job, kind: signal.Signals, case: str, **options: Any) -> None:
+    """Run a command, let a signal end it, look at what is there, and run it again."""
+    emptied(out)
+    ended = forking.run(*job.command, **options)
+    table.add(job.name, f"{kind.name}: {ended.code}")
+    if ended.code not in SIGNALS[kind] | {0} or ended.traceback:
+        table.fail(f"{case}: {ended.code}: {ended.err[-300:]}")
+    there = [path.exists() for path in job.made]
+    if len(set(there)) > 1 and job.name not in IN_PARTS:
+        table.fail(f"{case}: a part of it is there")
+    for path, right in zip(job.made, job.contents or [], strict=True):
+        if path.exists() and content(path) != right:
+            table.fail(f"{case}: {path.name} is not whole")
+    again = forking.run(*job.command)
+    goes_on = not all(there) or job.name in AGAIN
+    if again.code != (0 if goes_on else 5) or again.traceback:
+        table.fail(f"{case}: again: {again.code}: {again.err[-300:]}")
+    elif [content(path) for path in job.made] != job.contents:
+        table.fail(f"{case}: again: other content")
+    left = [path.name for folder in {out, job.made[0].parent} for path in folder.glob(".*")]
+    if left and goes_on:
+        table.fail(f"{case}: leaves {left}")
+
+
+def run_crashes(whole: Path, out: Path, n: int, only: tuple[str, ...] = ()) -> None:
+    """End commands at random moments and, every second time, at a random file operation."""
+    table = Table("crash, at random")
+    found = undisturbed(whole, out, only)
+    for number in range(n):
         rng = random.Random(f"{seed()}-{number}")
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        name = names[number % len(names)]
-        command, made = jobs(whole, out)[name]
-        if number < 0:
-            began = time.monotonic()
-            ended = forking.run(*command)
-            assert ended.code == 0, ended.err
-            wanted[name] = (time.monotonic() - began, [content(path) for path in made])
-            continue
-        seconds, contents = wanted[name]
+        job = found[number % len(found)]
         kind = rng.choice(list(SIGNALS))
-        if number % 2:
-            how, options = "step", {"at_step": (int(rng.random() ** 2 * 120) + 1, kind)}
-        else:
-            wait_s = rng.uniform(0, 1.1 * seconds)
-            how, options = "moment", {"disturb": _sender(wait_s, kind)}
-        case = f"{number}: {name}, {kind.name} at a {how}"
-        ended = forking.run(*command, **options)
-        table.add(name, f"{kind.name}: {ended.code}")
-        if ended.code not in SIGNALS[kind] | {0} or ended.traceback:
-            table.fail(f"{case}: {ended.code}: {ended.err[-300:]}")
-        there = [path.exists() for path in made]
-        is_run = name == "run"
-        if len(set(there)) > 1 and not is_run:
-            table.fail(f"{case}: a part of it is there")
-        for path, right in zip(made, contents, strict=True):
-            if path.exists() and content(path) != right:
-                table.fail(f"{case}: {path.name} is not whole")
-        again = forking.run(*command)
-        goes_on = not all(there) or is_run or name == "profile page"
-        if again.code != (0 if goes_on else 5) or again.traceback:
-            table.fail(f"{case}: again: {again.code}: {again.err[-300:]}")
-        elif [content(path) for path in made] != contents:
-            table.fail(f"{case}: again: other content")
-        left = [path.name for folder in {out, made[0].parent} for path in folder.glob(".*")]
-        if left and goes_on:
-            table.fail(f"{case}: leaves {left}")
+        at_step = (number // len(found)) % 2
+        options: dict[str, Any] = {"disturb": _sender(rng.uniform(0, 1.1 * job.seconds), kind)}
+        if at_step:
+            options = {"at_step": (rng.randint(1, job.n_steps), kind)}
+        case = f"{number}: {job.name}, {kind.name} at a {'step' if at_step else 'moment'}"
+        crash(table, out, job, kind, case, **options)
+    table.show()
+
+
+def run_steps(whole: Path, out: Path, most: int) -> None:
+    """End each command at every file operation, or at `most` of them; the seed says which signal comes at which one."""
+    table = Table("crash, at every file operation")
+    for job in undisturbed(whole, out):
+        one_in = -(-job.n_steps // most)
+        for step in range(1 + seed() % one_in, job.n_steps + 1, one_in):
+            kind = list(SIGNALS)[(seed() + step // one_in) % len(SIGNALS)]
+            case = f"{job.name}, {kind.name} at file operation {step} of {job.n_steps}"
+            crash(table, out, job, kind, case, at_step=(step, kind))
     table.show()
 
 
 def _sender(wait_s: float, number: int):
     def send(child: int) -> None:
         time.sleep(wait_s)
-        try:
-            import os
-
+        with suppress(ProcessLookupError):
             os.kill(child, number)
-        except ProcessLookupError:
-            pass
 
     return send
 
 
 @pytest.mark.slow
 def test_a_few_crashes(whole, tmp_path):
-    run_crashes(whole, tmp_path, 36, ("ingest", "train", "run", "all users", "export, parquet", "export"))
+    only = ("ingest", "ingest, appended", "train", "run", "all users", "export, parquet", "export", "download")
+    run_crashes(whole, tmp_path / "out", 48, only)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 def test_many_crashes(whole, tmp_path):
-    run_crashes(whole, tmp_path, count("crash", 200))
+    run_crashes(whole, tmp_path / "out", count("crash", 200))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+def test_crashes_at_every_file_operation(whole, tmp_path):
+    run_steps(whole, tmp_path / "out", count("steps", 10_000))
