@@ -42,6 +42,21 @@ SIGNALS = {
     signal.SIGHUP: {129, -1},
 }
 """Signals and the codes with which a command may end; negative: before it listened."""
+NAMES = (
+    "ingest",
+    "ingest, appended",
+    "download",
+    "train",
+    "run",
+    "all users",
+    "all users, parquet",
+    "export",
+    "export, parquet",
+    "profile page",
+    "synth",
+    "tune",
+)
+"""Of the commands that are ended."""
 IN_PARTS = ("run", "download")
 """Commands that make several things one after the other, each whole, and go on from what is there."""
 AGAIN = (*IN_PARTS, "profile page")
@@ -51,8 +66,7 @@ AGAIN = (*IN_PARTS, "profile page")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Iterator[Path]:
     forking.import_all()
-    import bokeh.embed
-    import bokeh.plotting
+    import bokeh.embed  # noqa: F401
 
     import lastfm_dask.evaluation.tune
     import lastfm_dask.profile.page
@@ -88,7 +102,10 @@ def jobs(given: Path, out: Path) -> dict[str, tuple[list[object], list[Path]]]:
     return {
         "ingest": (["ingest", log, "-o", out / "n.dataset", "--block-size", 4096], [out / "n.dataset"]),
         "ingest, appended": (["ingest", given / "more.tsv", *more], [out / "n.dataset"]),
-        "download": (["download", "hetrec-2k", "-o", out / "n", *fetch], [out / "n" / name for name in fetched]),
+        "download": (
+            ["download", "hetrec-2k", "-o", out / "n", *fetch],
+            [out / "n" / name for name in fetched],
+        ),
         "train": (["train", dataset, "-o", out / "n.model", *QUICK], [out / "n.model"]),
         "run": (["run", log, "-o", out / "n", *QUICK], [out / "n" / "log.dataset", out / "n" / "log.model"]),
         "all users": (["recommend", model, "--all-users", "-o", out / "n.jsonl"], [out / "n.jsonl"]),
@@ -130,9 +147,9 @@ class Job:
     contents: list[object] | None = None
 
 
-def undisturbed(whole: Path, out: Path, only: tuple[str, ...] = ()) -> list[Job]:
+def undisturbed(whole: Path, out: Path, only: tuple[str, ...] = NAMES) -> list[Job]:
     """Run every command once."""
-    found = [Job(name, *what) for name, what in jobs(whole, out).items() if name in only or not only]
+    found = [Job(name, *jobs(whole, out)[name]) for name in only]
     for job in found:
         emptied(out)
         began = time.monotonic()
@@ -172,7 +189,7 @@ def crash(table: Table, out: Path, job: Job, kind: signal.Signals, case: str, **
         table.fail(f"{case}: leaves {left}")
 
 
-def run_crashes(whole: Path, out: Path, n: int, only: tuple[str, ...] = ()) -> None:
+def run_crashes(whole: Path, out: Path, n: int, only: tuple[str, ...] = NAMES) -> None:
     """End commands at random moments and, every second time, at a random file operation."""
     table = Table("crash, at random")
     found = undisturbed(whole, out, only)
@@ -189,15 +206,15 @@ def run_crashes(whole: Path, out: Path, n: int, only: tuple[str, ...] = ()) -> N
     table.show()
 
 
-def run_steps(whole: Path, out: Path, most: int) -> None:
-    """End each command at every file operation, or at `most` of them; the seed says which signal comes at which one."""
-    table = Table("crash, at every file operation")
-    for job in undisturbed(whole, out):
-        one_in = -(-job.n_steps // most)
-        for step in range(1 + seed() % one_in, job.n_steps + 1, one_in):
-            kind = list(SIGNALS)[(seed() + step // one_in) % len(SIGNALS)]
-            case = f"{job.name}, {kind.name} at file operation {step} of {job.n_steps}"
-            crash(table, out, job, kind, case, at_step=(step, kind))
+def run_steps(whole: Path, out: Path, name: str, most: int) -> None:
+    """End a command at every file operation, or at `most` of them; the seed says which signal comes at which one."""
+    (job,) = undisturbed(whole, out, (name,))
+    table = Table(f"crash, at every file operation (of {job.n_steps})")
+    one_in = -(-job.n_steps // most)
+    for step in range(1 + seed() % one_in, job.n_steps + 1, one_in):
+        kind = list(SIGNALS)[(seed() + step // one_in) % len(SIGNALS)]
+        case = f"{name}, {kind.name} at file operation {step} of {job.n_steps}"
+        crash(table, out, job, kind, case, at_step=(step, kind))
     table.show()
 
 
@@ -212,7 +229,16 @@ def _sender(wait_s: float, number: int):
 
 @pytest.mark.slow
 def test_a_few_crashes(whole, tmp_path):
-    only = ("ingest", "ingest, appended", "train", "run", "all users", "export, parquet", "export", "download")
+    only = (
+        "ingest",
+        "ingest, appended",
+        "train",
+        "run",
+        "all users",
+        "export, parquet",
+        "export",
+        "download",
+    )
     run_crashes(whole, tmp_path / "out", 48, only)
 
 
@@ -224,5 +250,6 @@ def test_many_crashes(whole, tmp_path):
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-def test_crashes_at_every_file_operation(whole, tmp_path):
-    run_steps(whole, tmp_path / "out", count("steps", 10_000))
+@pytest.mark.parametrize("name", NAMES)
+def test_crashes_at_every_file_operation(whole, tmp_path, name):
+    run_steps(whole, tmp_path / "out", name, count("steps", 10_000))
