@@ -49,7 +49,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     """Print a table that fits the terminal: numbers are never cut; long texts wrap.
 
     Numbers are right-aligned, with thousands separators and equal decimals within a column. If the numbers
-    alone are too wide, each row is printed as a block of lines.
+    alone are too wide, each row is printed as a block of lines. Without a row, the title says so.
 
     Parameters
     ----------
@@ -63,12 +63,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     cells = [list(row) for row in rows]
+    screen = console()
+    if not cells:
+        screen.print(Text(f"{visible(title)}: none" if title else "none", style="bold"), soft_wrap=True)
+        return
     texts = [
         list(column)
         for column in zip(*(format_column(column) for column in zip(*cells, strict=True)), strict=True)
     ]
     numeric = [any(isinstance(row[i], (int, float)) for row in cells) for i in range(len(columns))]
-    screen = console()
     if title:
         # Not the table's own title, which is wrapped to the table's width.
         screen.print(Text(visible(title), style="bold"), soft_wrap=True)
