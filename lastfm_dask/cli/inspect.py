@@ -9,7 +9,7 @@ import click
 from lastfm_dask.cli.options import json_option
 
 if TYPE_CHECKING:
-    from lastfm_dask.interactions.inspection import Inspection
+    from lastfm_dask.interactions.proposal import Inspection
 
 
 @click.command("inspect")
@@ -19,18 +19,14 @@ def command(file: str, as_json: bool) -> None:
     """Look at the start of FILE: format, encoding, delimiter, quotes, header, and the likely role of each column.
 
     Shows ten rows as ingest would read them, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst,
-    archives, JSON lines, and Parquet (by its schema). Writes nothing.
+    archives, JSON lines, and Parquet (by its schema); a glob or a folder is told by its first file, and the others must
+    have the same columns. Writes nothing.
     """
     from lastfm_dask.cli.output import echo_json
-    from lastfm_dask.errors import BadInputError
     from lastfm_dask.interactions.inspection import inspect
     from lastfm_dask.sources.files import find
 
-    files = find([file])
-    if not files[0].size_bytes:
-        msg = f"{files[0].path} is empty: name a file with at least one line"
-        raise BadInputError(msg, path=files[0].path)
-    found = inspect(files[0])
+    found = inspect(find([file]), file)
     if as_json:
         echo_json(to_dict(found))
     else:

@@ -5,14 +5,14 @@ A warning names the likely cause and the option that fixes it; nothing is change
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
 from typing import TYPE_CHECKING
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.causes import likely_cause
 from lastfm_dask.interactions.formats import role_of
 from lastfm_dask.interactions.inspection import inspect
-from lastfm_dask.interactions.schema import DELIMITED, MAX_REJECT_BYTES, UTF8
-from lastfm_dask.interactions.sniffing import guess_delimiter, guess_encoding, without_quoted
+from lastfm_dask.interactions.schema import DELIMITED, MAX_REJECT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def refuse_rejects(
     n_rejects = found.rows_read - found.rows_kept
     paths = ", ".join(file.path for file in files)
     shown = "".join(f"\n  {described(reject, schema)}" for reject in rejects.samples[: _SHOWN + 2])
-    cause = _on_a_line(likely_cause(rejects.samples, schema))
+    cause = _on_a_line(_cause(rejects.samples, schema))
     if not found.rows_kept:
         msg = (
             f"{paths}: no row could be kept of {found.rows_read} read; the first of them:{shown}"
@@ -79,16 +79,21 @@ def refuse_rejects(
         raise BadInputError(msg, path=files[0].path)
 
 
+def _cause(rejects: Sequence[Reject], schema: Schema) -> str:
+    return likely_cause([(reject.reason, reject.raw) for reject in rejects], schema)
+
+
 def _on_a_line(text: str) -> str:
     return f"\n{text}" if text else ""
 
 
 def _proposal(files: Sequence[SourceFile]) -> str:
-    """Return the line that `inspect` would propose for the first file with bytes; empty if it finds none."""
+    """Return the line that `inspect` would propose for the first file with bytes, or why it proposes none."""
     try:
-        return f"\nThis may read it: {inspect(next(file for file in files if file.size_bytes)).command}"
-    except (BadInputError, StopIteration):
-        return ""
+        found = inspect([next(file for file in files if file.size_bytes)])
+    except (BadInputError, StopIteration) as error:
+        return f"\n{error}" if str(error) else ""
+    return f"\nThis may read it: {found.command}"
 
 
 def warnings_of(found: Index, rejects: RejectsWriter, schema: Schema) -> list[str]:
@@ -98,7 +103,7 @@ def warnings_of(found: Index, rejects: RejectsWriter, schema: Schema) -> list[st
     first = rejects.samples[0] if rejects.samples else None
     if n_rejects > _MANY_REJECTS * found.rows_read:
         shown = "".join(f"\n  {described(reject, schema)}" for reject in rejects.samples[:_SHOWN])
-        cause = _on_a_line(likely_cause(rejects.samples, schema))
+        cause = _on_a_line(_cause(rejects.samples, schema))
         warnings.append(
             f"{n_rejects:,} of {found.rows_read:,} rows ({100 * n_rejects / found.rows_read:.1f} %) were rejected;"
             f" the first of them:{shown}{cause}"
@@ -111,7 +116,7 @@ def warnings_of(found: Index, rejects: RejectsWriter, schema: Schema) -> list[st
             if n_quoted > _MANY_QUOTED * len(names):
                 warnings.append(
                     f"{n_quoted:,} of {len(names):,} {role}s begin and end with a quote, such as {example}:"
-                    " if quotes stand around fields, read them with --quote '\"'"
+                    f" if quotes stand around fields, read them with --quote {shlex.quote(example[0])}"
                 )
     return warnings
 
@@ -126,7 +131,7 @@ def _quoted(names: Names) -> tuple[int, str]:
     import pyarrow.compute as pc
 
     array = names.array
-    quoted = array.filter(pc.match_substring_regex(array, r'(?s)\A".*"\z'))
+    quoted = array.filter(pc.match_substring_regex(array, r"""(?s)\A(".*"|'.*')\z"""))
     return len(quoted), quoted[0].as_py() if len(quoted) else ""
 
 
@@ -138,53 +143,3 @@ def described(reject: Reject, schema: Schema) -> str:
         at_least = "at least " if len(reject.raw) >= MAX_REJECT_BYTES else ""
         counts = f" ({len(schema.columns)} fields expected, {at_least}{n_found} found)"
     return f"{reject.path}, line {reject.line}: {reject.reason}: {reject.raw[:80]!r}{counts}"
-
-
-def likely_cause(rejects: Sequence[Reject], schema: Schema) -> str:
-    """Return the likely cause of most of these rejects and what mends it; empty if none is known."""
-    if not rejects or schema.kind != DELIMITED:
-        return ""
-    reason = Counter(reject.reason for reject in rejects).most_common(1)[0][0]
-    lines = [reject.raw for reject in rejects if reject.reason == reason]
-    if reason in ("invalid_utf8", "invalid_encoding"):
-        encoding = guess_encoding(b"\n".join(lines))
-        return f"The encoding looks like {encoding}: --encoding {encoding}" if encoding != UTF8 else ""
-    texts = [line.decode(schema.encoding, "replace") for line in lines]
-    if reason == "field_count":
-        return _cause_of_counts(texts, schema)
-    if reason == "plays_not_a_number":
-        # A line that is kept cut, or was cut at other ends, may end before its plays.
-        place = schema.columns.index("plays")
-        fields = [text.split(schema.delimiter) for text in texts]
-        numbers = [found[place] for found in fields if len(found) > place]
-        if any(_is_real(number) for number in numbers):
-            return f"Plays are not whole numbers, such as {next(filter(_is_real, numbers))!r}: --values float reads them"
-    if reason == "unclosed_quote":
-        return "Quotes in this source may be plain characters: leave out --quote"
-    return ""
-
-
-def _is_real(text: str) -> bool:
-    try:
-        return float(text) > 0
-    except ValueError:
-        return False
-
-
-def _cause_of_counts(texts: Sequence[str], schema: Schema) -> str:
-    expected = len(schema.columns)
-    bare, quote = without_quoted("\n".join(texts))
-    if (
-        not schema.quote
-        and quote
-        and {len(line.split(schema.delimiter)) for line in bare.split("\n")} == {expected}
-    ):
-        return "Quoted fields hold the delimiter: --quote '\"' reads them"
-    n_found = Counter(len(text.split(schema.delimiter)) for text in texts).most_common(1)[0][0]
-    counts = f"{expected} fields expected, {n_found} found"
-    if delimiter := guess_delimiter(texts, expected):
-        return f"{counts}: the delimiter looks like {delimiter!r} (--delimiter)"
-    if n_found > 1:
-        return f"{counts}: --columns names each field, with - for one that is not read"
-    delimiter = guess_delimiter(texts)
-    return f"{counts}: the delimiter looks like {delimiter!r} (--delimiter, --columns)" if delimiter else ""

@@ -191,6 +191,7 @@ class SchemaOptions:
         if header is None:
             msg = f"columns are {','.join(self.columns or ())}: names need a source whose first line is a header"
             raise BadInputError(msg)
+        wanted = {role: _as_written(name, header) for role, name in wanted.items()}
         missing = [name for name in wanted.values() if list(header).count(name) != 1]
         if missing:
             msg = (
@@ -200,6 +201,14 @@ class SchemaOptions:
             raise BadInputError(msg)
         roles = {name: role for role, name in wanted.items()}
         return tuple(roles.get(name, IGNORED) for name in header)
+
+
+def _as_written(name: str, header: Sequence[str]) -> str:
+    """Return a column's name with the blanks that a header has around it."""
+    if name in header:
+        return name
+    near = [word for word in header if word.strip() == name.strip()]
+    return near[0] if len(near) == 1 else name
 
 
 def suggestion(header: Sequence[str]) -> str:

@@ -1,28 +1,34 @@
-"""A file looked at before anything is known of it: what it seems to be, ten rows, and the ingest line that reads it."""
+"""A source looked at before anything is known of it: what it seems to be, ten rows, and the ingest line that reads it."""
 
 from __future__ import annotations
 
 import json
-import shlex
+import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.columnar import kind_of
+from lastfm_dask.interactions.columnar import kind_of, partition_values
 from lastfm_dask.interactions.formats import SchemaOptions, role_of
-from lastfm_dask.interactions.headers import decode_head, first_record, read_head, records_of, resolve
-from lastfm_dask.interactions.names import lower
-from lastfm_dask.interactions.reading import read_rows, whole_lines
+from lastfm_dask.interactions.headers import decode_head, read_head, records_of, resolve
+from lastfm_dask.interactions.proposal import (
+    N_ROWS,
+    Inspection,
+    Look,
+    described,
+    first_rows,
+    options_text,
+    tried,
+)
+from lastfm_dask.interactions.reading import whole_lines
 from lastfm_dask.interactions.schema import (
     ARTIST,
     FLOAT,
     IGNORED,
     MBID,
     PLAYS,
-    REASONS,
     TIME,
     USER,
     UTF8,
@@ -32,116 +38,91 @@ from lastfm_dask.interactions.sniffing import (
     guess_delimiter,
     guess_encoding,
     guess_layout,
+    readings,
     without_quoted,
 )
 from lastfm_dask.sources.kinds import refuse_binary, text_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lastfm_dask.interactions.sniffing import Layout
     from lastfm_dask.sources.source_file import SourceFile
 
-N_ROWS = 10
 _N_LINES = 200
 _REAL = ("halffloat", "float", "double")
+_EXPORTED = re.compile(r"\d\d? [A-Z][a-z]{2} \d{4},? \d\d:\d\d")
+"""A time as in a listener's own export from Last.fm: day, month, year, time."""
+_TRACKS = {"track", "trackname", "album", "albumname", "song", "title"}
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a file seems to be.
+def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
+    """Return what a source seems to be.
 
-    Attributes
+    Parameters
     ----------
-    path : str
-        The file.
-    format : str
-        A format known by name, or `delimited`, `json-lines`, `parquet`.
-    encoding : str
-        Of its text; empty for Parquet.
-    delimiter, quote : str or None
-        Of delimited text; no quote where fields are not quoted.
-    header : bool
-        Whether the first record names the columns.
-    columns : tuple of (str, str)
-        Name and role of each; without a header their numbers, from 1.
-    options : str
-        The options that `ingest` needs for it.
-    rows : tuple of dict
-        The first rows as they would be read.
-    rejects : dict
-        Rows at the file's start that would be rejected, by reason.
-    """
-
-    path: str
-    format: str
-    encoding: str
-    delimiter: str | None
-    quote: str | None
-    header: bool
-    columns: tuple[tuple[str, str], ...]
-    options: str
-    rows: tuple[dict[str, Any], ...] = ()
-    rejects: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def command(self) -> str:
-        """The ingest line, to copy."""
-        name = PurePosixPath(self.path).name.split(".")[0] or "log"
-        return f"lastfm-dask ingest {shlex.quote(self.path)} -o {shlex.quote(name)}.dataset {self.options}".strip()
-
-
-def inspect(file: SourceFile) -> Inspection:
-    """Return what a file seems to be.
+    files : sequence of SourceFile
+        Its files, of which the first that is not empty is looked into; the others must have the same columns.
+    given : str, optional
+        How it was named, for the ingest line: a glob or a folder; the first file's path unless given.
 
     Raises
     ------
     BadInputError
-        If it can't be read, or nothing in it looks like a user and an artist.
+        If it can't be read, or nothing in it looks like a user and an artist, or it might be read in several ways.
     """
-    if kind := kind_of([file]):
-        return _columnar(file, kind)
-    head = read_head(file)
-    refuse_binary(file, head)
-    if kind := text_kind(head):
-        msg = f"{file.path} is {kind}"
+    look = Look(files, given or files[0].path)
+    if kind := kind_of(files):
+        return _columnar(look, kind)
+    file = look.file
+    look = replace(look, head=read_head(file))
+    refuse_binary(file, look.head)
+    if text := text_kind(look.head):
+        msg = f"{file.path} is {text}"
         raise BadInputError(msg, path=file.path)
-    encoding = guess_encoding(head)
-    text = decode_head(whole_lines(head, Schema((USER, ARTIST, PLAYS), encoding=encoding)), encoding)
+    encoding = guess_encoding(look.head)
+    if encoding is None:
+        msg = (
+            f"{file.path}: its bytes are not UTF-8, and may be of several encodings: name it with --encoding."
+            f" The first name that is not ASCII reads as {readings(look.head)}"
+        )
+        raise BadInputError(msg, path=file.path)
+    text = decode_head(whole_lines(look.head, Schema((USER, ARTIST, PLAYS), encoding=encoding)), encoding)
     lines = [line.removesuffix("\r") for line in text.split("\n")[:_N_LINES] if line.strip("\r")]
     if not lines:
         msg = f"{file.path} holds no line of text: name a log"
         raise BadInputError(msg, path=file.path)
     if lines[0].lstrip().startswith("{"):
-        return _json_lines(file, head, encoding, lines)
-    return _delimited(file, head, encoding, text, lines)
+        return _json_lines(look, encoding, lines)
+    return _delimited(look, encoding, text, lines)
 
 
-def _delimited(file: SourceFile, head: bytes, encoding: str, text: str, lines: list[str]) -> Inspection:
+def _delimited(look: Look, encoding: str, text: str, lines: list[str]) -> Inspection:
+    path = look.file.path
     for name in _candidates(lines):
-        options = SchemaOptions(format=name, encoding=None if encoding == UTF8 else encoding)
-        found = _tried(file, head, options)
-        if found is not None and not found[1]:
-            return _described(file, options, text, *found)
+        trial = tried(look, SchemaOptions(format=name, encoding=None if encoding == UTF8 else encoding))
+        if trial is not None and trial.fits:
+            return described(look, text, trial)
     bare, quote = without_quoted(text)
     delimiter = guess_delimiter([line for line in bare.splitlines()[:_N_LINES] if line])
     if delimiter is None:
         msg = (
-            f"{file.path}: no delimiter cuts its lines into equally many fields; the first is {lines[0][:200]!r}:"
+            f"{path}: no delimiter cuts its lines into equally many fields; the first is {lines[0][:200]!r}:"
             " say how it is read with --columns and --delimiter"
         )
-        raise BadInputError(msg, path=file.path)
+        raise BadInputError(msg, path=path)
     schema = Schema((USER, ARTIST, PLAYS), delimiter=delimiter, quote=quote)
     records = list(islice(records_of(text, schema), _N_LINES))
     n_fields = Counter(map(len, records)).most_common(1)[0][0]
-    layout = guess_layout([record for record in records if len(record) == n_fields])
-    roles = layout.roles
-    if USER not in roles or ARTIST not in roles:
-        msg = (
-            f"{file.path}: no column of {', '.join(map(repr, records[0]))} looks like an artist beside a user"
-        )
-        raise BadInputError(msg, path=file.path)
-    columns = roles
-    if layout.header is not None and _can_be_named(layout.header, roles):
+    records = [record for record in records if len(record) == n_fields]
+    layout = guess_layout(records)
+    _refuse_without_users(path, layout, records)
+    columns = layout.roles
+    if layout.header is not None and _can_be_named(layout.header, layout.roles):
         columns = tuple(
-            f"{role}={name}" for name, role in zip(layout.header, roles, strict=True) if role != IGNORED
+            f"{role}={name}"
+            for name, role in zip(layout.header, layout.roles, strict=True)
+            if role != IGNORED
         )
     options = SchemaOptions(
         columns=columns,
@@ -150,17 +131,34 @@ def _delimited(file: SourceFile, head: bytes, encoding: str, text: str, lines: l
         quote=quote or None,
         encoding=None if encoding == UTF8 else encoding,
         values=FLOAT if layout.is_real else None,
-        events=PLAYS not in roles,
+        events=PLAYS not in layout.roles,
     )
-    found = _tried(file, head, options)
-    if found is None:
+    trial = tried(look, options)
+    if trial is None or (len(records) > 1 and not len(trial.rows.plays) + len(trial.rows.reject_lines)):
         msg = (
-            f"{file.path}: its first line is {lines[0][:200]!r}, and none of its first lines can be read by"
+            f"{path}: its first line is {lines[0][:200]!r}, and none of its first lines can be read by"
             f" {', '.join(columns)}: remove what stands before the header or the rows, or say how it is read with"
             " --columns and --delimiter"
         )
-        raise BadInputError(msg, path=file.path)
-    return _described(file, options, text, *found)
+        raise BadInputError(msg, path=path)
+    return described(look, text, trial)
+
+
+def _refuse_without_users(path: str, layout: Layout, records: Sequence[Sequence[str]]) -> None:
+    """Raise BadInputError where no column looks like a user beside an artist, as in one listener's own export."""
+    if USER not in layout.roles or ARTIST not in layout.roles:
+        msg = f"{path}: no column of {', '.join(map(repr, records[0]))} looks like an artist beside a user"
+        raise BadInputError(msg, path=path)
+    named = {role_of(name) for name in layout.header or ()}
+    words = {"".join(filter(str.isalnum, name.lower())) for name in layout.header or ()}
+    is_export = any(_EXPORTED.fullmatch(field) for record in records for field in record)
+    if USER not in named and (is_export or (ARTIST in named and PLAYS not in named and words & _TRACKS)):
+        msg = (
+            f"{path}: no column of {', '.join(map(repr, records[0]))} is plainly the user: if it is one person's export,"
+            " put a column with a name for them before the others, and name the files of several people together; else"
+            " name the columns with --columns"
+        )
+        raise BadInputError(msg, path=path)
 
 
 def _can_be_named(header: tuple[str, ...], roles: tuple[str, ...]) -> bool:
@@ -198,66 +196,8 @@ def _candidates(lines: list[str]) -> list[str]:
     return found
 
 
-def _tried(file: SourceFile, head: bytes, options: SchemaOptions) -> tuple[Schema, bool, list[Any]] | None:
-    """Return the schema, whether most rows are rejected, and the head's rows; None if it makes no schema."""
-    try:
-        schema = resolve([file], options)
-    except BadInputError:
-        return None
-    rows = read_rows(whole_lines(head, schema), schema, file_start=True)
-    n_rows, n_rejects = len(rows.plays), len(rows.reject_lines)
-    return schema, n_rejects > n_rows // 10, [rows]
-
-
-def _described(
-    file: SourceFile, options: SchemaOptions, text: str, schema: Schema, _: bool, found: list[Any]
-) -> Inspection:
-    rows = found[0]
-    header = first_record(text, schema) if schema.header else []
-    names = header if len(header) == len(schema.columns) else [str(i + 1) for i in range(len(schema.columns))]
-    kind = options.format or ("delimited" if not schema.fields else schema.kind)
-    columns = zip(schema.fields or names, schema.columns, strict=True)
-    return Inspection(
-        path=file.path,
-        format=kind,
-        encoding=schema.encoding,
-        delimiter=None if schema.fields else schema.delimiter,
-        quote=schema.quote or None,
-        header=schema.header,
-        columns=tuple(columns),
-        options=options_text(options),
-        rows=_first_rows(rows, schema),
-        rejects={name: n for i, name in enumerate(REASONS) if (n := int((rows.reject_reasons == i).sum()))},
-    )
-
-
-def _first_rows(rows: Any, schema: Schema) -> tuple[dict[str, Any], ...]:
-    artists = [lower(name) for name in rows.artist[:N_ROWS].to_pylist()]
-    shown: dict[str, Any] = {USER: rows.user[:N_ROWS].to_pylist(), ARTIST: artists}
-    shown[PLAYS] = rows.plays[:N_ROWS].tolist()
-    if schema.with_time:
-        shown[TIME] = rows.time[:N_ROWS].tolist()
-    return tuple(dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True))
-
-
-def options_text(options: SchemaOptions) -> str:
-    """Return options as a shell takes them."""
-    words: list[str] = []
-    for name, value in (
-        ("--format", options.format),
-        ("--columns", ",".join(options.columns) if options.columns else None),
-        ("--delimiter", options.delimiter),
-        ("--quote", options.quote),
-        ("--encoding", options.encoding),
-        ("--values", options.values),
-    ):
-        if value is not None:
-            words += [name, shlex.quote(value)]
-    words += ["--header"] * bool(options.header) + ["--events"] * options.events
-    return " ".join(words)
-
-
-def _json_lines(file: SourceFile, head: bytes, encoding: str, lines: list[str]) -> Inspection:
+def _json_lines(look: Look, encoding: str, lines: list[str]) -> Inspection:
+    file = look.file
     try:
         first = json.loads(lines[0])
     except ValueError as error:
@@ -274,14 +214,14 @@ def _json_lines(file: SourceFile, head: bytes, encoding: str, lines: list[str]) 
         columns = tuple(f"{role}={found_roles[role]}" for role in order)
         options = SchemaOptions(format="json-lines", columns=columns, events=PLAYS not in found_roles)
     options = replace(options, encoding=None if encoding == UTF8 else encoding)
-    found = _tried(file, head, options)
-    if found is None:
+    trial = tried(look, options)
+    if trial is None:
         msg = (
             f"{file.path}: no keys of {', '.join(map(repr, _leaves(first)))} look like a user and an artist: name them with"
             " --format json-lines --columns user=KEY,artist=KEY,plays=KEY"
         )
         raise BadInputError(msg, path=file.path)
-    return _described(file, options, "", *found)
+    return described(look, "", trial)
 
 
 def _leaves(row: Any, above: str = "") -> list[str]:
@@ -296,41 +236,45 @@ def _leaves(row: Any, above: str = "") -> list[str]:
     return found
 
 
-def _columnar(file: SourceFile, kind: str) -> Inspection:
-    """Return what a columnar file's own schema says."""
+def _columnar(look: Look, kind: str) -> Inspection:
+    """Return what a columnar file's own schema says, and the folders that it lies in."""
     from lastfm_dask.interactions.columnar_reader import read_columns
     from lastfm_dask.interactions.row_groups import layout_of
 
+    file = look.file
     layout = layout_of(file, kind)
+    names = list(dict.fromkeys([*layout.schema.names, *partition_values(file.path)]))
     roles: dict[str, str] = {}
-    for name in layout.schema.names:
+    for name in names:
         role = role_of(name)
         if role not in (None, MBID, *roles.values()):
             roles[name] = str(role)
     if not {USER, ARTIST} <= set(roles.values()):
         msg = (
-            f"{file.path}: no column of {', '.join(map(repr, layout.schema.names))} looks like a user and an artist:"
+            f"{file.path}: no column of {', '.join(map(repr, names))} looks like a user and an artist:"
             " name them with --columns user=NAME,artist=NAME,plays=NAME"
         )
         raise BadInputError(msg, path=file.path)
     is_real = any(
-        str(layout.schema.field(name).type) in _REAL for name, role in roles.items() if role == PLAYS
+        str(layout.schema.field(name).type) in _REAL
+        for name, role in roles.items()
+        if role == PLAYS and name in layout.schema.names
     )
     options = SchemaOptions(
         columns=tuple(f"{role}={name}" for name, role in roles.items()),
         values=FLOAT if is_real else None,
         events=PLAYS not in roles.values(),
     )
-    schema = resolve([file], options)
+    schema = resolve(look.files, options)
     rows = read_columns(file.path, 0, min(N_ROWS, layout.n_rows), schema)
     return Inspection(
-        path=file.path,
+        path=look.given,
         format=kind,
         encoding="",
         delimiter=None,
         quote=None,
         header=True,
-        columns=tuple((name, roles.get(name, IGNORED)) for name in layout.schema.names),
+        columns=tuple((name, roles.get(name, IGNORED)) for name in names),
         options=options_text(options),
-        rows=_first_rows(rows, schema),
+        rows=first_rows(rows),
     )

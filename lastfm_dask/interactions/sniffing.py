@@ -19,41 +19,69 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _DELIMITERS = ("\t", ",", ";", "|", "::", "\x01", " ")
-_LINES = 200
+_WITH_BLANKS = ",;|"
 _STEADY = 0.8
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 _EPOCH = re.compile(r"\d{9,10}|\d{12,13}")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-_QUOTED = re.compile(r'(?:(?<=[\n,;|\t:\x01])|\A)"(?:[^"]|"")*"(?=[,;|\t:\x01\r\n]|\Z)')
-_BEGUN = re.compile(r'(?:(?<=[\n,;|\t:\x01])|\A)"')
-_FEW = 0.01
+_EDGES = (r"(?:(?<=[\n,;|\t:\x01])|(?<=[,;|] )|\A)", r"(?=[,;|\t:\x01\r\n]|\Z)")
+_QUOTED = {
+    quote: re.compile(f"{_EDGES[0]}{quote}(?:[^{quote}]|{quote * 2})*{quote}{_EDGES[1]}") for quote in "\"'"
+}
+_BEGUN = {quote: re.compile(_EDGES[0] + quote) for quote in "\"'"}
+_FEW = {'"': 0.01, "'": 0.2}
+"""Of all fields, how many must be quoted: names may begin and end with an apostrophe."""
+_ENCODINGS = ("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1251", "koi8_r", "cp1253")
+_RUN = re.compile(rb"[\x80-\xff]+")
+_ODD = re.compile(
+    rb"[\x81-\x84\x86-\x89\x8b\x8d\x8f\x90\x98\x9b\x9d\xa2-\xa8\xac\xad\xaf\xb1-\xb3\xb5\xb6\xb8\xb9\xbc-\xbe]"
+)
+"""Bytes that Western text hardly has."""
+_MOST_ODD, _MOST_LONG, _LONG = 0.05, 0.1, 3
+_SHOWN = 24
 _MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def guess_encoding(head: bytes) -> str:
-    """Return a byte order mark's encoding, or UTF-8 where the bytes are that, or the likeliest other one."""
+def guess_encoding(head: bytes) -> str | None:
+    """Return a byte order mark's encoding, UTF-8 where the bytes are that, or cp1252 where they look Western; else None."""
     if encoding := marked_encoding(head):
         return encoding
+    # UTF-16 of ASCII has a NUL in every other place, and is valid UTF-8.
+    zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
+    wide = ("utf-16-be", "utf-16-le")[zeros.index(max(zeros))]
     try:
         codecs.getincrementaldecoder(UTF8)().decode(head)
     except UnicodeDecodeError:
-        pass
+        if max(zeros) > _STEADY / 4:
+            return wide
     else:
-        # UTF-16 of ASCII is valid UTF-8 with a NUL in every other place.
-        zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
-        return {0: "utf-16-be", 1: "utf-16-le"}[zeros.index(max(zeros))] if max(zeros) > _STEADY / 2 else UTF8
-    zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
-    if max(zeros) > _STEADY / 4:
-        return {0: "utf-16-be", 1: "utf-16-le"}[zeros.index(max(zeros))]
-    try:
-        head.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
+        return wide if max(zeros) > _STEADY / 2 else UTF8
+    runs = [len(run) for run in _RUN.findall(head)]
+    is_western = len(_ODD.findall(head)) <= _MOST_ODD * sum(runs) and sum(
+        run >= _LONG for run in runs
+    ) <= _MOST_LONG * len(runs)
+    return "cp1252" if is_western else None
+
+
+def readings(raw: bytes) -> str:
+    """Return how the first name that is not ASCII reads in each encoding that the bytes may be in."""
+    found = []
+    for encoding in _ENCODINGS:
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(raw)
+        except UnicodeDecodeError:
+            continue
+        fields = (field.strip(" \"'") for field in re.split(r"[\t\n,;|]", text))
+        name = next((field for field in fields if not field.isascii()), "")
+        if name.isprintable():
+            found.append(f"{encoding} {name[:_SHOWN]!r}")
+    return ", ".join(found) or "none of the common ones reads it"
 
 
 def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | None:
     """Return what separates the fields of lines; None if nothing cuts most of them into equally many.
+
+    One that cuts the first line into the names of two columns is taken before others.
 
     Parameters
     ----------
@@ -62,7 +90,7 @@ def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | 
     n_fields : int, optional
         How many fields there must be; two or more unless given.
     """
-    best: tuple[float, int] | None = None
+    best: tuple[bool, float, int] | None = None
     found = None
     for order, delimiter in enumerate(_DELIMITERS):
         counts = Counter(line.count(delimiter) + 1 for line in lines)
@@ -72,23 +100,34 @@ def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | 
             default=(0, 0),
         )
         share = times / max(1, len(lines))
-        if n and share >= _STEADY and (best is None or (round(share, 1), -order) > best):
-            best, found = (round(share, 1), -order), delimiter
+        names_columns = bool(lines) and len({*map(role_of, lines[0].split(delimiter))} - {None}) > 1
+        rank = (names_columns, round(share, 1), -order)
+        if n and share >= _STEADY and (best is None or rank > best):
+            best, found = rank, delimiter
+    if (
+        found
+        and found in _WITH_BLANKS
+        and all(line.count(found) == line.count(f"{found} ") for line in lines)
+    ):
+        return f"{found} "
     return found
 
 
 def without_quoted(text: str) -> tuple[str, str]:
-    """Return a text with `Q` for each quoted field, and `"` where its fields are quoted, else an empty text.
+    """Return a text with `Q` for each quoted field, and the quote where its fields are quoted, else an empty text.
 
     A quoted field stands between delimiters. A few are names that someone put in quotes, unless one holds what quotes
     are for.
     """
-    found = _QUOTED.findall(text)
-    bare = _QUOTED.sub("Q", text)
-    begun = len(_BEGUN.findall(bare))
-    needed = any(set(field[1:-1]) & {*'"\n,;|\t'} for field in found)
-    is_quoted = len(found) > begun and (needed or len(found) >= _FEW * (1 + sum(map(text.count, "\n,;|\t"))))
-    return (bare, '"') if is_quoted else (text, "")
+    n_fields = 1 + sum(map(text.count, "\n,;|\t"))
+    for quote, few in _FEW.items():
+        found = _QUOTED[quote].findall(text)
+        bare = _QUOTED[quote].sub("Q", text)
+        begun = len(_BEGUN[quote].findall(bare))
+        needed = quote == '"' and any(set(field[1:-1]) & {*'"\n,;|\t'} for field in found)
+        if len(found) > begun and (needed or len(found) >= few * n_fields):
+            return bare, quote
+    return text, ""
 
 
 @dataclass(frozen=True, slots=True)

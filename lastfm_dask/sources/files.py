@@ -66,6 +66,9 @@ def _within(folder: str) -> list[str]:
 
 
 def _local(path: str) -> SourceFile:
+    if path == "-" and not os.path.lexists(path):
+        msg = "-: standard input is not read, because a log is read at several places at once: save it to a file first"
+        raise BadInputError(msg, path=path)
     try:
         found = os.stat(path)  # noqa: PTH116 - paths stay as they were given
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):

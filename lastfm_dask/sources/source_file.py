@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,16 +95,19 @@ def columnar_within(paths: Iterable[str], folder: str) -> list[str]:
         If there is none.
     """
     depth = len(folder.rstrip("/").split("/"))
-    found = sorted(
+    paths = sorted(paths)
+    found = [
         path
         for path in paths
         if path.lower().endswith(tuple(COLUMNAR_ENDINGS))
         and not any(part.startswith((".", "_")) and "=" not in part for part in path.split("/")[depth:])
-    )
+    ]
     if not found:
+        endings = Counter(path.rsplit("/", 1)[-1].partition(".")[2] for path in paths)
+        ending = next((ending for ending, _ in endings.most_common(1) if ending), "tsv")
         msg = (
             f"{folder} is a folder, and no file in this directory ends in {', '.join(COLUMNAR_ENDINGS)}: name the log's files,"
-            f" as in {folder.rstrip('/')}/*.tsv"
+            f" as in {folder.rstrip('/')}/*.{ending}"
         )
         raise BadInputError(msg, path=folder)
     return found

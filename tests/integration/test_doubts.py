@@ -92,3 +92,36 @@ def test_rejects_may_be_bounded_by_a_share(tmp_path):
 def test_what_bounds_nothing_is_refused(text):
     with pytest.raises(BadInputError, match="5%"):
         most_rejects(text, 100)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"user,artist,plays\nu1,muse,3 times\nu2,air,4 times\n", "no row"),
+        (b"<!DOCTYPE html>\n<html><body>404, not found, sorry</body></html>\n", "a web page"),
+        (b'[{"user": "a", "artist": "x", "plays": 1}]', "jq"),
+    ],
+)
+def test_a_command_that_keeps_no_row_is_not_proposed(tmp_path, data, words):
+    message = refused(tmp_path, data)
+    assert "This may read it" not in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (b"u, b, 5\n" * 9, "--delimiter ', '"),
+        (b"u,b, 5 \n" * 9, "blanks around plays, such as ' 5 '"),
+        (b"u,b,+5\n" * 9, "--values float"),
+        (b"u,b,'5'\n" * 9, '--quote "\'"'),
+    ],
+)
+def test_numbers_with_signs_around_them_get_their_own_hint(tmp_path, bad, words):
+    (warning,) = warned(tmp_path, GOOD.replace(b"\t", b",") + bad, delimiter=",")
+    assert words in warning
+
+
+def test_fields_in_single_quotes_are_said(tmp_path):
+    (warning,) = warned(tmp_path, b"u1,'Muse',3\nu2,'Air',4\n", delimiter=",")
+    assert "2 of 2 artists begin and end with a quote, such as 'muse'" in warning

@@ -91,9 +91,9 @@ def test_a_binary_file_is_refused_with_what_it_is_and_what_to_do(tmp_path, endin
     data, words = BINARY[ending]
     path = tmp_path / f"log.{ending if ending.endswith('.gz') else 'dat'}"
     path.write_bytes(data)
-    for look in (lambda file: resolve([file], SchemaOptions()), inspect):
+    for look in (lambda files: resolve(files, SchemaOptions()), inspect):
         with pytest.raises(BadInputError, match="log") as caught:
-            look(find([path])[0])
+            look(find([path]))
         assert words in str(caught.value)
 
 
@@ -106,7 +106,7 @@ def test_a_text_that_holds_no_rows_is_not_proposed_as_rows(tmp_path, ending):
     data, words = TEXT[ending]
     (tmp_path / "log.txt").write_bytes(data)
     with pytest.raises(BadInputError) as caught:
-        inspect(find([tmp_path / "log.txt"])[0])
+        inspect(find([tmp_path / "log.txt"]))
     assert words in str(caught.value)
 
 

@@ -204,3 +204,22 @@ def test_files_that_changed_are_named(folder):
     (folder / "b.tsv").unlink()
     with pytest.raises(BadInputError, match=r"b\.tsv"):
         refuse_changed(files)
+
+
+def test_standard_input_is_no_source_and_says_what_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInputError, match=r"standard input.*save it to a file first"):
+        find(["-"])
+    (tmp_path / "-").write_bytes(b"u\ta\t1\n")
+    assert find(["-"])[0].size_bytes == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "glob"), [(["a.csv", "b.csv", "notes.md"], "*.csv"), (["x.tsv.gz"], "*.tsv.gz"), ([], "*.tsv")]
+)
+def test_a_folder_of_text_says_the_glob_that_names_its_files(tmp_path, names, glob):
+    for name in names:
+        (tmp_path / name).write_bytes(b"u\ta\t1\n")
+    with pytest.raises(BadInputError) as caught:
+        find([tmp_path])
+    assert str(caught.value).endswith(f"{tmp_path}/{glob}")
