@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.dataset.name_pieces import name_pieces
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,8 @@ LEAST_SIMILARITY = 0.65
 
 _AT_ONCE = 1 << 14
 """Names whose letters are gathered at once."""
+_BYTES_AT_ONCE = 1 << 19
+"""Bytes of such names, beside the first one: a letter takes 25 bytes while it is gathered."""
 _FIRST_CONTINUATION, _FIRST_LEAD = 0x80, 0xC0
 """UTF-8: bytes from the first up to the second go on with a letter that another byte began."""
 
@@ -139,9 +143,11 @@ class FoldedNames:
 def nearest_of(names: pa.StringArray, name: str, n: int, least: float | None = None) -> list[int]:
     """Return what `FoldedNames(names).nearest` does, of some thousand names at once: for a single search."""
     best: list[tuple[float, int]] = []
-    for start in range(0, len(names), _AT_ONCE):
-        part = FoldedNames(names.slice(start, _AT_ONCE))
+    start = 0
+    for piece in name_pieces(names, _AT_ONCE, _BYTES_AT_ONCE):
+        part = FoldedNames(piece)
         best = _best([*best, *((score, start + place) for score, place in part._scored(name, n, least))], n)  # noqa: SLF001
+        start += len(piece)
     return [place for _, place in best]
 
 
@@ -152,8 +158,9 @@ def _best(scored: list[tuple[float, int]], n: int) -> list[tuple[float, int]]:
 def _letters_of(names: pa.StringArray) -> npt.NDArray[np.uint64]:
     """Return each name's set of letters, shape (len(names),): a letter sets the bit of its first byte modulo 64."""
     letters = np.zeros(len(names), np.uint64)
-    for start in range(0, len(names), _AT_ONCE):
-        part = names.slice(start, _AT_ONCE)
+    end = 0
+    for part in name_pieces(names, _AT_ONCE, _BYTES_AT_ONCE):
+        start, end = end, end + len(part)
         _, offsets, data = part.buffers()
         ends = np.frombuffer(offsets, np.int32)[part.offset : part.offset + len(part) + 1]
         if ends[0] == ends[-1]:
@@ -163,5 +170,5 @@ def _letters_of(names: pa.StringArray) -> npt.NDArray[np.uint64]:
         bits[(text >= _FIRST_CONTINUATION) & (text < _FIRST_LEAD)] = 0
         # An empty name has no bytes to join: it gets none, and one bit more lets those at the end begin somewhere.
         joined = np.bitwise_or.reduceat(np.append(bits, np.uint64(0)), ends[:-1] - ends[0])
-        letters[start : start + len(part)] = np.where(np.diff(ends) > 0, joined, 0)
+        letters[start:end] = np.where(np.diff(ends) > 0, joined, 0)
     return letters

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.dataset.name_pieces import name_pieces
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -25,9 +25,9 @@ def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str
     first = 0
     writer: Any = None
     try:
-        for chunk in _pieces(names):
+        for chunk in name_pieces(names, TABLE_ROWS, TABLE_BYTES):
             part = {key: values[first : first + len(chunk)] for key, values in columns.items()}
-            table = pa.table({role: chunk, **part})
+            table = pa.table({role: chunk.combine_chunks(), **part})
             if writer is None:
                 # Names hardly repeat, and MBIDs neither: a dictionary would only be built to be given up.
                 writer = pq.ParquetWriter(path, table.schema, use_dictionary=False, compression="zstd")
@@ -36,16 +36,3 @@ def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str
     finally:
         if writer is not None:
             writer.close()
-
-
-def _pieces(names: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
-    # Cut by rows and bytes, not by the chunks in memory, so that the file does not depend on how names were gathered.
-    import numpy as np
-    import pyarrow.compute as pc
-
-    for first in range(0, len(names), TABLE_ROWS):
-        rows = names.slice(first, TABLE_ROWS)
-        starts = np.cumsum(pc.binary_length(rows).to_numpy(), dtype=np.int64) // TABLE_BYTES
-        cuts = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(rows)]
-        for start, end in pairwise(cuts):
-            yield rows.slice(start, end - start).combine_chunks()

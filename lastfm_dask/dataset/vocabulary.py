@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.dataset.name_pieces import name_pieces
 from lastfm_dask.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _FEW = 4
 """Up to so many names are looked for one by one."""
 _AT_ONCE = 1 << 14
 """Names that become Python's texts at once."""
+_BYTES_AT_ONCE = 1 << 20
+"""Bytes of such names, beside the first one."""
 _SCANS = 8
 """After so many searches by scanning all names an index of them is worth its while."""
 
@@ -138,8 +141,8 @@ class Vocabulary:
 
     def __iter__(self) -> Iterator[str]:
         """Yield all names in the order of their indices, some thousand read at a time."""
-        for start in range(0, len(self), _AT_ONCE):
-            yield from self._names.slice(start, _AT_ONCE).to_pylist()
+        for piece in name_pieces(self._names, _AT_ONCE, _BYTES_AT_ONCE):
+            yield from piece.to_pylist()
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.find(name) is not None

@@ -20,7 +20,7 @@ MAX_BLOCK_BYTES = 1 << 30
 ROW_BYTES = 16
 """What a row of a columnar source counts for in the size of a block: its codes and plays, as they are decoded."""
 LONG_LINE_BYTES = 256
-LONG_LINE_PIECES = 4
+LONG_LINE_PIECES = 16
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cgroups import Outcome, refusal, run_limited
 from command_line import PROGRAM, run
+from shapes import write_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,6 +134,14 @@ def check_limit(unlimited: Made, limit_bytes: int, folder: Path, timeout_s: floa
 @pytest.mark.parametrize("limit_mib", LIMITS_MIB)
 def test_ingest_and_train_keep_to_their_projection(unlimited, limit_mib, tmp_path):
     check_limit(unlimited, limit_mib * MIB, tmp_path)
+
+
+def test_names_of_60_kb_keep_to_the_projection_of_ingest(tmp_path):
+    made = Made(tmp_path / "log.tsv", tmp_path / "a.dataset", tmp_path / "a.model")
+    write_log(made.log, "names_of_60_kb", 150_000, 0)
+    smallest = smallest_of(run_limited(ingest_command(made), 64 * MIB))
+    for number in range(RUNS):
+        run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), smallest, 300)
 
 
 @pytest.mark.slow
