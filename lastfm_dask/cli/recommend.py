@@ -100,7 +100,7 @@ def command(
     # Before names are read, which the plan counts.
     budget = answering_budget(memory_bytes=options["memory_bytes"], threads=options["threads"])
     if not all_users:
-        fit_answer(recommender, budget, by_user=user is not None)
+        fit_answer(recommender, budget, by_user=user is not None, n=options["n"])
     plays = likes_of(recommender, likes, like_file)
     listed = {name: options[name] for name in _LISTED}
     listed["exclude"] = _excluded(recommender, options["exclude"])

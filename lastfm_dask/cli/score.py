@@ -40,7 +40,7 @@ def command(
     from lastfm_dask.recommender.plan import plan_answer
 
     recommender = Recommender(model)
-    plan_answer(recommender, by_user=user is not None, memory_bytes=memory_bytes)
+    plan_answer(recommender, by_user=user is not None, n=len(artists), memory_bytes=memory_bytes)
     plays = likes_of(recommender, likes, like_file)
     one_user(user, plays)
     found = recommender.score(artists, user, likes=plays, vectors=vectors)

@@ -45,7 +45,7 @@ def command(
     from lastfm_dask.recommender.plan import plan_answer
 
     recommender = Recommender(model)
-    plan_answer(recommender, by_user=False, memory_bytes=memory_bytes)
+    plan_answer(recommender, by_user=False, n=n, memory_bytes=memory_bytes)
     found = recommender.similar(artist, n, min_listeners, shrink=shrink)
     if as_json:
         echo_json(found.to_dict())

@@ -72,7 +72,7 @@ def of_source(plan: IngestPlan, reserved: dict[str, int], *, on_cluster: bool) -
     source = plan.source
     budget = replace(plan.budget, spare=SPARE_BYTES)
     found = [_command("ingest", lambda b: plan_ingest(source, b, on_cluster=on_cluster), budget)]
-    train = _train(source.n_users, source.n_artists, source.n_rows, source.longest)
+    train = _train(source.n_users, source.n_artists, source.n_rows, source.longest, source.most_listeners)
     return found + _each({"train": train}, {"train": "train"}, reserved, budget)
 
 
@@ -109,7 +109,7 @@ def of_dataset(path: Path, reserved: dict[str, int], budget: Budget) -> list[dic
         "evaluate": lambda b: plan_evaluation(evaluated, b),
         "tune": lambda b: plan_evaluation(searched, b),
     }
-    return _each(planned, {name: name for name in planned}, reserved, budget)
+    return _each(planned, {name: name for name in planned}, _with_manifest(path, reserved), budget)
 
 
 def of_model(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[str, Any]]:
@@ -129,10 +129,16 @@ def of_model(path: Path, reserved: dict[str, int], budget: Budget) -> list[dict[
         "serve": lambda b: _serving(model, b),
     }
     process = {name: "serve" if name == "serve" else "recommend" for name in planned}
-    return _each(planned, process, reserved, budget)
+    return _each(planned, process, _with_manifest(path, reserved), budget)
 
 
-def _train(n_users: int, n_artists: int, nnz: int, longest: int, most_listeners: int = 0) -> Planned:
+def _with_manifest(path: Path, reserved: dict[str, int]) -> dict[str, int]:
+    """Return what commands hold once they have read a manifest, which holds names of the best-known artists."""
+    manifest_bytes = (path / layout.MANIFEST).stat().st_size
+    return {name: held + manifest_bytes for name, held in reserved.items()}
+
+
+def _train(n_users: int, n_artists: int, nnz: int, longest: int, most_listeners: int) -> Planned:
     from lastfm_dask.training.plan import TrainingShape, plan_training
     from lastfm_dask.training.settings import DEFAULT_PRESET, preset
 
@@ -151,10 +157,10 @@ def _train(n_users: int, n_artists: int, nnz: int, longest: int, most_listeners:
 
 def _serving(model: Recommender, budget: Budget) -> Plan[Any]:
     from lastfm_dask.memory.budget import fit
-    from lastfm_dask.serve.plan import ServingShape, least_serving
+    from lastfm_dask.serve.opened import shape_of
+    from lastfm_dask.serve.plan import least_serving
 
-    shape = ServingShape(model.n_artists, model.settings.factors, model.artists.plain_bytes)
-    return fit([least_serving(shape)], budget, work="serving", elsewhere="choose another folder")
+    return fit([least_serving(shape_of(model))], budget, work="serving", elsewhere="choose another folder")
 
 
 def _each(

@@ -49,12 +49,16 @@ def write_csr(
         for name, array in zip(layout.USER_ITEMS, (matrix.indptr, matrix.indices, matrix.data), strict=True):
             np.save(folder / name, array)
         np.save(folder / layout.SUMMED, np.zeros((0, 4), np.int32))
-        write_table(folder / layout.USERS, "user", names["user"], columns["user"])
-        write_table(folder / layout.ARTISTS, "artist", names["artist"], columns["artist"])
+        tables = {"user": layout.USERS, "artist": layout.ARTISTS}
+        longest_names = {
+            role: write_table(folder / table, role, names[role], columns[role])
+            for role, table in tables.items()
+        }
         (folder / layout.REJECTS).touch()
         receipts: dict[str, Any] = {"allowed_bytes": None, "stages": []}
         (folder / layout.RECEIPTS).write_text(json.dumps(receipts) + "\n", encoding="utf-8")
-        publish(work, layout.DATASET, _content(matrix, columns, names["artist"], whole=whole))
+        content = _content(matrix, columns, names["artist"], whole=whole)
+        publish(work, layout.DATASET, {**content, "longest_names": longest_names})
     return Path(output)
 
 

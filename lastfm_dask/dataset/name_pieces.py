@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     Names = TypeVar("Names", pa.StringArray, pa.ChunkedArray)
@@ -30,7 +32,7 @@ def name_pieces(names: Names, most_rows: int, most_bytes: int) -> Iterator[Names
 
     for first in range(0, len(names), most_rows):
         rows = names.slice(first, most_rows)
-        starts = np.cumsum(pc.binary_length(rows).to_numpy(), dtype=np.int64) // most_bytes
-        cuts = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(rows)]
+        ends: npt.NDArray[np.int64] = np.cumsum(pc.binary_length(rows).to_numpy(), dtype=np.int64)
+        cuts = [0, *(np.flatnonzero(np.diff(ends // most_bytes)) + 1).tolist(), len(rows)]
         for start, end in pairwise(cuts):
             yield rows.slice(start, end - start)

@@ -17,12 +17,16 @@ TABLE_BYTES = 4 << 20
 """Bytes of names that are written at once, unless one name alone has more."""
 
 
-def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str, Any]) -> None:
-    """Write names and, by name, other columns; the bytes do not depend on how the names lie in memory."""
+def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str, Any]) -> int:
+    """Write names and, by name, other columns; return the bytes of the longest name.
+
+    The bytes of the file do not depend on how the names lie in memory.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    first = 0
+    first = longest = 0
     writer: Any = None
     try:
         for chunk in name_pieces(names, TABLE_ROWS, TABLE_BYTES):
@@ -32,7 +36,9 @@ def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str
                 # Names hardly repeat, and MBIDs neither: a dictionary would only be built to be given up.
                 writer = pq.ParquetWriter(path, table.schema, use_dictionary=False, compression="zstd")
             writer.write_table(table)
+            longest = max(longest, pc.max(pc.binary_length(chunk)).as_py() or 0)
             first += len(chunk)
     finally:
         if writer is not None:
             writer.close()
+    return longest

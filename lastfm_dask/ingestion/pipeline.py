@@ -359,7 +359,7 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
 
     with _stage(run, meter, "summarize") as stage:
         count = run.count("summarize", 1)
-        write_tables(found, assembled, output)
+        longest_names = write_tables(found, assembled, output)
         stage.rows = len(found.users) + len(found.artists)
         reconciliation = reconcile(found, assembled, run.paths)
         if run.earlier is not None:
@@ -368,6 +368,7 @@ def _summarize(run: _Run, found: Index, assembled: Assembled, output: Path, mete
             **origin(run.files, run.schema, run.options),
             "statistics": dataset_statistics(found, assembled),
             "reconciliation": reconciliation,
+            "longest_names": longest_names,
             "allowed_bytes": run.plan.budget.allowed,
             "warnings": found.warnings,
         }

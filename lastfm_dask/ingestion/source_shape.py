@@ -40,6 +40,8 @@ class SourceShape:
     by_records: bool = False
     longest: int = 0
     """Rows of the user who has most."""
+    most_listeners: int = 0
+    """Rows of the artist who has most."""
     n_mbids: int = 0
     """Distinct pairs of artist and MBID."""
     held_bytes: int = 0

@@ -20,20 +20,21 @@ _SHA1 = "^[0-9a-f]{40}$"
 _SHOWN = 20
 
 
-def write_tables(found: Index, assembled: Assembled, output: Path) -> None:
-    """Write `users.parquet` and `artists.parquet`, some ten thousand rows at a time."""
+def write_tables(found: Index, assembled: Assembled, output: Path) -> dict[str, int]:
+    """Write `users.parquet` and `artists.parquet`; return the bytes of the longest user and artist."""
     users, artists = found.users, found.artists
     user_columns = {
         "n_artists": assembled.user_rows,
         "plays": users.plays,
         "median_plays": assembled.median_plays,
     }
-    write_table(output / layout.USERS, "user", users.array, user_columns)
+    longest = {"user": write_table(output / layout.USERS, "user", users.array, user_columns)}
     artist_columns: dict[str, Any] = {"listeners": assembled.artist_rows, "plays": artists.plays}
     if found.mbids is not None:
         mbid, n_mbids = found.mbids.most_frequent(len(artists))
         artist_columns |= {"mbid": mbid, "n_mbids": n_mbids}
-    write_table(output / layout.ARTISTS, "artist", artists.array, artist_columns)
+    longest["artist"] = write_table(output / layout.ARTISTS, "artist", artists.array, artist_columns)
+    return longest
 
 
 def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:

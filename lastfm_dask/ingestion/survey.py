@@ -120,7 +120,7 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
 
 def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
     scale = source_bytes / max(sample.n_bytes, 1)
-    curve, artist_bytes = _distinct(sample.artists)
+    curve, artist_bytes, most_rows = _distinct(sample.artists)
     n_rows = round(sample.n_rows * max(1.0, scale))
     n_mbids = extrapolate(_distinct(sample.mbids)[0], n_rows) if schema.with_mbid else 0
     return SourceShape(
@@ -136,6 +136,7 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         utf8_percent=-(-100 * sample.utf8_bytes // max(sample.n_bytes, 1)),
         by_records=bool(schema.quote),
         longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
+        most_listeners=round(most_rows * max(1.0, scale)),
         n_mbids=n_mbids,
     )
 
@@ -153,8 +154,8 @@ def _bounded(shape: SourceShape, files: Sequence[SourceFile], schema: Schema) ->
     )
 
 
-def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], int]:
-    """Return the curve of distinct names over rows, and a name's bytes on average.
+def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], int, int]:
+    """Return the curve of distinct names over rows, a name's bytes on average, and the rows of the most frequent.
 
     A point of the curve is how many distinct names a random part of the rows has on average, which follows from how
     often each name was seen (Hurlbert 1971, rarefaction): a part that is drawn once would add noise, and what is
@@ -168,7 +169,7 @@ def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], 
     n_rows, counts = len(artists), np.bincount(artists.indices.to_numpy())
     curve = [(n_rows / step, float(np.sum(1 - (1 - 1 / step) ** counts))) for step in _THINNED]
     n_bytes = pc.sum(pc.binary_length(artists.dictionary)).as_py() or 0
-    return curve, -(-n_bytes // max(len(artists.dictionary), 1))
+    return curve, -(-n_bytes // max(len(artists.dictionary), 1)), int(counts.max(initial=0))
 
 
 def extrapolate(curve: Sequence[tuple[float, float]], n_rows: int) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset import layout
-from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.integer]
     Floats = npt.NDArray[np.floating]
 
-VALUES_AT_ONCE = 1 << 20
-"""Weights that are gathered at once, for a list that reaches more."""
+VALUES_AT_ONCE = 1 << 17
+"""Weights of a list that are gathered at once."""
 _DENSE_SHARE = 8
-"""A list that reaches more than this part of the artists is summed in an array of all."""
+"""A list of more weights than this part of the artists is summed in an array of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +50,34 @@ class ItemWeights:
         """
         starts, lengths = self._parts(items)
         ends = np.cumsum(lengths)
-        if len(ends) and ends[-1] > max(VALUES_AT_ONCE, self.n_artists // _DENSE_SHARE):
-            return self._scores_of_long(items, plays, ends)
-        places = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
-        columns = self._columns(places)
-        added = self.data[places] * np.repeat(_weights(plays), lengths)
-        if len(columns) > self.n_artists // _DENSE_SHARE:
-            sums = np.asarray(np.bincount(columns, added, minlength=self.n_artists), np.float64)
+        n_values, factors = int(ends[-1]) if len(ends) else 0, _weights(plays)
+        if n_values > min(VALUES_AT_ONCE, self.n_artists // _DENSE_SHARE):
+            sums = np.zeros(self.n_artists)
+            for first in range(0, n_values, VALUES_AT_ONCE):
+                last = min(first + VALUES_AT_ONCE, n_values)
+                columns, added = self._gathered(starts, ends, factors, first, last)
+                np.add.at(sums, columns, added)
             reached = np.flatnonzero(sums).astype(np.int64)
             return reached, sums[reached]
+        columns, added = self._gathered(starts, ends, factors, 0, n_values)
         distinct, codes = np.unique(columns, return_inverse=True)
         sums = np.asarray(np.bincount(codes, added, minlength=len(distinct)), np.float64)
         return distinct.astype(np.int64), sums
 
-    def _scores_of_long(
-        self, items: Integers, plays: Floats, ends: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return what `scores` does, some artists of the list at a time: the sums are added up in the same order."""
-        sums = np.zeros(self.n_artists)
-        for first, last in row_blocks(np.concatenate(([0], ends)), VALUES_AT_ONCE):
-            starts, lengths = self._parts(items[first:last])
-            stops = np.cumsum(lengths)
-            places = np.repeat(starts - (stops - lengths), lengths) + np.arange(stops[-1])
-            added = self.data[places] * np.repeat(_weights(plays[first:last]), lengths)
-            np.add.at(sums, self._columns(places), added)
-        reached = np.flatnonzero(sums).astype(np.int64)
-        return reached, sums[reached]
+    def _gathered(
+        self,
+        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        factors: npt.NDArray[np.float64],
+        first: int,
+        last: int,
+    ) -> tuple[Integers, npt.NDArray[np.float64]]:
+        """Return columns of some of a list's weights, artist after artist, and what they add to these."""
+        part = slice(int(np.searchsorted(ends, first, "right")), int(np.searchsorted(ends, last, "left")) + 1)
+        begins = np.concatenate(([0], ends))[:-1][part]
+        lengths = np.minimum(ends[part], last) - np.maximum(begins, first)
+        places = np.repeat(starts[part] - begins, lengths) + np.arange(first, last)
+        return self._columns(places), self.data[places] * np.repeat(factors[part], lengths)
 
     def _parts(self, items: Integers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return where the weights of artists start and how many there are; the files may be damaged."""

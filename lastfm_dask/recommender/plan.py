@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.dataset.layout import MANIFEST
+from lastfm_dask.interactions.schema import MAX_LINE_BYTES
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
 from lastfm_dask.recommender import all_users, all_users_files, blend, item_weights, ranking
@@ -41,6 +43,12 @@ _THREAD_BYTES = 3 * MIB
 _NAMES_SHARE = 3
 """Of names that are read: the column as it is stored, in pieces, and as one array."""
 _ANSWERED_ARTIST_BYTES = 72
+_POPULAR_BYTES = 56
+"""By artist, where listeners count in a blend: a score for all of them, its parts, and the best of them."""
+_SHOWN_SHARE = 6
+"""Of the names of a list that is shown: as Python's texts, and as JSON that is quoted, joined and encoded."""
+MANIFEST_SHARE = 4
+"""Of the manifest, which holds names of the best-known artists: its text, what is read of it, and its checksum's."""
 _EXPLAINED_BYTES = 400
 """By artist of a list that is explained: its name, its part, and both as text."""
 _GROUP_SHARE = 8
@@ -65,6 +73,11 @@ class RecommendingShape:
     """Of both vocabularies, not compressed."""
     n_weights: int = 0
     """Item weights that rank beside the vectors."""
+    by_popularity: bool = False
+    """Whether listeners count in a blend."""
+    longest_name_bytes: int = 0
+    """Of an artist's name."""
+    manifest_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,14 +104,27 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     group += _GROUP_SHARE * all_users_files.GROUP_BYTES
     common = _NAMES_SHARE * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + group
     # One batch more than threads: it is written while the others are worked on.
-    return _SMALL_BYTES + common + settings.threads * by_thread + lists
+    answering = common + settings.threads * by_thread + lists
+    return _SMALL_BYTES + max(answering, MANIFEST_SHARE * shape.manifest_bytes)
 
 
 def _reached_bytes(shape: RecommendingShape) -> int:
     """Return what a thread holds of the artists that item weights reach: of a few users, and of one while it is summed."""
     by_list = 2 * shape.n_weights * shape.nnz // max(shape.n_users * shape.n_artists, 1)
     reached = blend.USERS_AT_ONCE * min(by_list, shape.n_artists)
-    return _REACHED_BYTES * reached + _GATHERED_BYTES * min(2 * by_list, item_weights.VALUES_AT_ONCE)
+    return _REACHED_BYTES * reached + _scored_bytes(shape, by_list)
+
+
+def _scored_bytes(shape: RecommendingShape, n_values: int) -> int:
+    """Return what is held while one list with so many item weights is summed, and all artists where listeners count."""
+    gathered = _GATHERED_BYTES * min(n_values, item_weights.VALUES_AT_ONCE)
+    return gathered + (8 * bool(n_values) + _POPULAR_BYTES * shape.by_popularity) * shape.n_artists
+
+
+def blended_bytes(shape: RecommendingShape) -> int:
+    """Return what a blend holds beside vectors for one answer, whose list may reach all artists; 0 without one."""
+    reached = min(shape.n_weights, shape.n_artists)
+    return _REACHED_BYTES * reached + _scored_bytes(shape, shape.n_weights)
 
 
 def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
@@ -127,14 +153,26 @@ def plan_recommending(shape: RecommendingShape, budget: Budget) -> AllUsersPlan:
 def shape_of(job: AllUsers) -> RecommendingShape:
     """Return the numbers of a job."""
     model = job.model
+    names_bytes = model.users.plain_bytes + model.artists.plain_bytes
+    return shape_of_model(model, min(job.settings.n_pool, model.n_artists), names_bytes)
+
+
+def shape_of_model(model: Recommender, n: int, names_bytes: int) -> RecommendingShape:
+    """Return the numbers of a model for lists of `n` artists, where so many bytes of names are read."""
+    content = model.manifest.content
+    said = content.get("blend") or {}
+    longest = (content.get("longest_names") or {}).get("artist", MAX_LINE_BYTES)
     return RecommendingShape(
         n_users=model.n_users,
         n_artists=model.n_artists,
-        nnz=int(model.manifest.content["nnz"]),
+        nnz=int(content["nnz"]),
         factors=model.settings.factors,
-        n=min(job.settings.n_pool, model.n_artists),
-        names_bytes=model.users.plain_bytes + model.artists.plain_bytes,
-        n_weights=0 if model.blend is None else len(model.blend.weights.data),
+        n=n,
+        names_bytes=names_bytes,
+        n_weights=int(said.get("n_weights", 0)),
+        by_popularity=bool(said.get("share_popularity")),
+        longest_name_bytes=min(int(longest), model.artists.plain_bytes),
+        manifest_bytes=(model.path / MANIFEST).stat().st_size,
     )
 
 
@@ -193,11 +231,20 @@ def answer_bytes(shape: RecommendingShape, *, longest: int = 0, explains: bool =
     vectors = 4 * ranking.BLOCK_ARTISTS * shape.factors + 32 * shape.factors * shape.factors
     by_seen = _SEEN_BYTES + (_EXPLAINED_BYTES + 20 * shape.factors if explains else 0)
     names = _NAMES_SHARE * shape.names_bytes
-    return _SMALL_BYTES + names + _ANSWERED_ARTIST_BYTES * shape.n_artists + vectors + by_seen * longest
+    n_shown = max(shape.n, longest if explains else 0)
+    shown = _SHOWN_SHARE * min(n_shown * shape.longest_name_bytes, shape.names_bytes)
+    ordered = _ANSWERED_ARTIST_BYTES * shape.n_artists + blended_bytes(shape)
+    answer = names + ordered + vectors + by_seen * longest + shown
+    return _SMALL_BYTES + max(answer, MANIFEST_SHARE * shape.manifest_bytes)
 
 
 def plan_answer(
-    model: Recommender, *, by_user: bool, explains: bool = False, memory_bytes: int | None = None
+    model: Recommender,
+    *,
+    by_user: bool,
+    n: int = 10,
+    explains: bool = False,
+    memory_bytes: int | None = None,
 ) -> Plan[AnswerSettings]:
     """Return the plan of one answer; raises BudgetError if it does not fit, before names are read.
 
@@ -206,28 +253,23 @@ def plan_answer(
     model : Recommender
     by_user : bool
         Whether a user of the model asks, whose name is looked up beside artists'.
+    n : int
+        Artists that are listed at most.
     explains : bool
         Whether the answer explains a score.
     memory_bytes : int, optional
         Use at most this many bytes, and no more than the process is allowed.
     """
     budget = answering_budget(memory_bytes=memory_bytes)
-    return fit_answer(model, budget, by_user=by_user, explains=explains)
+    return fit_answer(model, budget, by_user=by_user, n=n, explains=explains)
 
 
 def fit_answer(
-    model: Recommender, budget: Budget, *, by_user: bool, explains: bool = False
+    model: Recommender, budget: Budget, *, by_user: bool, n: int = 10, explains: bool = False
 ) -> Plan[AnswerSettings]:
     """Return the plan of one answer within a budget; see `plan_answer`."""
     names_bytes = model.artists.plain_bytes + (model.users.plain_bytes if by_user else 0)
-    shape = RecommendingShape(
-        n_users=model.n_users,
-        n_artists=model.n_artists,
-        nnz=int(model.manifest.content["nnz"]),
-        factors=model.settings.factors,
-        n=1,
-        names_bytes=names_bytes,
-    )
+    shape = shape_of_model(model, min(n, model.n_artists), names_bytes)
     projected = answer_bytes(shape, longest=_longest(model) if by_user else 0, explains=explains)
     plan = Plan({"answer": projected}, 0, AnswerSettings(by_user))
     return fit([plan], budget, work="one answer", elsewhere="choose another folder")
@@ -237,7 +279,9 @@ def listing_plan(dataset: Dataset) -> Plan[AnswerSettings]:
     """Return what showing one user's rows takes: names as they are read, and the longest list as text."""
     names_bytes = dataset.users.plain_bytes + dataset.artists.plain_bytes
     longest = int(dataset.statistics.get("artists_per_user", {}).get("max") or 0)
-    projected = _SMALL_BYTES + _NAMES_SHARE * names_bytes + _LISTED_BYTES * longest
+    longest_name = (dataset.manifest.content.get("longest_names") or {}).get("artist", MAX_LINE_BYTES)
+    shown = _SHOWN_SHARE * min(longest * int(longest_name), dataset.artists.plain_bytes)
+    projected = _SMALL_BYTES + _NAMES_SHARE * names_bytes + _LISTED_BYTES * longest + shown
     return Plan({"list": projected}, 0, AnswerSettings(by_user=True))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.memory import allocator
+from lastfm_dask.recommender.plan import blended_bytes, shape_of_model
 from lastfm_dask.serve.history import MAX_SHOWN
 from lastfm_dask.serve.neighbourhood import places
 from lastfm_dask.serve.plan import ServingShape
@@ -29,7 +30,10 @@ _PARTS = 10
 
 def shape_of(model: Recommender) -> ServingShape:
     """Return the numbers that decide what serving a model needs; reads only the sizes of its files."""
-    return ServingShape(model.n_artists, model.settings.factors, model.artists.plain_bytes)
+    found = shape_of_model(model, 1, model.artists.plain_bytes)
+    return ServingShape(
+        found.n_artists, found.factors, found.names_bytes, blended_bytes(found), found.manifest_bytes
+    )
 
 
 class Opened:

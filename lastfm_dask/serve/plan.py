@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from lastfm_dask.errors import BudgetError
 from lastfm_dask.memory.budget import Plan
 from lastfm_dask.memory.sizes import MIB, format_size, limit_for, limit_text
+from lastfm_dask.recommender.plan import MANIFEST_SHARE
 from lastfm_dask.serve.history import MAX_ARTISTS, MAX_AT_ONCE
 
 _NAME_BYTES = 3
@@ -38,6 +39,9 @@ class ServingShape:
     factors: int
     names_bytes: int
     """Of the artists' names, not compressed."""
+    blended_bytes: int = 0
+    """What a question holds of item weights and of popularity, where the model ranks by them too."""
+    manifest_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def serving_bytes(shape: ServingShape, threads: int, max_requests: int, reserved
     """Return the projected bytes, what is reserved included."""
     model = _NAME_BYTES * shape.names_bytes + _ARTIST_BYTES * shape.n_artists + 8 * shape.factors**2
     opening = _OPENING_BYTES * shape.names_bytes + _OPENING_ARTIST_BYTES * shape.n_artists
-    question = _QUESTION_BYTES * shape.n_artists + 64 * shape.factors**2
+    opening = max(opening, MANIFEST_SHARE * shape.manifest_bytes) + shape.manifest_bytes
+    question = _QUESTION_BYTES * shape.n_artists + 64 * shape.factors**2 + shape.blended_bytes
     requests = _REQUEST_BYTES * max_requests + _HISTORY_BYTES * MAX_ARTISTS * MAX_AT_ONCE
     return reserved_bytes + _SMALL_BYTES + 2 * model + opening + threads * question + requests
 

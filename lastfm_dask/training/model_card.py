@@ -37,6 +37,7 @@ def model_content(
         "users": dataset.n_users,
         "artists": dataset.n_artists,
         "nnz": int(statistics["nnz"]),
+        "longest_names": dataset.manifest.content.get("longest_names"),
         "settings": settings.to_dict(),
         "confidence": {
             "meaning": VALUE_MEANING[settings.weighting] + ", float32; user_items/data.npy holds plays",

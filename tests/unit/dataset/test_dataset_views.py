@@ -54,6 +54,7 @@ def test_values_as_arrow_pandas_and_dask(dataset):
 def test_a_dataset_of_a_matrix_keeps_the_order_of_names(tmp_path, dataset):
     matrix = csr_matrix([[0, 3, 3], [0, 0, 0], [1, 0, 2**24]])
     made = Dataset.from_csr(matrix, ["c", "a", "b"], ["Z", "y", "x"], tmp_path / "own.dataset")
+    assert made.manifest.content["longest_names"] == {"user": 1, "artist": 1}
     verify_directory(made.path, layout.DATASET)
     assert (list(made.users), list(made.artists)) == (["c", "a", "b"], ["Z", "y", "x"])
     assert (made.user_items != matrix).nnz == 0

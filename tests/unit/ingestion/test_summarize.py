@@ -44,6 +44,13 @@ def test_tables_are_written_in_pieces_of_rows_whatever_the_chunks_in_memory(tmp_
     assert names == {"user": "string", "n_artists": "int64", "plays": "int64", "median_plays": "double"}
 
 
+def test_the_longest_names_are_those_of_the_tables(tmp_path):
+    data = "ü\t\ta\t1\nv\t\tééé\t1\nv\t\tbbbb\t1\n".encode()
+    built = build(tmp_path, [data], SCHEMA, Work())
+    with mock.patch.object(tables, "TABLE_ROWS", 1):
+        assert write_tables(built.found, built.assembled, built.output) == {"user": 2, "artist": 6}
+
+
 def test_statistics_count_rows_before_they_are_summed(tmp_path):
     built = build(tmp_path, [LOG], SCHEMA, Work())
     found = dataset_statistics(built.found, built.assembled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
@@ -54,6 +55,8 @@ def test_a_small_source_is_counted(tmp_path, header):
     assert found.user_bytes == 40
     assert found.artist_bytes == -(-sum(map(len, artists)) // len(artists))
     assert found.with_mbid == schema.with_mbid
+    assert found.longest == max(Counter(row[0] for row in rows).values())
+    assert found.most_listeners == max(Counter(row[2] for row in rows).values())
 
 
 def test_a_large_source_is_estimated_from_little_of_it(tmp_path, monkeypatch):
@@ -130,7 +133,8 @@ def test_a_source_without_rows_has_a_shape_all_the_same(tmp_path, data):
 def test_the_curve_is_the_mean_of_random_parts():
     rng = np.random.default_rng(0)
     names = [f"artist {number}" for number in rng.zipf(1.5, 6400).tolist()]
-    curve, _ = module._distinct([pa.array(names[:3000]), pa.array(names[3000:])])
+    curve, _, most = module._distinct([pa.array(names[:3000]), pa.array(names[3000:])])
+    assert most == max(Counter(names).values())
     for rows, distinct in curve:
         share = rows / len(names)
         parts = [len({*(names[i] for i in np.flatnonzero(rng.random(6400) < share))}) for _ in range(60)]
