@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -49,6 +49,15 @@ def to_dict(found: Inspection) -> dict[str, object]:
     }
 
 
+def _cell(role: str, value: Any) -> Any:
+    """Return a value as a person reads it: a time by the calendar, UTC, in place of milliseconds."""
+    import numpy as np
+
+    from lastfm_dask.interactions.schema import TIME
+
+    return f"{np.datetime64(value, 'ms')}Z" if role == TIME else value
+
+
 def _show(found: Inspection) -> None:
     from lastfm_dask.cli.output import print_table
 
@@ -63,9 +72,8 @@ def _show(found: Inspection) -> None:
     print_table(found.path, ("what", "likely"), facts)
     if found.rows:
         heads = tuple(found.rows[0])
-        print_table(
-            "the first rows as ingest would read them", heads, [tuple(row.values()) for row in found.rows]
-        )
+        rows = [tuple(map(_cell, heads, row.values())) for row in found.rows]
+        print_table("the first rows as ingest would read them", heads, rows)
     if found.rejects:
         rejects = ", ".join(f"{reason} {n}" for reason, n in found.rejects.items())
         click.echo(f"rejected in the first 64 KiB: {rejects}")

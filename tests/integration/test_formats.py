@@ -253,3 +253,11 @@ def test_inspect_tells_encodings_and_looks_into_packed_files(tmp_path, monkeypat
     assert found["encoding"] == {"utf-16": "utf-16-le", "utf-8-sig": "utf-8"}.get(encoding, encoding)
     run(*shlex.split(found["command"])[1:])
     assert values_of(Dataset("log.dataset")) == {("ann", "björk"): 3, ("bob", "sigur rós"): 4}
+
+
+def test_inspect_shows_times_by_the_calendar(tmp_path):
+    path = tmp_path / "listens.csv"
+    path.write_text("time,user,artist\n1705573440,u,Muse\n-86400,u,Muse\n")
+    assert "2024-01-18T10:24:00.000Z" in run("inspect", str(path))
+    assert "1969-12-31T00:00:00.000Z" in run("inspect", str(path))
+    assert json.loads(run("inspect", str(path), "--json"))["rows"][0]["time"] == 1_705_573_440_000
