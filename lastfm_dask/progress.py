@@ -78,6 +78,12 @@ def _in_notebook() -> bool:
 def _on_terminal() -> Iterator[Steps]:
     from rich import progress as rich
     from rich.console import Console
+    from rich.text import Text
+
+    class Left(rich.TimeRemainingColumn):
+        def render(self, task: rich.Task) -> Text:
+            known = task.time_remaining is not None and not task.finished
+            return Text.assemble(super().render(task), " left") if known else Text()
 
     columns = (
         rich.TextColumn("{task.description}"),
@@ -85,7 +91,7 @@ def _on_terminal() -> Iterator[Steps]:
         rich.TextColumn("{task.percentage:>3.0f} %"),
         rich.TextColumn("{task.fields[pace]}", justify="right"),
         rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(compact=True),
+        Left(compact=True),
     )
     tasks: dict[str, rich.TaskID] = {}
     started: dict[str, float] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.cli.output import console
+from lastfm_dask.cli.output import console, shortened
 from lastfm_dask.memory.libraries import EXTRAS
 from lastfm_dask.memory.sizes import format_size
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     Row = Sequence[str]
+
+_NAME_WIDTH, _VALUE_WIDTH = 28, 12
 
 
 def show(report: dict[str, Any]) -> None:
@@ -38,12 +40,15 @@ def _section(title: str, rows: Iterable[Row]) -> None:
         show_header=False,
         pad_edge=False,
     )
-    table.add_column(width=28, overflow="fold")
-    table.add_column(justify="right", width=12, overflow="fold")
+    screen = console()
+    remark_width = max(screen.width - _NAME_WIDTH - _VALUE_WIDTH - 8, 12)
+    table.add_column(width=_NAME_WIDTH, overflow="fold")
+    table.add_column(justify="right", width=_VALUE_WIDTH, overflow="fold")
     table.add_column(style="dim", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    for name, value, remark in rows:
+        words = " ".join(shortened(word, remark_width) for word in remark.split(" "))
+        table.add_row(name, value, words)
+    screen.print(table)
 
 
 def _memory_rows(memory: dict[str, Any]) -> list[Row]:

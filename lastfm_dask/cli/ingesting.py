@@ -41,12 +41,10 @@ class RejectsType(click.ParamType):  # type: ignore[type-arg]  # older click has
 
 def show_warnings(dataset: Dataset) -> None:
     """Print what looks wrong about a dataset's source, on stderr, after everything else."""
-    from lastfm_dask.display import visible
+    from lastfm_dask.cli.output import echo_warning
 
     for warning in dataset.manifest.content.get("warnings", []):
-        click.echo(
-            click.style(f"WARNING: {visible(warning, keep_lines=True)}", fg="yellow", bold=True), err=True
-        )
+        echo_warning(warning)
 
 
 def schema_options(function: F) -> F:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -20,11 +22,32 @@ _GAP = 3
 """Columns of the screen between two columns of a table."""
 _LEAST_TEXT = 12
 """The least width of a text column."""
+_LEAST_WIDTH = 20
+"""A terminal that says it is narrower is taken for one of 80 columns: COLUMNS is 0 where nobody set its size."""
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print lines for people; control characters in names are escaped, never sent."""
     click.echo(visible(text, keep_lines=True), err=err)
+
+
+def echo_words(text: str, *, err: bool = False, indent: int = 0, **style: Any) -> None:
+    """Print lines for people; a terminal gets them broken between words, indented from the second line on."""
+    text = visible(text, keep_lines=True)
+    if (sys.stderr if err else sys.stdout).isatty():
+        width = max(console(err=err).width, indent + _LEAST_TEXT)
+        text = "\n".join(
+            textwrap.fill(
+                line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+            )
+            for line in text.split("\n")
+        )
+    click.echo(click.style(text, **style) if style else text, err=err)
+
+
+def echo_warning(text: str) -> None:
+    """Print what people must know, on stderr."""
+    echo_words(f"WARNING: {text}", err=True, fg="yellow", bold=True)
 
 
 def echo_json(value: Any, *, err: bool = False) -> None:
@@ -33,16 +56,20 @@ def echo_json(value: Any, *, err: bool = False) -> None:
     click.echo(to_json(value, ascii_only=not is_utf8(stream.encoding)), err=err)
 
 
-def console() -> Console:
-    """Return a rich console on stdout that does not colour names; piped output is never wrapped or cut."""
+def console(*, err: bool = False) -> Console:
+    """Return a rich console that does not colour names; piped output is never wrapped or cut."""
     from rich.console import Console
 
     class Screen(Console):
         def on_broken_pipe(self) -> NoReturn:
             raise BrokenPipeError
 
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    return Screen(highlight=False, markup=False, emoji=False, width=width)
+    screen = Screen(highlight=False, markup=False, emoji=False, stderr=err)
+    if not screen.file.isatty():
+        screen.width = _PIPED_WIDTH
+    elif screen.width < _LEAST_WIDTH:
+        screen.width = 80
+    return screen
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -74,7 +101,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     numeric = [any(isinstance(row[i], (int, float)) for row in cells) for i in range(len(columns))]
     if title:
         # Not the table's own title, which is wrapped to the table's width.
-        screen.print(Text(visible(title), style="bold"), soft_wrap=True)
+        screen.print(Text(visible(title), style="bold"))
     widths = _fitted(columns, texts, numeric, screen.width)
     if widths is None:
         _print_stacked(screen, columns, texts)
@@ -116,7 +143,7 @@ def _print_grid(
         justify: JustifyMethod = "right" if is_number else "left"
         table.add_column(name, justify=justify, no_wrap=is_number, width=width, overflow="ellipsis")
     for row in texts:
-        table.add_row(*(Text(_shortened(text, width)) for text, width in zip(row, widths, strict=True)))
+        table.add_row(*(Text(shortened(text, width)) for text, width in zip(row, widths, strict=True)))
     screen.print(table)
 
 
@@ -124,15 +151,16 @@ def _print_stacked(screen: Console, columns: Sequence[str], texts: list[list[str
     from rich.text import Text
 
     label = max(map(len, columns))
+    width = max(_LEAST_TEXT, screen.width - label - 2)
     screen.print()
     for row in texts:
         for name, text in zip(columns, row, strict=True):
-            line = f"{name.ljust(label)}  {_shortened(text, max(_LEAST_TEXT, screen.width - label - 2))}"
-            screen.print(Text(line))
+            for head, piece in zip_longest([name], Text(shortened(text, width)).wrap(screen, width)):
+                screen.print(Text.assemble((head or "").ljust(label), "  ", piece or ""))
         screen.print()
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     """Return a path that is too long without its middle; its beginning and its end tell more. Other texts stay."""
     if len(text) <= width or "/" not in text:
         return text
@@ -141,14 +169,16 @@ def _shortened(text: str, width: int) -> str:
 
 
 def format_column(cells: Sequence[object]) -> list[str]:
-    """Return the texts of a column: numbers with as many decimals as its largest needs for four digits."""
+    """Return the texts of a column: numbers with the decimals that its largest needs for four digits, or fewer."""
     numbers = [cell for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     others = [cell for cell in cells if isinstance(cell, (str, bool))]
     if not numbers or others:
         return [format_cell(cell) for cell in cells]
     largest = max(map(abs, numbers))
-    decimals = (
-        0 if all(n == int(n) for n in numbers) else max(0, min(4, 4 - len(str(int(largest)).lstrip("0"))))
+    most = max(0, min(4, 4 - len(str(int(largest)).lstrip("0"))))
+    # No more than some number has: times that were rounded to hundredths do not end in zeros.
+    decimals = next(
+        d for d in range(most + 1) if d == most or all(round(n, d) == round(n, most) for n in numbers)
     )
     return [
         f"{cell:,.{decimals}f}" if isinstance(cell, float) and math.isfinite(cell) else format_cell(cell)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lastfm_dask import progress
-from lastfm_dask.cli.output import echo
+from lastfm_dask.cli.output import echo, echo_words
 from lastfm_dask.memory.budget import Plan, Progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class _Shown(Progress):
 
     def planned(self, plan: Plan[Any], resumed_blocks: int = 0) -> None:
         for line in plan.lines():
-            echo(line, err=True)
+            echo_words(line, err=True, indent=10)
         if resumed_blocks:
             echo(f"resuming  {resumed_blocks} blocks from an earlier run", err=True)
 

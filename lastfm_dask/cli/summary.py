@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lastfm_dask.cli.output import echo, print_table
+from lastfm_dask.cli.output import echo_words, print_table
 from lastfm_dask.memory.sizes import format_size
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def print_reconciliation(reconciliation: Mapping[str, Any], *, ids_are_sha1: boo
         shown = ", ".join(
             f"{odd['user']!r} ({odd['rows']:,} rows)" for odd in reconciliation["users_not_sha1"][:3]
         )
-        echo(f"{n_odd:,} user ids are not SHA-1 digests: {shown}{', …' if n_odd > 3 else ''}")
+        echo_words(f"{n_odd:,} user ids are not SHA-1 digests: {shown}{', …' if n_odd > 3 else ''}")
     n_several = reconciliation.get("n_artists_with_several_mbids")
     if n_several:
         most = reconciliation["artists_with_several_mbids"][:3]
         shown = ", ".join(f"{artist['artist']!r} ({artist['n_mbids']})" for artist in most)
-        echo(f"{n_several:,} artists have several MBIDs; the most frequent was kept: {shown}, …")
+        echo_words(f"{n_several:,} artists have several MBIDs; the most frequent was kept: {shown}, …")
     if published := reconciliation.get("published"):
         heads = ("figure", "published", "found", "why")
         print_table("against the published README", heads, [[row[key] for key in heads] for row in published])

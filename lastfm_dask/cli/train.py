@@ -16,7 +16,7 @@ from lastfm_dask.cli.options import (
     settings_options,
     threads_option,
 )
-from lastfm_dask.cli.output import echo_json, print_table
+from lastfm_dask.cli.output import echo_json, echo_warning, print_table
 from lastfm_dask.memory.sizes import Size, format_size
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def show(result: TrainResult) -> None:
 def echo_warnings(result: TrainResult) -> None:
     """Print what people must know before they use the model, on stderr."""
     for text in result.warnings:
-        click.secho(f"WARNING: {text}", err=True, fg="yellow", bold=True)
+        echo_warning(text)
 
 
 def _cell(value: object) -> str:

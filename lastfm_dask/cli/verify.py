@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastfm_dask.cli.options import PATH, json_option
-from lastfm_dask.cli.output import echo, echo_json, format_cell
+from lastfm_dask.cli.output import echo, echo_json, echo_words, format_cell
 from lastfm_dask.cli.progress import shown_progress
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.store import verify_directory
@@ -145,7 +145,7 @@ def _show(result: dict[str, Any]) -> None:
     if "path" in result:
         n_bytes = sum(file["size_bytes"] for file in result["files"])
         kind = result["kind"].removeprefix("lastfm_dask.")
-        echo(
+        echo_words(
             f"{result['path']}: a {kind} of {result['created']}, {len(result['files'])} files,"
             f" {format_cell(n_bytes)} bytes: every checksum matches"
         )
@@ -159,7 +159,7 @@ def _show_source(source: dict[str, Any]) -> None:
     echo(f"MD5 {source['md5']}\nSHA-256 {source['sha256']}")
     if source["published"] is None:
         names = " nor ".join(known.name for known in published.FILES)
-        echo(f"This is not a published file: its MD5 matches neither {names}.")
+        echo_words(f"This is not a published file: its MD5 matches neither {names}.")
     elif source["log_md5"] is None:
         echo(f"This is the published {source['published']}.")
     else:

@@ -110,17 +110,13 @@ def fit_als(split: Split, settings: TrainSettings, run: FitRun) -> AlsRanker:
     prepared = prepare(split.train, settings, run.folder, range_nnz=run.range_nnz)
     user_factors = create_array(run.folder / "user_factors.npy", (n_users, settings.factors), np.float32)
     item_factors = create_array(run.folder / "item_factors.npy", (n_artists, settings.factors), np.float32)
-
-    def after_iteration(iteration: int, elapsed_s: float) -> None:  # noqa: ARG001
-        run.progress(iteration + 1, fitting.most_iterations(settings))
-
     fitting.fit(
         prepared.user_items,
         settings,
         user_factors,
         item_factors,
         threads=run.threads,
-        after_iteration=after_iteration,
+        progress=run.progress,
     )
     gram, norms = fitting.item_statistics(item_factors)
     ranking = Ranking.of(item_factors, norms)

@@ -98,26 +98,21 @@ class Fitting:
         checkpoint: Checkpoint,
         iteration_s: list[float],
     ) -> History:
-        from lastfm_dask.training.fit import fit, most_iterations
+        from lastfm_dask.training.fit import fit
 
-        most = most_iterations(self.settings)
-
-        def after_iteration(iteration: int, elapsed_s: float) -> None:
-            iteration_s.append(elapsed_s)
-            self.progress("fit", iteration + 1, most)
-
-        self.progress("fit", history.iterations, most)
         history = fit(
             matrix,
             self.settings,
             *factors,
             threads=self.threads,
-            after_iteration=after_iteration,
+            after_iteration=iteration_s.append,
+            progress=self.progress.of("fit"),
             start=history,
             keep=checkpoint.keep,
         )
         # Settled before the most that it could be: what is done is all there is to do.
-        self.progress("fit", history.iterations, history.iterations)
+        solved = history.iterations * sum(matrix.shape)
+        self.progress("fit", solved, solved)
         return history
 
     def _key(self) -> str:

@@ -18,6 +18,7 @@ from lastfm_dask.dataset.arrays import dense_blocks
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.training.history import History
 from lastfm_dask.training.objective import Objective
+from lastfm_dask.training.rows_done import reported
 
 with warnings.catch_warnings():
     # In a notebook without ipywidgets tqdm, which implicit imports, warns about a bar that is never shown.
@@ -54,7 +55,8 @@ def fit(
     item_factors: Factors,
     *,
     threads: int,
-    after_iteration: Callable[[int, float], None] | None = None,
+    after_iteration: Callable[[float], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     start: History | None = None,
     keep: Callable[[History], None] | None = None,
 ) -> History:
@@ -71,7 +73,10 @@ def fit(
     threads : int
         Threads to compute with; the factors do not depend on it.
     after_iteration : callable, optional
-        Called with an iteration's number, from 0, and its wall seconds.
+        Called with each iteration's wall seconds.
+    progress : callable, optional
+        Called with how many rows were solved, users and artists in all iterations, and how many there are at most;
+        within an iteration from another thread, one call at a time.
     start : History, optional
         What the factors already are. Without it they start at random, by the seed.
     keep : callable, optional
@@ -94,16 +99,19 @@ def fit(
         watched = Objective.of(matrix, settings.regularization) if "iterations" in settings.auto else None
         if watched and not history.objective:
             history.objective.append(watched.value(user_factors, item_factors))
+        report = _rows_reported(sum(matrix.shape), settings, history, progress)
+        report(0)
         while history.iterations < most_iterations(settings) and not history.has_settled:
             started = time.perf_counter()
-            _iterate(model, matrix, user_factors, item_factors)
+            _iterate(model, matrix, user_factors, item_factors, report)
             history.iterations += 1
             if watched:
                 history.objective.append(watched.value(user_factors, item_factors))
             if keep is not None:
                 keep(history)
             if after_iteration is not None:
-                after_iteration(history.iterations - 1, time.perf_counter() - started)
+                after_iteration(time.perf_counter() - started)
+            report(0)
     refuse_diverged(user_factors, item_factors)
     return history
 
@@ -117,15 +125,34 @@ def _begun(
     return start or History()
 
 
+def _rows_reported(
+    n_rows: int, settings: TrainSettings, history: History, progress: Callable[[int, int], None] | None
+) -> Callable[[int], None]:
+    """Return what reports that some of an iteration's rows are done, beside those of the iterations before it."""
+    total = most_iterations(settings) * n_rows
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(history.iterations * n_rows + done, total)
+
+    return report
+
+
 def _iterate(
-    model: AlternatingLeastSquares, matrix: MappedCsr, user_factors: Factors, item_factors: Factors
+    model: AlternatingLeastSquares,
+    matrix: MappedCsr,
+    user_factors: Factors,
+    item_factors: Factors,
+    report: Callable[[int], None],
 ) -> None:
     """Solve for all users with the artists' factors fixed, then for all artists with the users' fixed."""
-    for rows, solved, fixed in (
-        (matrix, user_factors, item_factors),
-        (matrix.T.tocsr(), item_factors, user_factors),
+    n_users = len(user_factors)
+    for rows, solved, fixed, before in (
+        (matrix, user_factors, item_factors, 0),
+        (matrix.T.tocsr(), item_factors, user_factors, n_users),
     ):
-        model.solver(rows, solved, fixed, model.regularization, num_threads=model.num_threads)
+        with reported(solved, lambda done, before=before: report(before + done)):  # type: ignore[misc]
+            model.solver(rows, solved, fixed, model.regularization, num_threads=model.num_threads)
 
 
 def most_iterations(settings: TrainSettings) -> int:

@@ -251,8 +251,11 @@ def _prepare(work: WorkDirectory, run: _Run, plan: Plan[FitSettings]) -> _Ready:
     from lastfm_dask.training.prepare import prepare
 
     user_items, threads = run.dataset.user_items, plan.settings.threads
+    run.progress("check", 0, 1)
     settings, checked = settle_and_check(user_items, run.settings, work.spool / "check", threads=threads)
     wanted = settings if plan.settings.weights else replace(settings, model="als")
+    if wanted.model != "als":
+        run.progress("choose", 0, 1)
     weights, tried = second.choose(user_items, wanted, work.spool / "choice", threads=threads)
     prepared = prepare(
         user_items,

@@ -54,7 +54,7 @@ class Stopped(BaseException):
 
 def stop_after(n_iterations):
     def progress(stage, done, total):
-        if stage == "fit" and done == n_iterations:
+        if stage == "fit" and done * SETTINGS.iterations == total * n_iterations:
             raise Stopped
 
     return progress

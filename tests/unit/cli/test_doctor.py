@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from typing import TYPE_CHECKING
 
@@ -145,3 +146,20 @@ def test_the_command_prints_json_and_ends_well_whatever_it_finds(tmp_path: Path)
     )
     assert any("does not exist" in problem["problem"] for problem in found["problems"])
     assert found["memory"]["allowed_source"] == "--memory"
+
+
+def test_a_long_path_on_a_narrow_terminal_loses_its_middle(report, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    path = "/sys/fs/cgroup/cpuset/kubepods/burstable/cpuset.effective_cpus"
+    shown = copy.deepcopy(report)
+    shown["cpus"]["candidates"] = [{"count": 2, "source": path}]
+    screen = Terminal()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", screen)
+    show(shown)
+    line = next(line for line in screen.getvalue().splitlines() if "effective_cpus" in line)
+    assert "/sys/fs/" in line
+    assert "…" in line

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastfm_dask.cli.output import echo_json, format_cell, format_column, print_table
+from lastfm_dask.cli.output import echo_json, echo_words, format_cell, format_column, print_table
 from lastfm_dask.display import to_json
 
 VALUES = st.recursive(
@@ -110,6 +110,39 @@ def test_a_table_of_many_numbers_is_stacked_where_the_screen_is_narrow(monkeypat
     ]
 
 
+@pytest.mark.parametrize("width", [0, 1, 19])
+def test_a_terminal_without_a_size_shows_what_one_of_80_columns_does(monkeypatch, width):
+    table = ("a title", ("artist", "plays"), [("the red hot chili peppers", 1234)])
+    assert shown(monkeypatch, width, *table) == shown(monkeypatch, 80, *table)
+
+
+def test_a_long_name_in_a_stack_stays_beside_its_head(monkeypatch):
+    printed = shown(
+        monkeypatch, 24, "", ("artist", "listeners"), [("the red hot chili peppers", 123_456_789)]
+    )
+    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
+    assert lines == ["artist     the red hot", "           chili peppers", "listeners  123,456,789"]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_lines_on_a_terminal_break_between_words(monkeypatch, width):
+    text = "source    22.6 MiB: about 244,402 rows, 5,180 users, 35,040 artists (estimated from a sample)"
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    echo_words(f"{text}\nnext", indent=10)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= width
+    assert all(line.startswith(" " * 10) for line in lines[1:-1])
+    assert " ".join(screen.getvalue().split()) == " ".join(f"{text} next".split())
+
+
+def test_piped_lines_are_not_broken(capsys):
+    echo_words("word " * 100 + "end")
+    assert capsys.readouterr().out == "word " * 100 + "end\n"
+
+
 def test_a_long_path_loses_its_middle(monkeypatch):
     path = "/data/" + "deep/" * 40 + "log.dataset"
     printed = shown(monkeypatch, 60, "", ("path",), [(path,)])
@@ -119,7 +152,10 @@ def test_a_long_path_loses_its_middle(monkeypatch):
 
 
 def test_decimals_are_one_number_a_column():
-    assert format_column([0.5, 0.25, 1]) == ["0.5000", "0.2500", "1"]
+    assert format_column([0.5, 0.25, 1]) == ["0.50", "0.25", "1"]
+    assert format_column([0.76, 0.07]) == ["0.76", "0.07"]
+    assert format_column([0.12345, 0.5]) == ["0.1235", "0.5000"]
+    assert format_column([49.0, 92.5]) == ["49.0", "92.5"]
     assert format_column([1234.5, 2.25]) == ["1,234", "2"]
     assert format_column([2.0, 3.0, None]) == ["2", "3", "–"]
     assert format_column([12.343, math.nan]) == ["12.34", "–"]

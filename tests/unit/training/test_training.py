@@ -128,8 +128,9 @@ def test_a_model_is_whole(dataset, tmp_path):
     for name in (layout.USERS, layout.ARTISTS, *layout.USER_ITEMS):
         assert (dataset.path / name).samefile(tmp_path / "m" / name)
     assert list(plans[0].stages) == ["prepare", "fit"]
-    assert told[-1] == ("fit", 2, 2)
-    assert {stage for stage, _, _ in told} == {"prepare", "fit"}
+    n_rows = 2 * (dataset.n_users + dataset.n_artists)
+    assert told[-1] == ("fit", n_rows, n_rows)
+    assert {stage for stage, _, _ in told} == {"check", "prepare", "fit"}
     assert len(result.iteration_s) == 2
     card = (tmp_path / "m" / layout.MODEL_CARD).read_text(encoding="utf-8")
     for wanted in ("non-commercial", dataset.fingerprint, "--bm25-k1 100.0", "--seed 42", "Known limits"):
