@@ -16,7 +16,7 @@ from lastfm_dask.cli.options import (
     settings_options,
     threads_option,
 )
-from lastfm_dask.cli.output import echo_json, echo_warning, print_table
+from lastfm_dask.cli.output import echo, echo_json, echo_warning, print_table
 from lastfm_dask.memory.sizes import Size, format_size
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def command(
         echo_warnings(result)
     else:
         show(result)
+        echo(f"Wrote {output}. Next: lastfm-dask recommend {output} --like NAME")
+        echo_warnings(result)
 
 
 def to_dict(result: TrainResult) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def to_dict(result: TrainResult) -> dict[str, Any]:
 
 
 def show(result: TrainResult) -> None:
-    """Print the model's facts and each stage's memory as tables; warnings on stderr."""
+    """Print the model's facts and each stage's memory as tables."""
     from lastfm_dask.training.result import check_text, choice_text, iterations_text
 
     settings = asdict(result.settings)
@@ -129,7 +131,8 @@ def show(result: TrainResult) -> None:
         ("beside popularity", check_text(training) if training else None),
         ("chosen", choice_text(training)),
     ]
-    print_table(f"Trained {result.path}", ["what", "value"], [(name, _cell(value)) for name, value in rows])
+    shown = [(name, _cell(value)) for name, value in rows if value is not None]
+    print_table("", ["what", "value"], shown)
     stages = [
         (
             stage["stage"],
@@ -140,7 +143,6 @@ def show(result: TrainResult) -> None:
     ]
     columns = ["stage", "seconds", "reserved", "projected", "measured"]
     print_table(f"Allowed {format_size(result.allowed_bytes)}", columns, stages)
-    echo_warnings(result)
 
 
 def echo_warnings(result: TrainResult) -> None:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     Factors = npt.NDArray[np.float32]
 
 
+def _ignore(*_: object) -> None:
+    pass
+
+
 def make_model(settings: TrainSettings, *, threads: int) -> AlternatingLeastSquares:
     """Return implicit's ALS for the CPU, untrained, with alpha 1: alpha is in the confidences already."""
     return AlternatingLeastSquares(
@@ -55,10 +59,10 @@ def fit(
     item_factors: Factors,
     *,
     threads: int,
-    after_iteration: Callable[[float], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    after_iteration: Callable[[float], None] = _ignore,
+    progress: Callable[[int, int], None] = _ignore,
     start: History | None = None,
-    keep: Callable[[History], None] | None = None,
+    keep: Callable[[History], None] = _ignore,
 ) -> History:
     """Find the factors of a matrix of confidences, in place.
 
@@ -75,8 +79,7 @@ def fit(
     after_iteration : callable, optional
         Called with each iteration's wall seconds.
     progress : callable, optional
-        Called with how many rows were solved, users and artists in all iterations, and how many there are at most;
-        within an iteration from another thread, one call at a time.
+        Called with the rows solved, users and artists in all iterations, and the most there are; from any thread.
     start : History, optional
         What the factors already are. Without it they start at random, by the seed.
     keep : callable, optional
@@ -96,21 +99,16 @@ def fit(
     # implicit alone would be many times slower with a threaded BLAS under its own threads.
     with threadpoolctl.threadpool_limits(1, "blas"):
         model = make_model(settings, threads=threads)
-        watched = Objective.of(matrix, settings.regularization) if "iterations" in settings.auto else None
-        if watched and not history.objective:
-            history.objective.append(watched.value(user_factors, item_factors))
+        watched = _watched(matrix, settings, history, user_factors, item_factors)
         report = _rows_reported(sum(matrix.shape), settings, history, progress)
-        report(0)
         while history.iterations < most_iterations(settings) and not history.has_settled:
             started = time.perf_counter()
             _iterate(model, matrix, user_factors, item_factors, report)
             history.iterations += 1
             if watched:
                 history.objective.append(watched.value(user_factors, item_factors))
-            if keep is not None:
-                keep(history)
-            if after_iteration is not None:
-                after_iteration(time.perf_counter() - started)
+            keep(history)
+            after_iteration(time.perf_counter() - started)
             report(0)
     refuse_diverged(user_factors, item_factors)
     return history
@@ -126,16 +124,28 @@ def _begun(
 
 
 def _rows_reported(
-    n_rows: int, settings: TrainSettings, history: History, progress: Callable[[int, int], None] | None
+    n_rows: int, settings: TrainSettings, history: History, progress: Callable[[int, int], None]
 ) -> Callable[[int], None]:
     """Return what reports that some of an iteration's rows are done, beside those of the iterations before it."""
     total = most_iterations(settings) * n_rows
 
     def report(done: int) -> None:
-        if progress is not None:
-            progress(history.iterations * n_rows + done, total)
+        progress(history.iterations * n_rows + done, total)
 
+    report(0)
     return report
+
+
+def _watched(
+    matrix: MappedCsr, settings: TrainSettings, history: History, user_factors: Factors, item_factors: Factors
+) -> Objective | None:
+    """Return the objective that ends the iterations, its first value in the history; None if their number is given."""
+    if "iterations" not in settings.auto:
+        return None
+    watched = Objective.of(matrix, settings.regularization)
+    if not history.objective:
+        history.objective.append(watched.value(user_factors, item_factors))
+    return watched
 
 
 def _iterate(

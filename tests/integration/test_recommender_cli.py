@@ -76,7 +76,7 @@ def test_presets_and_files_of_settings(folder, tmp_path):
     settings = preset("notebook").changed(factors=4, iterations=1, seed=3)
     settings.to_file(tmp_path / "s.json")
     done = run("train", folder / "lastfm.dataset", "-o", tmp_path / "s", "--settings", tmp_path / "s.json")
-    assert "Trained" in done.stdout
+    assert "Next: lastfm-dask recommend" in done.stdout
     assert Recommender(tmp_path / "s").settings == settings
 
 
