@@ -1,7 +1,7 @@
 """Standard streams that are closed, full, or can't encode every character: made safe before a command runs.
 
 A closed descriptor is taken, so that no file that is opened later gets its number and what is printed with it. Characters that
-stdout's encoding lacks are replaced.
+stdout's encoding lacks are replaced. What stderr can't take is dropped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import Any
 
 from lastfm_dask.errors import StoreError
 
@@ -32,7 +33,18 @@ def prepare() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors="backslashreplace")
+        raw = io.BufferedWriter(_Unfailing(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+class _Unfailing(io.FileIO):
+    """A file that drops what it can't take: no work is lost because its progress can't be shown."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 def finish() -> None:

@@ -136,6 +136,12 @@ def test_streams_that_are_full_or_closed(made, command, code):
         assert done.stderr.splitlines()[-1].startswith(begins), done.stderr
 
 
+@pytest.mark.parametrize("ending", ["2> /dev/full", "2>&1 > /dev/null | true"])
+def test_no_work_is_lost_because_progress_can_not_be_shown(made, tmp_path, ending):
+    shell(f"lastfm-dask ingest log.tsv -o {tmp_path}/x.dataset {ending}", made)
+    assert Dataset(tmp_path / "x.dataset").n_users == 4
+
+
 def test_a_reader_that_goes_away_is_no_error(made):
     line = f"{' '.join(PROGRAM)} stats x.dataset; echo $? >&2"
     with subprocess.Popen(
