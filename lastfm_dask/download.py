@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.dataset.files import clear_left, complete_or_absent
 from lastfm_dask.dataset.store import clear_finished, work_directory
 from lastfm_dask.dataset.writing import flush, refuse_existing
 from lastfm_dask.errors import BadInputError, StoreError
@@ -299,6 +299,7 @@ def _unpack(archive: Path, member: str) -> Path:
     """Write one file of a zip archive beside it, whole or not at all; one that is there already stays."""
     target = archive.with_name(member)
     if target.exists():
+        clear_left(target)
         return target
     with (
         complete_or_absent(target) as part,

@@ -62,6 +62,8 @@ def all_or_none(targets: Sequence[Path], *, replace: bool = False) -> Iterator[l
     first = targets[0]
     if not replace:
         for target in targets:
+            if os.path.lexists(target):
+                clear_left(target)
             refuse_existing(target)
     with write_errors(first):
         place, descriptor = _claimed(first)
@@ -90,6 +92,13 @@ def refuse_unwritable(target: Path) -> None:
         place, descriptor = _claimed(target)
         remove(place, _LOCK)
         os.close(descriptor)
+
+
+def clear_left(target: Path) -> None:
+    """Remove what killed runs left beside a target, as far as that can be done; runs that live keep theirs."""
+    folder = target.absolute().parent
+    with suppress(OSError), _alone_in(folder):
+        _clear(folder, target)
 
 
 def _claimed(target: Path) -> tuple[Path, int]:

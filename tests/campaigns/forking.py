@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def run(
     timeout_s: float = 60,
     disturb: Callable[[int], None] | None = None,
     at_step: tuple[int, int] | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> Ended:
     """Run a command in a child, and perhaps end it.
 
@@ -64,11 +66,13 @@ def run(
         Gets its process id once it runs.
     at_step : tuple of int, optional
         The file operation, from 1, at which the child sends itself a signal, and which; (0, 0) only counts them.
+    prepare : callable, optional
+        Called in the child before the command.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as steps:
         child = os.fork()
         if not child:
-            _become(out.fileno(), err.fileno(), steps.fileno(), list(map(str, arguments)), at_step)
+            _become(out.fileno(), err.fileno(), steps.fileno(), list(map(str, arguments)), at_step, prepare)
         if disturb is not None:
             disturb(child)
         code = _wait(child, timeout_s)
@@ -81,7 +85,14 @@ def run(
     return Ended(code, *texts, n_steps)
 
 
-def _become(out: int, err: int, steps: int, arguments: list[str], at_step: tuple[int, int] | None) -> None:
+def _become(
+    out: int,
+    err: int,
+    steps: int,
+    arguments: list[str],
+    at_step: tuple[int, int] | None,
+    prepare: Callable[[], None] | None,
+) -> None:
     code = 99
     sender = None
     try:
@@ -96,6 +107,8 @@ def _become(out: int, err: int, steps: int, arguments: list[str], at_step: tuple
         if at_step is not None:
             sender = _Sender(*at_step)
             sys.addaudithook(sender)
+        if prepare is not None:
+            prepare()
         main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 98
@@ -103,8 +116,9 @@ def _become(out: int, err: int, steps: int, arguments: list[str], at_step: tuple
         # Before the command listened.
         code = 130
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         if sender is not None:
             os.write(steps, str(sender.seen).encode())
         os._exit(code)

@@ -166,12 +166,17 @@ def emptied(folder: Path) -> None:
 
 
 def crash(table: Table, out: Path, job: Job, kind: signal.Signals, case: str, **options: Any) -> None:
-    """Run a command, let a signal end it, look at what is there, and run it again."""
+    """Run a command, and let a signal end it; see `look_after`."""
     emptied(out)
     ended = forking.run(*job.command, **options)
     table.add(job.name, f"{kind.name}: {ended.code}")
     if ended.code not in SIGNALS[kind] | {0} or ended.traceback:
         table.fail(f"{case}: {ended.code}: {ended.err[-300:]}")
+    look_after(table, out, job, case)
+
+
+def look_after(table: Table, out: Path, job: Job, case: str) -> None:
+    """Look at what a command left that did not come to its end, and run it again."""
     there = [path.exists() for path in job.made]
     if len(set(there)) > 1 and job.name not in IN_PARTS:
         table.fail(f"{case}: a part of it is there")
@@ -185,7 +190,7 @@ def crash(table: Table, out: Path, job: Job, kind: signal.Signals, case: str, **
     elif [content(path) for path in job.made] != job.contents:
         table.fail(f"{case}: again: other content")
     left = [path.name for folder in {out, job.made[0].parent} for path in folder.glob(".*")]
-    if left and goes_on:
+    if left:
         table.fail(f"{case}: leaves {left}")
 
 

@@ -234,6 +234,13 @@ def test_the_log_of_an_archive_is_unpacked_beside_it(tmp_path, monkeypatch):
     names = [file.rpartition("/")[2] for file in json.loads(result.output)["files"]]
     assert names == ["h.zip", "user_artists.dat", "artists.dat"]
     assert (tmp_path / "new" / "artists.dat").read_text() == "id\tname\n2\tx\n"
+    # Killed right before it had cleaned up behind the last file.
+    left = tmp_path / "new" / ".artists.dat.01234567.part"
+    left.mkdir()
+    (left / "lastfm-dask.lock").touch()
+    (left / "artists.dat").hardlink_to(tmp_path / "new" / "artists.dat")
+    download("hetrec-2k", tmp_path / "new")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == set(names)
 
 
 @pytest.mark.parametrize("typed", ["n\n", ""])
