@@ -39,10 +39,15 @@ SHAPES: dict[str, tuple[Schema, ...]] = {
     "lfm-2b": (Schema((USER, ARTIST, IGNORED, TIME), header=True, events=True),),
     "listenbrainz": (
         Schema(
-            (USER, ARTIST, TIME),
+            (USER, ARTIST, TIME, MBID),
             events=True,
             kind=JSON_LINES,
-            fields=("user_name|user_id", "track_metadata.artist_name", "listened_at|timestamp"),
+            fields=(
+                "user_name|user_id",
+                "track_metadata.artist_name",
+                "listened_at|timestamp",
+                "track_metadata.mbid_mapping.artist_mbids|track_metadata.additional_info.artist_mbids",
+            ),
         ),
     ),
     "yambda": (

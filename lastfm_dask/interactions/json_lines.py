@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastfm_dask.interactions import fast, reader
 from lastfm_dask.interactions.exact import parse_fields
-from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, REASONS, Schema
+from lastfm_dask.interactions.schema import MAX_LINE_BYTES, MAX_REJECT_BYTES, MBID, REASONS, Schema
 from lastfm_dask.interactions.utf8 import is_utf8
 
 if TYPE_CHECKING:
@@ -105,21 +105,26 @@ def _values(line: bytes, paths: dict[str, list[list[str]]]) -> dict[str, str] | 
         return "invalid_json"
     if not isinstance(row, dict):
         return "invalid_json"
-    found = {role: _first(row, alternatives) for role, alternatives in paths.items()}
+    found = {role: _first(row, alternatives, listed=role == MBID) for role, alternatives in paths.items()}
     if any("\ud800" <= sign <= "\udfff" for text in found.values() for sign in text):
         return "invalid_utf8"
     return found
 
 
-def _first(row: dict[str, Any], alternatives: list[list[str]]) -> str:
+def _first(row: dict[str, Any], alternatives: list[list[str]], *, listed: bool) -> str:
     for path in alternatives:
         value: Any = row
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
+        if listed and isinstance(value, list) and len(value) == 1:
+            # As ListenBrainz has MBIDs; several are those of several artists, and none is that of their common name.
+            value = value[0] if isinstance(value[0], str) else None
         if isinstance(value, str):
             return value
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(int(value)) if float(value).is_integer() else str(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, float):
+            return str(int(value)) if value.is_integer() else str(value)
     return ""
 
 
