@@ -173,7 +173,7 @@ def _candidates(lines: list[str]) -> list[str]:
     words = first.replace("::", "\t").replace(",", "\t").split("\t")
     roles = [role_of(word) for word in words]
     found = []
-    if len(words) == 4 and len(words[0]) == 40:
+    if len(words) == 4 and (len(words[0]) == 40 or first.split("\t")[1:2] == [""]):
         found.append("lastfm-360k")
     if len(words) == 6:
         found.append("lastfm-1k")

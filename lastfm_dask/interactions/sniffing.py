@@ -23,6 +23,7 @@ _WITH_BLANKS = ",;|"
 _STEADY = 0.8
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 _EPOCH = re.compile(r"\d{9,10}|\d{12,13}")
+_ANY = re.compile(r"(?s:.+)")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _EDGES = (r"(?:(?<=[\n,;|\t:\x01])|(?<=[,;|] )|\A)", r"(?=[,;|\t:\x01\r\n]|\Z)")
 _QUOTED = {
@@ -172,13 +173,14 @@ def _add_by_content(roles: dict[int, str], rows: Sequence[Sequence[str]], n_colu
 
     take(TIME, lambda i: _all(rows, i, _TIME) or _all(rows, i, _EPOCH))
     take(MBID, lambda i: _all(rows, i, _MBID))
-    known = len(roles)
+    empty = sum(i not in roles and not _all(rows, i, _ANY) for i in range(n_columns))
+    known = len(roles) + empty
     # Ids may be numbers too: what is left for user and artist comes first.
     if n_columns - known > 2 or PLAYS in roles.values():
         take(PLAYS, lambda i: _all(rows, i, _NUMBER), last=True)
-    take(USER, lambda _: True)
-    take(ARTIST, lambda i: not _all(rows, i, _NUMBER))
-    take(ARTIST, lambda _: True)
+    take(USER, lambda i: _all(rows, i, _ANY))
+    take(ARTIST, lambda i: _all(rows, i, _ANY) and not _all(rows, i, _NUMBER))
+    take(ARTIST, lambda i: _all(rows, i, _ANY))
 
 
 def _all(rows: Sequence[Sequence[str]], i: int, pattern: re.Pattern[str]) -> bool:

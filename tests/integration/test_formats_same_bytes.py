@@ -1,4 +1,4 @@
-"""Quoted, recoded, event and JSON sources: the same bytes on threads, in any blocks, and on a cluster."""
+"""Columnar, quoted, recoded, event and JSON sources: the same bytes on threads, in any blocks, and on a cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import json
 import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from clusters import cluster
 
@@ -50,7 +52,23 @@ def listens() -> str:
     return "\n".join([*lines, "{", ""])
 
 
+def columnar(kind: str) -> bytes:
+    """Return the rows in many groups, and others that are rejected, as a Parquet or an Arrow file."""
+    users, artists, plays, times = zip(*rows(), ("", "a", "1", 5), ("u", "a", "-1", 5), strict=True)
+    table = pa.table({"user": users, "artist": artists, "n": [*map(float, plays)], "t": times})
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, buffer, row_group_size=1000)
+    else:
+        table = table.set_column(1, "artist", table["artist"].combine_chunks().dictionary_encode())
+        with pa.ipc.new_file(buffer, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1000)
+    return buffer.getvalue()
+
+
 SOURCES = {
+    "parquet": (lambda: columnar("parquet"), "", NAMED, {}),
+    "arrow": (lambda: columnar("arrow"), "", NAMED, {}),
     "quoted": (quoted, "utf-8", NAMED, {"delimiter": ",", "quote": '"'}),
     "quoted utf-16": (quoted, "utf-16", NAMED, {"delimiter": ",", "quote": '"'}),
     "latin-1": (
@@ -70,7 +88,7 @@ def written(path, name):
     from dataclasses import replace
 
     text, encoding, options, changes = SOURCES[name]
-    path.write_bytes(text().encode(encoding, "replace"))
+    path.write_bytes(text().encode(encoding, "replace") if encoding else text())
     return IngestOptions(replace(options, **changes))
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import random
+import tarfile
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("aiohttp", reason="the extra cluster-test is not installed")
@@ -16,9 +21,26 @@ from jobs import fingerprint
 from servers import CREDENTIALS, s3_server, web_server
 
 from lastfm_dask.errors import BadInputError
+from lastfm_dask.interactions.inspection import inspect
 from lastfm_dask.sources import files as sources
 
 LINES = b"".join(b"user%03d\t\tartist %d\t%d\n" % (i // 40, i % 97, i % 50 + 1) for i in range(8000))
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
+
+
+def tarred(name: str, data: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +215,63 @@ def test_ingest_from_s3_and_http_embedded_and_on_a_cluster_gives_the_local_files
                 output = tmp_path / f"{name}-{engine}.dataset"
                 run("ingest", place, "-o", output, "--block-size", "32KiB", "--json", *options, env=env)
                 assert fingerprint(output) == local, (name, engine)
+
+
+@pytest.fixture(scope="module")
+def columns():
+    """The rows of the log as Parquet and as an Arrow file, in many row groups."""
+    rows = [line.split("\t") for line in LINES.decode().splitlines()]
+    users, _, artists, plays = zip(*rows, strict=True)
+    table = pa.table({"uid": users, "x": [0] * len(rows), "artist": artists, "n": [*map(int, plays)]})
+    parquet, arrow = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet, row_group_size=700)
+    with pa.ipc.new_file(arrow, table.schema) as writer:
+        writer.write_table(table, max_chunksize=700)
+    return {"log.parquet": parquet.getvalue(), "log.arrow": arrow.getvalue()}
+
+
+NAMED = ("--columns", "user=uid,artist=artist,plays=n")
+
+
+def test_columns_behind_an_address_give_the_bytes_of_the_local_text(
+    bucket, endpoint, web, local, columns, tmp_path
+):
+    import fsspec
+
+    fsspec.filesystem("s3").pipe({"logs/columns/log.parquet": columns["log.parquet"]})
+    web.files |= columns
+    env = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    with cluster(tmp_path / "cluster", env=env) as it:
+        on_cluster = ("--scheduler", it.address)
+        for number, (place, engine) in enumerate(
+            (
+                (f"{bucket}/columns", on_cluster),
+                (f"{bucket}/columns/*.parquet", ()),
+                (web.url("log.parquet"), on_cluster),
+                (web.url("log.arrow"), ()),
+            )
+        ):
+            output = tmp_path / f"{number}.dataset"
+            run("ingest", place, "-o", output, *NAMED, "--block-size", 32_000, "--json", *engine, env=env)
+            assert fingerprint(output) == local, (place, engine)
+
+
+def test_inspect_looks_behind_addresses_and_into_archives(bucket, web, columns, tmp_path):
+    web.files |= {"log.parquet": columns["log.parquet"], "log.zip": zipped("a/log.tsv", LINES)}
+    (tmp_path / "log.zip").write_bytes(web.files["log.zip"])
+    (tmp_path / "log.tar.gz").write_bytes(tarred("d/user_artists.dat", LINES))
+    on_disk = [str(tmp_path / name) for name in ("log.zip", "log.tar.gz")]
+    for place in (
+        f"{bucket}/year/*.tsv",
+        f"{bucket}/packed.tsv.gz",
+        web.url("log.parquet"),
+        web.url("log.zip"),
+        *on_disk,
+    ):
+        found = inspect(sources.find([place]), place)
+        assert found.path == place
+        assert len(found.rows) == 10
+        assert list(found.rows[0].values())[:3] == ["user000", "artist 0", 1]
 
 
 @pytest.mark.slow

@@ -36,6 +36,8 @@ READ = [("ann", "muse", 3), ("bob", "sigur rós", 4)]
         ("user,artist,plays\n'ann','Muse',3\n'bob','Sigur Rós',4\n", "--quote ''\"'\"''"),
         ("user artist|artist name|x|plays\nann|Muse|a b|3\nbob|Sigur Rós|a b|4\n", "--delimiter '|'"),
         ("user;artist;plays;note\nann;Muse;3;a, b, c\nbob;Sigur Rós;4;a, b, c\n", "--delimiter ';'"),
+        ("ann\t\tMuse\t3\nbob\t\tSigur Rós\t4\n", "--format lastfm-360k"),
+        ("ann,,Muse,3\nbob,,Sigur Rós,4\n", "--columns user,-,artist,plays"),
         (" user ;artist ;plays\nann;Muse;3\nbob;Sigur Rós;4\n", "--delimiter ';'"),
     ],
 )
