@@ -40,6 +40,8 @@ BLUE, SKY, ORANGE, RED, GREEN, INK, FAINT = (
     "#6b7280",
 )
 _BANDS = ("#f1efe9", "#faf9f6")
+_ACROSS_SHARE = 0.026
+"""What a letter of a stage's name takes of the chart's width on the narrowest screen, 390 pixels."""
 _FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -106,7 +108,7 @@ def time_line(profile: Profile) -> Any:
 
 def _stage_label(plot: Any, name: str, middle: float, top: float, share: float) -> None:
     """Write a stage's name at the top of its band: across, upright where that is too narrow, or not at all."""
-    if share > 0.012 * len(name):
+    if share > _ACROSS_SHARE * len(name):
         _label(plot, middle, top, name, text_align="center", y_offset=-20)
     elif share > 0.015:
         upright = {"angle": np.pi / 2, "text_align": "right", "text_baseline": "middle"}
