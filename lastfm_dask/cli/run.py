@@ -95,11 +95,13 @@ def _left(path: Path, source: tuple[str, ...], options: dict[str, Any]) -> Datas
         It has another source or other options, or is damaged.
     """
     from lastfm_dask.dataset.dataset import Dataset
+    from lastfm_dask.dataset.store import clear_finished
     from lastfm_dask.dataset.writing import refuse_existing
     from lastfm_dask.ingestion.pipeline import is_made_of
 
     if not path.exists():
         return None
+    clear_finished(path)
     dataset = Dataset(path)
     if not is_made_of(dataset, source, ingesting.ingest_options_of(options)):
         refuse_existing(path)
@@ -115,11 +117,13 @@ def _trained(dataset: Dataset, path: Path, settings: TrainSettings) -> TrainResu
     StoreError
         It has another dataset or other settings, or is damaged.
     """
+    from lastfm_dask.dataset.store import clear_finished
     from lastfm_dask.dataset.writing import refuse_existing
     from lastfm_dask.training.trained import trained
 
     if not os.path.lexists(path):
         return None
+    clear_finished(path)
     result = trained(path, dataset, settings)
     if result is None:
         refuse_existing(path)

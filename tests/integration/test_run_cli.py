@@ -48,8 +48,12 @@ def test_called_again_it_goes_on_from_the_dataset_that_is_there(log, first):
     for removed, n_resumed in (("log.model", 1), (None, 2)):
         if removed is not None:
             shutil.rmtree(folder / removed)
+        # What a run leaves that is killed right after it has published.
+        for name in (".log.dataset.work", ".log.model.work"):
+            (folder / name / "spool").mkdir(parents=True)
         again = run("run", log, "-o", folder, *LIKES, *QUICK)
         assert again.stderr.count("resuming") == n_resumed
+        assert list(folder.glob(".*")) == []
         found = json.loads(again.stdout)
         assert found["ingest"]["fingerprint"] == first["ingest"]["fingerprint"]
         assert found["recommend"] == first["recommend"]
