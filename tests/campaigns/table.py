@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def count(name: str, default: int) -> int:
@@ -27,12 +32,22 @@ class Table:
         self.cells: Counter[tuple[str, str]] = Counter()
         self.wrong: list[str] = []
 
+    def cases(self, numbers: Iterable[int]) -> Iterator[int]:
+        """Yield numbers of cases, until `LASTFM_DASK_CAMPAIGN_S` seconds have passed where that is given."""
+        most_s = float(os.environ.get("LASTFM_DASK_CAMPAIGN_S", "inf"))
+        began = time.monotonic()
+        for number in numbers:
+            if time.monotonic() - began > most_s:
+                return
+            yield number
+
     def add(self, row: object, outcome: object) -> None:
         """Count one case."""
         self.cells[str(row), str(outcome)] += 1
 
     def fail(self, case: str) -> None:
-        """Keep a case that went wrong."""
+        """Keep a case that went wrong, and print it at once."""
+        print(f"\n{case}", flush=True)  # noqa: T201
         self.wrong.append(case)
 
     def show(self) -> None:

@@ -207,7 +207,7 @@ def gone_on(log: Path, output: Path) -> None:
 
 def run_faults(folder: Path, log: Path, right: dict[str, str], n: int, faults: list[str]) -> None:
     table = Table("cluster")
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         fault = faults[number % len(faults)]
         place = folder / str(number)

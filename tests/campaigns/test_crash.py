@@ -198,7 +198,7 @@ def run_crashes(whole: Path, out: Path, n: int, only: tuple[str, ...] = NAMES) -
     """End commands at random moments and, every second time, at a random file operation."""
     table = Table("crash, at random")
     found = undisturbed(whole, out, only)
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         job = found[number % len(found)]
         kind = rng.choice(list(SIGNALS))
@@ -216,7 +216,7 @@ def run_steps(whole: Path, out: Path, name: str, most: int) -> None:
     (job,) = undisturbed(whole, out, (name,))
     table = Table(f"crash, at every file operation (of {job.n_steps})")
     one_in = -(-job.n_steps // most)
-    for step in range(1 + seed() % one_in, job.n_steps + 1, one_in):
+    for step in table.cases(range(1 + seed() % one_in, job.n_steps + 1, one_in)):
         kind = list(SIGNALS)[(seed() + step // one_in) % len(SIGNALS)]
         case = f"{name}, {kind.name} at file operation {step} of {job.n_steps}"
         crash(table, out, job, kind, case, at_step=(step, kind))

@@ -267,7 +267,7 @@ def _is_file(path: Path) -> bool:
 
 def run_damage(whole: Path, scratch: Path, n: int) -> None:
     table = Table("damage")
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         folder, out = scratch / "x", scratch / "out"
         for place in (folder, out):

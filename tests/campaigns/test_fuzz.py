@@ -88,7 +88,7 @@ def run_archives(folder: Path, n: int) -> None:
     table = Table("archives")
     log = b"".join(lines(30, 20))
     right: dict[bool, str] = {}
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         ending, data = packed(log, rng)
         how, data = damaged(data, rng)

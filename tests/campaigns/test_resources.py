@@ -92,7 +92,7 @@ def run_full(whole: Path, folder: Path, n: int) -> None:
         emptied(out)
         assert forking.run(*job.command).code == 0
         sizes[job.name] = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         job = found[number % len(found)]
         emptied(out)
@@ -249,7 +249,7 @@ def run_two(whole: Path, out: Path, n: int) -> None:
     """Run each command twice at once: one of both makes its output, and the other one refuses or finds it."""
     table = Table("two runs at once of the same output")
     found = undisturbed(whole, out, FAST)
-    for number in range(n):
+    for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         job = found[number % len(found)]
         emptied(out)
