@@ -1,7 +1,7 @@
 """Downloads published data sets: over https, resumed after an interruption, checked before a file gets its name.
 
 What has arrived stands in a work directory beside the file, with the version that the server named. A later try asks
-for the rest of that version alone; a file that changed in between begins anew. The final name appears by one rename,
+for the rest of that version alone; a file that changed in between starts over. The final name appears by one rename,
 after the MD5 was compared with the published one.
 """
 
@@ -219,7 +219,7 @@ class _Transfer:
         self.complete = False
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.file.truncate(0)
         self.file.seek(0)
         self.n_bytes = 0

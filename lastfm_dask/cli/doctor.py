@@ -251,7 +251,7 @@ def problems(report: Report) -> list[dict[str, str]]:
         )
     if report["memory"]["read_from"] == "psutil":
         problem(
-            "there is no /proc: file pages can't be told from anonymous memory, so all of it counts as held",
+            "there is no /proc: file pages can't be distinguished from anonymous memory, so all of it counts as held",
             "mount /proc; without it, control group limits are invisible too: pass --memory",
         )
     return found

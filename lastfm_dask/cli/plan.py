@@ -59,7 +59,7 @@ def _show(found: dict[str, Any], commands: list[dict[str, Any]], as_json: bool) 
 
 
 def _rows(command: dict[str, Any]) -> list[tuple[object, ...]]:
-    """Return a row for each stage; the command and its limit stand in the first."""
+    """Return a row for each stage; the first has the command and its limit."""
     stages = [(stage, Size(n_bytes)) for stage, n_bytes in command["stages"].items()]
     heads = [(command["command"], Size(command["smallest_bytes"])), *[("", "")] * (len(stages) - 1)]
     return [(*head, *stage) for head, stage in zip(heads, stages, strict=True)]

@@ -101,7 +101,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a directory says of itself; `content` is a JSON object whose keys depend on the kind."""
+    """What a directory says about itself; `content` is a JSON object whose keys depend on the kind."""
 
     kind: str
     version: int

@@ -93,7 +93,7 @@ def clear_finished(output: Path) -> None:
 def work_directory(output: Path, needed_bytes: int | None = None) -> Iterator[WorkDirectory]:
     """Hold the work directory of an output, locked against a second run.
 
-    It is removed when the block ends well; what stands in it after an error is left for the next run.
+    It is removed when the block ends well; after an error its content is left for the next run.
 
     Parameters
     ----------

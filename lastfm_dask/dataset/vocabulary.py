@@ -152,7 +152,7 @@ class Vocabulary:
         return f"<{len(self):,} {self.column}s: {shown}{', …' if len(self) > 3 else ''}>"
 
     def numbers(self, column: str) -> npt.NDArray[Any]:
-        """Return another column of the file, such as `listeners`: one number by index, read anew each time."""
+        """Return another column of the file, such as `listeners`: one number by index, read again at each call."""
         from lastfm_dask.dataset.opening import damaged
 
         found = self._read(column)

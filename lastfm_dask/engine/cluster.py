@@ -173,7 +173,7 @@ class ClusterEngine:
         key: Callable[[B], str] | None = None,
         label: Callable[[B], str] = str,
     ) -> None:
-        """Run `task` on every block on the workers and `sink` here, in this thread.
+        """Run `task` on every block on the workers and `sink` here, in this thread; parameters as in `Engine`.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class ClusterEngine:
             The scheduler is gone, nothing was finished for `stall_timeout_s`, or a block failed or killed its
             workers too often. What has been sunk stays sunk.
         LastfmDaskError
-            What the task raised of ours, with the block named.
+            An error of this package that the task raised, with the block named.
         """
         from dask.base import tokenize
 

@@ -33,7 +33,7 @@ _POLL_S = 1.0
 _PATIENCE_S = 5.0
 _RETRIES = 2
 _MOST_AGAIN = 2
-"""How often a block whose workers died is submitted anew. Each time Dask tries it on some workers (four by default)
+"""How often a block whose workers died is submitted again. Each time Dask tries it on some workers (four by default)
 before it gives it up: it blames a dead worker's every block, those that only waited there too."""
 GATHERS = 3
 """How many results are on their way to the driver at once; one that is held back by a silent worker is no longer
@@ -58,7 +58,7 @@ class ClusterRun:
     events: SimpleQueue[tuple[Future[Any], Promise[Any] | None]] = field(default_factory=SimpleQueue)
     """From Dask's threads: a block's work is done; or its result is here, or can't be had."""
     again: Counter[str] = field(default_factory=Counter)
-    """By key, how often a block was submitted anew."""
+    """By key, how often a block was submitted again."""
     n_sunk: int = 0
     window: int = 2
     window_at: float = float("-inf")

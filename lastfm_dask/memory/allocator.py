@@ -84,7 +84,7 @@ def begin() -> None:
     """Keep the C library from giving threads arenas of their own: before libraries that start some are imported.
 
     Arrow's own kernels ask the pool that they found when Arrow was loaded, whatever `use` sets, and that pool never
-    gives back what a thread that lives on has freed: so the choice must stand in the environment before.
+    gives back what a thread that lives on has freed: so the choice must be in the environment before.
     """
     libc = _glibc()
     if libc is not None:

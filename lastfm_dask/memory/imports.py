@@ -29,7 +29,7 @@ def keep_pandas_out() -> None:
 
 
 class _NoPandas(MetaPathFinder):
-    """Says that there is no pandas."""
+    """Hides pandas."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002
         """Refuse pandas, leave all else to the next finder."""

@@ -87,7 +87,7 @@ def _facts(profile: Profile) -> dict[str, Any]:
         "exceeded": exceeded(profile),
         "peak": max(stage["measured_bytes"] for stage in profile.stages),
         "allowed": document.get("allowed_bytes"),
-        # Of a control group's file the name is enough; its path stands in the receipts.
+        # The name of a control group's file is enough; the receipts have its path.
         "allowed_source": str(document.get("allowed_source", "")).rpartition("/")[2],
         "within_sight": within_sight(profile),
         "allocator": str(document.get("allocator", "unknown")),

@@ -59,7 +59,7 @@ class Recommender(ModelFiles):
     Attributes
     ----------
     path, manifest, settings
-        The directory, what it says of itself, and how it was trained.
+        The directory, its manifest, and the settings it was trained with.
 
     Raises
     ------

@@ -137,7 +137,7 @@ class ModelFiles(Shown):
             raise damaged(self.path / layout.MANIFEST, f"its blend lacks {error}") from error
         csr = open_csr(self._weight_files, self.n_artists, int(n_weights))
         weights = ItemWeights(*(array.view(np.ndarray) for array in csr))
-        # Models of before popularity was a part do not name its share.
+        # Older models, without popularity as a part, do not name its share.
         popularity = float(said.get("share_popularity", 0.0))
         return Blend(weights, als, added, popularity, self.listeners if popularity else None)
 

@@ -232,7 +232,7 @@ class _Search:
         return self.items
 
     def _look_at_all(self) -> None:
-        """Score all artists for the one user, anew: read in order they come faster than by their length."""
+        """Score all artists for the one user again: reading in order is faster than by length."""
         order, vector = self.ranking.order, self.vectors[0]
         scores = products(self.ranking.factors, vector)[order]
         scores[self.seen_positions[self.seen_positions < len(order)]] = -np.inf

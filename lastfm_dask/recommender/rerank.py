@@ -1,4 +1,4 @@
-"""Order the best artists anew, for variety (`diverse`) or for names that few know (`novelty`). Needs NumPy alone.
+"""Reorder the best artists, for variety (`diverse`) or for artists that few know (`novelty`). Needs NumPy alone.
 
 Both work on a pool, the best by score. Within it a score becomes relevance, 0 for the lowest and 1 for the highest.
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
 
 POOL = 200
-"""Artists that are ordered anew, or ten for each that is listed where that is more."""
+"""How many artists are reordered, or ten for each that is listed if that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Rerank:
         return self.diverse > 0 or self.novelty > 0
 
     def pool(self, n: int) -> int:
-        """Return how many artists are ordered anew for a list of `n`."""
+        """Return how many artists are reordered for a list of `n`."""
         return max(POOL, 10 * n) if self.is_on else n
 
     def order(self, scores: Floats, vectors: Floats, informations: Floats, n: int) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""What every request passes before the application: its host, its size, and how many are under way.
+"""The checks before the application: a request's host, its size, and how many are under way.
 
 And what every answer carries: headers that keep a browser from loading, framing, guessing or passing on anything.
 """

@@ -137,7 +137,9 @@ class _Table:
         self._rest = "" if ended else lines.pop()
         if len(self._rest) > _LINE_LETTERS:
             raise Problem(
-                415, "not_a_history", f"a line is longer than {_LINE_LETTERS} letters: this is no export"
+                415,
+                "not_a_history",
+                f"a line is longer than {_LINE_LETTERS} characters: this is not an export",
             )
         return [name for line in lines if line.strip() and (name := self._name(line.rstrip("\r")))]
 

@@ -1,6 +1,6 @@
 """Runs the server: its plan, its sockets, its signals.
 
-SIGTERM and SIGINT close the sockets, finish what is under way, and end. SIGHUP takes up the model anew.
+SIGTERM and SIGINT close the sockets, finish what is under way, and end. SIGHUP opens the model again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Settings:
 
 
 def plan_for(path: Path, settings: Settings) -> ServingPlan:
-    """Return the plan for a model: the libraries are imported, of the model only its sizes are read.
+    """Return the plan for a model: import the libraries, and read only the sizes of its files.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
     path : Path
         The model directory.
     settings : Settings
-        Where to listen, and whom to answer.
+        Where to listen, and who may connect.
     plan : ServingPlan
         What `plan_for` returned.
     ready : callable
@@ -192,7 +192,7 @@ def serve(path: Path, settings: Settings, plan: ServingPlan, ready: Callable[[st
 
 
 def _log_to_stderr() -> None:
-    """Write what the server says of itself to stderr; what ends the command is said by the command alone."""
+    """Write the server's log to stderr; the command itself reports what ends it."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for name in ("lastfm_dask.serve", "uvicorn"):

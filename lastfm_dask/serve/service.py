@@ -1,4 +1,4 @@
-"""Which model answers now, and the threads that compute: a new model takes the old one's place between two questions."""
+"""Which model answers, and the threads that compute: a new model replaces the old one between two questions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Service:
         self.opened, self._version = self._open()
         self._pool = ThreadPoolExecutor(plan.threads, thread_name_prefix="question")
         self._stack = ExitStack()
-        # Held for good: setting and giving back BLAS's threads around each question costs more than many a question.
+        # Held until the end: setting and restoring the number of BLAS threads costs more than many a question.
         self._stack.enter_context(one_blas_thread())
         self._reloading = asyncio.Lock()
         self._reload_waits = False
@@ -69,7 +69,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *values)
 
     async def reload(self) -> bool:
-        """Open the model anew and let it answer from now on; keep the old one where that fails.
+        """Open the model again and let it answer from now on; keep the old one if that fails.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class Service:
             return True
 
     async def _tidy(self) -> None:
-        """Let go of the old model once its last questions are answered: it refers to itself, so counting does not do."""
+        """Free the old model once its last questions are answered: it refers to itself, so reference counts do not."""
         await asyncio.sleep(_TIDY_S)
         await asyncio.to_thread(gc.collect)
         await asyncio.to_thread(allocator.trim)

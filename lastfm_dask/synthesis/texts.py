@@ -149,7 +149,7 @@ def _names(n_artists: int, rng: np.random.Generator) -> list[str]:
     )
     n_variants = min(round(n_artists * _VARIANTS), len(spelt))
     sources = rng.choice(spelt, n_variants, replace=False)
-    # Only ordinary names give way: the real and the odd ones stand in the first thirtieth.
+    # Only ordinary names give way: the real and the odd ones are in the first thirtieth.
     places = rng.choice(np.arange(n_artists // 30, n_artists), n_variants, replace=False)
     plain = np.array(
         [names[place].isascii() and names[place].isprintable() for place in places.tolist()], np.bool_

@@ -1,6 +1,6 @@
 """The factor files of one training: started at random or from a model, resumed, fitted, and handed over when whole.
 
-They stand in the work directory, which outlives a killed process, until training is done; then they move to the model.
+They are in the work directory, which outlives a killed process, until training is done; then they move to the model.
 """
 
 from __future__ import annotations

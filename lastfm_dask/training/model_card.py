@@ -1,4 +1,4 @@
-"""What a model says of itself: the manifest's content, and the model card. `dataset.store` writes the manifest."""
+"""What a model says about itself: the manifest's content, and the model card. `dataset.store` writes the manifest."""
 
 from __future__ import annotations
 

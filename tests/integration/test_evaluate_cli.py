@@ -98,6 +98,7 @@ def test_what_tune_writes_evaluate_and_train_take(dataset, tmp_path):
     assert len(tuned["trials"]) == 3
     assert tuned["output"] == str(output)
     assert tuned["settings"] == json.loads(output.read_text())["settings"]
+    assert tuned["stages"]
     assert all(stage["measured_bytes"] <= stage["projected_bytes"] for stage in tuned["stages"])
     judged = evaluate_json(dataset, "--settings", output, "--seed", 9)
     assert judged["split"] == tuned["split"]

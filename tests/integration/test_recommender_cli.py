@@ -363,5 +363,9 @@ def test_a_limit_of_the_address_space_counts(folder, tmp_path):
         timeout=60,
     )
     assert done.returncode in (0, 4), done.stderr
-    allowed = [line.rpartition("allowed ")[2] for line in done.stderr.splitlines() if "stage fit" in line]
-    assert all(size.endswith("MiB") and float(size.split()[0]) < 390 for size in allowed)
+    if done.returncode == 4:
+        assert "ulimit -v" in done.stderr or "RLIMIT_AS" in done.stderr or "allowed are" in done.stderr
+        return
+    (size,) = (line.rpartition("allowed ")[2] for line in done.stderr.splitlines() if "stage fit" in line)
+    assert size.endswith("MiB")
+    assert float(size.split()[0]) < 390

@@ -144,6 +144,7 @@ def test_http_is_read_by_ranges_that_the_server_is_seen_to_honour(web):
     (file,) = sources.find([web.url("log.tsv")])
     assert (file.size_bytes, bool(file.version)) == (len(LINES), True)
     ranges_agree(file.path, LINES)
+    assert web.requests
     assert all(wanted for _, wanted in web.requests)
 
 

@@ -61,7 +61,7 @@ def record_source(dataset: Path, *files: Path, **changes) -> None:
 
 
 def publish_instead(monkeypatch, **files: bytes) -> None:
-    """Let the published log and archive be files of ours: the real ones can't be part of a test."""
+    """Let the published log and archive be our files: the real ones can't be part of a test."""
     log, archive = files.get("log", b"?"), files.get("archive", b"?")
     known = (
         published.PublishedFile(published.LOG.name, hashlib.md5(log).hexdigest()),

@@ -1,4 +1,4 @@
-"""Progress is for people at a terminal: told to stderr there, to nobody else."""
+"""Progress is for people at a terminal: on stderr there, nowhere else."""
 
 from __future__ import annotations
 

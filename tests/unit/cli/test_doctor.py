@@ -102,6 +102,7 @@ def test_a_pod_too_small_for_the_full_log_is_told_the_smallest_limit_and_that_do
         assert needed > small["memory"]["allowed_bytes"]
         assert str(needed) in "".join(problem["remedy"] for problem in found)
         small["memory"]["allowed_bytes"] = needed
+    assert small["plan"]["stages"]
     assert all(stage["projected_bytes"] <= needed for stage in small["plan"]["stages"])
 
 

@@ -1,4 +1,4 @@
-"""The spool: whole blocks or none, kept for a run of the same key, begun anew for another."""
+"""The spool: whole blocks or none, kept for a run with the same key, started over for another."""
 
 from __future__ import annotations
 

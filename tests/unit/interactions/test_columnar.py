@@ -1,4 +1,4 @@
-"""Columnar sources: kinds told by bytes, roles by name, types, partitions, and what each kind of bad input says."""
+"""Columnar sources: kinds recognized by bytes, roles by name, types, partitions, and what each kind of bad input says."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ def test_shares_out_of_range_are_refused(shares):
 def test_scores_stay_and_the_answer_says_what_was_done(model):
     plain = {item.artist: item.score for item in model.recommend("user00001", n=N_ARTISTS).items}
     found = model.recommend("user00001", n=6, diverse=0.5, novelty=0.3)
+    assert len(found.items) == 6
     assert all(plain[item.artist] == item.score for item in found.items)
     assert found.to_dict()["diverse"] == 0.5
     assert [item.novelty for item in found.items] == pytest.approx(

@@ -1,4 +1,4 @@
-"""Exports of histories: artists counted whatever the pieces are cut into; what is no export is refused."""
+"""Exports of histories: artists counted whatever the pieces are cut into; what is not an export is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are no log: told by their first bytes, as libraries write them, and never taken for text."""
+"""Files that are not logs: recognized by their first bytes, as libraries write them, and never taken for text."""
 
 from __future__ import annotations
 
