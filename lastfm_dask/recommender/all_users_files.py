@@ -182,12 +182,16 @@ def _of_few_bytes(model: Recommender, groups: Iterable[list[Batch]]) -> Iterator
     """Cut groups whose names are long into smaller ones, by what they list alone; a user's list stays whole."""
     import pyarrow.compute as pc
 
-    lengths = pc.binary_length(model.artists.array).to_numpy(zero_copy_only=False)
+    artist_bytes, user_bytes = (
+        pc.binary_length(names.array).to_numpy(zero_copy_only=False) for names in (model.artists, model.users)
+    )
     for group in groups:
         kept: list[Batch] = []
         held = 0
         for batch in group:
-            by_user = np.where(batch.items >= 0, lengths[batch.items], 0).sum(axis=1, dtype=np.int64)
+            # A user's name stands beside each artist of the list.
+            names = user_bytes[batch.start : batch.rows.stop, None] + artist_bytes[batch.items]
+            by_user = np.where(batch.items >= 0, names, 0).sum(axis=1, dtype=np.int64)
             start = 0
             for end in range(1, len(by_user) + 1):
                 held += int(by_user[end - 1])

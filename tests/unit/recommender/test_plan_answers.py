@@ -99,7 +99,10 @@ def test_one_user_s_rows_hold_no_more_than_projected(tmp_path):
 def test_groups_of_long_names_are_cut_by_bytes_and_keep_every_list(monkeypatch):
     rng = np.random.default_rng(0)
     names = [("long" * 50 if i % 7 == 0 else "a") + str(i) for i in range(40)]
-    model = SimpleNamespace(artists=Vocabulary.of(pa.array(names), "artist"))
+    users = ["user" * (i % 5) for i in range(60)]
+    model = SimpleNamespace(
+        artists=Vocabulary.of(pa.array(names), "artist"), users=Vocabulary.of(pa.array(users), "user")
+    )
     items = rng.integers(-1, 40, (60, 5)).astype(np.int32)
     scores = rng.random((60, 5))
     batches = [Batch(start, items[start : start + 20], scores[start : start + 20]) for start in (0, 20, 40)]
@@ -108,7 +111,11 @@ def test_groups_of_long_names_are_cut_by_bytes_and_keep_every_list(monkeypatch):
     assert np.array_equal(np.concatenate([batch.items for group in groups for batch in group]), items)
     assert groups[0][0].start == 0
     for group in groups:
-        lists = [[len(names[i]) for i in row if i >= 0] for batch in group for row in batch.items]
+        lists = [
+            [len(names[i]) + len(users[user]) for i in row if i >= 0]
+            for batch in group
+            for user, row in zip(batch.rows, batch.items, strict=True)
+        ]
         assert sum(map(sum, lists[:-1])) <= 900
     assert len(groups) > 4
 
