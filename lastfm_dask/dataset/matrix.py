@@ -142,13 +142,15 @@ def _columns(matrix: csr_matrix, first: int, end: int, n_values: int) -> csr_mat
     row = 1
     for start in range(0, nnz, arrays.BLOCK_NNZ):
         block = matrix.indices[start : start + arrays.BLOCK_NNZ]
-        inside = np.flatnonzero((block >= first) & (block < end))
+        # Of the row pointer's own type, so that the search below copies neither.
+        inside = np.flatnonzero((block >= first) & (block < end)).astype(kind)
         stop = filled + len(inside)
         np.subtract(block[inside], first, out=columns[filled:stop])
         values[filled:stop] = matrix.data[start : start + arrays.BLOCK_NNZ][inside]
         # The rows that end in this block: how many of the found values lie before each end.
         last = int(np.searchsorted(matrix.indptr, start + len(block), side="right"))
-        indptr[row:last] = filled + np.searchsorted(inside, matrix.indptr[row:last] - start)
+        indptr[row:last] = np.searchsorted(inside, matrix.indptr[row:last] - start)
+        indptr[row:last] += filled
         row, filled = max(row, last), stop
     return csr_of((len(indptr) - 1, end - first), indptr, columns, values)
 

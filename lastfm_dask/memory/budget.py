@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lastfm_dask.display import Shown, Table
 from lastfm_dask.errors import BudgetError
+from lastfm_dask.memory import limits
 from lastfm_dask.memory.sizes import Size, format_size, limit_for, limit_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Budget:
         memory_bytes, threads : int, optional
             What the caller asked to keep to.
         """
-        from lastfm_dask.memory import disk, limits
+        from lastfm_dask.memory import disk
         from lastfm_dask.memory.meter import anon_bytes
 
         allowed = limits.allowed_memory(memory_bytes)
@@ -233,10 +234,13 @@ def _too_little_memory(plan: Plan[Any], work: str) -> BudgetError:
     needed, allowed = plan.projected_bytes, plan.budget.allowed
     smallest = plan.needed_bytes
     pages = f" and {format_size(smallest - needed)} for pages of files" if smallest > needed else ""
+    where = f"--memory {limit_text(smallest)}, the pod's limit"
+    if plan.budget.source == limits.ADDRESS_SPACE:
+        # Which counts in KiB.
+        where = f"ulimit -v {limits.addresses_for(limit_for(smallest), plan.disk_bytes) >> 10}, or unlimited"
     msg = (
         f"stage {plan.worst_stage} of {work} needs {format_size(needed)} ({needed} bytes) with the smallest settings{pages},"
-        f" allowed are {format_size(allowed)}: give it {limit_for(smallest)} bytes or more (--memory"
-        f" {limit_text(smallest)}, the pod's limit)"
+        f" allowed are {format_size(allowed)}: give it {limit_for(smallest)} bytes or more ({where})"
     )
     return BudgetError(
         msg, stage=plan.worst_stage, projected_bytes=needed, allowed_bytes=allowed, smallest_bytes=smallest

@@ -25,6 +25,7 @@ _COUNTERS_LAG_BYTES = 1 << 20
 """A group's count and a process's own differ by so much without another process: the kernel adds up in batches."""
 
 
+ADDRESS_SPACE = "ulimit -v (RLIMIT_AS)"
 _THREAD_ADDRESSES_BYTES = 48 << 20
 """Addresses that a thread takes when it starts to compute: its stack and BLAS's buffer, hardly any of it in memory."""
 
@@ -80,13 +81,32 @@ def _address_space(own: int, root: Path) -> list[Limit]:
     """Return what a limit of the address space (`ulimit -v`) leaves: maps and libraries take their part of it."""
     import resource
 
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    words = fields_of(read_text(root / "proc/self/status") or "").get("VmSize", "").split()
-    if limit == resource.RLIM_INFINITY or not words:
+    limit, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _addresses_taken(root)
+    if limit == resource.RLIM_INFINITY or not taken:
         return []
+    return [Limit(max(0, limit - taken + own), ADDRESS_SPACE)]
+
+
+def _addresses_taken(root: Path) -> int:
+    """Return the bytes of the address space that are in use, or will be once threads compute; 0 if that is unknown."""
+    words = fields_of(read_text(root / "proc/self/status") or "").get("VmSize", "").split()
     # Where BLAS finds no addresses for a thread's buffer it waits for ever.
-    taken = (int(words[0]) << 10) + _THREAD_ADDRESSES_BYTES * cpus(root=root).count
-    return [Limit(max(0, limit - taken + own), "ulimit -v (RLIMIT_AS)")]
+    return (int(words[0]) << 10) + _THREAD_ADDRESSES_BYTES * cpus(root=root).count if words else 0
+
+
+def addresses_for(needed_bytes: int, mapped_bytes: int, *, root: Path = SYSTEM_ROOT) -> int:
+    """Return the limit of the address space (`ulimit -v`, in bytes) with which so much memory is allowed.
+
+    Parameters
+    ----------
+    needed_bytes : int
+        Memory that the process will hold, with what it holds already.
+    mapped_bytes : int
+        Files that it will map, at most.
+    root : Path
+        Where the machine's files stand.
+    """
+    return _addresses_taken(root) + max(0, needed_bytes - resident(root).held) + mapped_bytes
 
 
 def _group_limits(group: Group, own: int) -> list[Limit]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lastfm_dask.memory.cgroups import groups
-from lastfm_dask.memory.limits import allowed_memory, cpus
+from lastfm_dask.memory.limits import addresses_for, allowed_memory, cpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,3 +266,6 @@ def test_a_limit_of_the_address_space_leaves_what_maps_have_not_taken(monkeypatc
     found = allowed_memory(None)
     assert found.source == "ulimit -v (RLIMIT_AS)"
     assert abs(found.bytes - (50 << 20) - resident().held) < 8 << 20
+    # With the limit that is named for as much, so much is allowed.
+    assert abs(addresses_for(found.bytes, 0) - limit) < 8 << 20
+    assert addresses_for(found.bytes, 5 << 20) - addresses_for(found.bytes, 0) >= 4 << 20

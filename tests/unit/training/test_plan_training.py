@@ -17,6 +17,7 @@ from lastfm_dask.recommender.plan import RecommendingShape, plan_recommending
 from lastfm_dask.training.plan import (
     FitSettings,
     TrainingShape,
+    most_listeners,
     plan_training,
     transpose_bytes,
 )
@@ -62,6 +63,27 @@ def test_a_transpose_allocates_no_more_than_is_planned_for_it(tmp_path, range_nn
     assert peak <= projected
     # All values in one range are the worst case, which the plan counts.
     assert range_nnz < plays.nnz or projected <= 2 * peak
+
+
+def test_an_artist_with_many_listeners_is_gathered_in_one_piece_as_planned(tmp_path):
+    n_users = 300_000
+    plays = csr_matrix(np.ones((n_users, 1), np.float32))
+    shape = TrainingShape(*plays.shape, nnz=plays.nnz, factors=8, most_listeners=n_users)
+    tracemalloc.start()
+    try:
+        transpose_on_disk(plays, np.array([n_users]), tmp_path, 1 << 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    settings = FitSettings(1, 1 << 10)
+    assert (
+        transpose_bytes(replace(shape, most_listeners=0), settings) < peak <= transpose_bytes(shape, settings)
+    )
+
+
+def test_the_most_listeners_are_those_of_the_best_known_artist():
+    assert most_listeners({"top_artists": [{"listeners": 7}, {"listeners": 9}]}) == 9
+    assert most_listeners({}) == 0
 
 
 def test_ranges_shrink_until_they_fit():
