@@ -29,6 +29,8 @@ _SETTINGS = (
     "bm25_k1",
 )
 _N_FAVOURITES = 5
+_N_ROWS = 30
+"""Of the user who is asked for, the most played first; `stats --user` lists all."""
 _N_SHOWN = 10
 _MIN_LISTENERS = 5
 """An artist with hardly any listeners shares their vectors, and so resembles whatever else they play."""
@@ -63,7 +65,7 @@ def command(source: tuple[str, ...], output: Path | None, as_json: bool, **optio
     result = _trained(dataset, folder / "log.model", settings)
     if result is None:
         result = _train(dataset, folder / "log.model", settings, options)
-    answers = _answers(dataset, result, options["add_user"])
+    answers = _answers(dataset, result, options["add_user"], options["memory_bytes"])
     if as_json:
         echo_json({"ingest": ingest.dataset_json(dataset), "train": train.to_dict(result), **answers})
         return
@@ -146,14 +148,31 @@ def _train(dataset: Dataset, output: Path, settings: TrainSettings, options: dic
         )
 
 
-def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[str, Any]:
-    """Return the answers for one user, by the command that gives each."""
+def _answers(
+    dataset: Dataset, result: TrainResult, added: str | None, memory_bytes: int | None
+) -> dict[str, Any]:
+    """Return the answers for one user, by the command that gives each.
+
+    Raises
+    ------
+    BudgetError
+        If they do not fit; the dataset and the model are kept.
+    """
     from lastfm_dask.cli.stats import user_rows
+    from lastfm_dask.errors import BudgetError
+    from lastfm_dask.memory.budget import fit
     from lastfm_dask.recommender.answers import Recommender
+    from lastfm_dask.recommender.plan import answering_budget, fit_answer, listing_plan
 
     recommender = Recommender(result.path)
+    # A user that was added is the last row.
+    index = 0 if added is None else dataset.n_users - 1
+    start, end = dataset.user_items.indptr[index : index + 2].tolist()
+    budget = answering_budget(memory_bytes=memory_bytes)
+    fit([listing_plan(dataset, _N_ROWS)], budget, work="the user's rows", elsewhere="choose another folder")
+    fit_answer(recommender, budget, by_user=True, longest=end - start)
     user = added if added is not None else dataset.users.name(0)
-    rows = user_rows(dataset, user)
+    rows = user_rows(dataset, user, _N_ROWS)
     favourites = [row["artist"] for row in rows["rows"][:_N_FAVOURITES]]
     recommended = recommender.recommend(user)
     scored = [*favourites, *(item.artist for item in recommended.items[:1])]
@@ -164,7 +183,12 @@ def _answers(dataset: Dataset, result: TrainResult, added: str | None) -> dict[s
         "similar": recommender.similar(favourites[0], min_listeners=_MIN_LISTENERS).to_dict(),
     }
     if recommended.items:
-        answers["explain"] = recommender.explain(recommended.items[0].artist, user).to_dict()
+        artist = recommended.items[0].artist
+        try:
+            fit_answer(recommender, budget, by_user=True, explains=True, longest=end - start)
+            answers["explain"] = recommender.explain(artist, user).to_dict()
+        except BudgetError as error:
+            echo(f"warning: why {artist} is recommended to {user} is left out: {error}", err=True)
     return answers
 
 

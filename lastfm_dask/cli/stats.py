@@ -81,7 +81,7 @@ def _show_user(dataset: Dataset, user: str, as_json: bool) -> None:
     )
 
 
-def user_rows(dataset: Dataset, user: str) -> dict[str, Any]:
+def user_rows(dataset: Dataset, user: str, most: int | None = None) -> dict[str, Any]:
     """Return a user's index and artists with their plays, the most played first, ties in column order."""
     import numpy as np
 
@@ -89,7 +89,7 @@ def user_rows(dataset: Dataset, user: str) -> dict[str, Any]:
     matrix = dataset.user_items
     part = slice(int(matrix.indptr[index]), int(matrix.indptr[index + 1]))
     columns, plays = np.asarray(matrix.indices[part]), np.asarray(matrix.data[part])
-    order = np.argsort(-plays, kind="stable")
+    order = np.argsort(-plays, kind="stable")[:most]
     names = dataset.artists.names(columns[order])
     rows = [
         {"artist": name, "index": int(column), "plays": int(n) if float(n).is_integer() else float(n)}

@@ -265,20 +265,29 @@ def plan_answer(
 
 
 def fit_answer(
-    model: Recommender, budget: Budget, *, by_user: bool, n: int = 10, explains: bool = False
+    model: Recommender,
+    budget: Budget,
+    *,
+    by_user: bool,
+    n: int = 10,
+    explains: bool = False,
+    longest: int | None = None,
 ) -> Plan[AnswerSettings]:
-    """Return the plan of one answer within a budget; see `plan_answer`."""
+    """Return the plan of one answer within a budget, for a user of at most `longest` artists; see `plan_answer`."""
     names_bytes = model.artists.plain_bytes + (model.users.plain_bytes if by_user else 0)
     shape = shape_of_model(model, min(n, model.n_artists), names_bytes)
-    projected = answer_bytes(shape, longest=_longest(model) if by_user else 0, explains=explains)
+    if longest is None:
+        longest = _longest(model) if by_user else 0
+    projected = answer_bytes(shape, longest=longest, explains=explains)
     plan = Plan({"answer": projected}, 0, AnswerSettings(by_user))
     return fit([plan], budget, work="one answer", elsewhere="choose another folder")
 
 
-def listing_plan(dataset: Dataset) -> Plan[AnswerSettings]:
-    """Return what showing one user's rows takes: names as they are read, and the longest list as text."""
+def listing_plan(dataset: Dataset, longest: int | None = None) -> Plan[AnswerSettings]:
+    """Return what showing one user's rows takes: names as they are read, and a list of at most `longest` as text."""
     names_bytes = dataset.users.plain_bytes + dataset.artists.plain_bytes
-    longest = int(dataset.statistics.get("artists_per_user", {}).get("max") or 0)
+    if longest is None:
+        longest = int(dataset.statistics.get("artists_per_user", {}).get("max") or 0)
     longest_name = (dataset.manifest.content.get("longest_names") or {}).get("artist", MAX_LINE_BYTES)
     shown = _SHOWN_SHARE * min(longest * int(longest_name), dataset.artists.plain_bytes)
     projected = _SMALL_BYTES + _NAMES_SHARE * names_bytes + _LISTED_BYTES * longest + shown

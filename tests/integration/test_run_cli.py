@@ -75,3 +75,28 @@ def test_a_dataset_of_other_options_or_another_source_is_not_taken(log, first, t
     changed.write_bytes(log.read_bytes())
     run("run", changed, "-o", tmp_path, *LIKES, *QUICK, code=5)
     assert not (tmp_path / "log.model").exists()
+
+
+@pytest.fixture(scope="module")
+def long_list(tmp_path_factory) -> Path:
+    """The log's first user plays 60,000 artists; another one plays one that the first does not."""
+    path = tmp_path_factory.mktemp("long") / "log.tsv"
+    rows = [f"first\t\tartist {i}\t{1 + i % 9}\n" for i in range(60_000)]
+    others = [f"user {i}\t\tartist {j}\t2\n" for i in range(40) for j in (i, i + 1, 70_000)]
+    path.write_text("".join([*rows, *others]))
+    return path
+
+
+def test_answers_that_do_not_fit_are_left_out_or_refused_and_what_is_made_is_kept(long_list):
+    folder = long_list.parent / "out"
+    free = json.loads(run("run", long_list, "-o", folder, *QUICK).stdout)
+    assert free["explain"]["artist"] == "artist 70000"
+    assert len(free["stats"]["rows"]) == 30
+    less = run("run", long_list, "-o", folder, *QUICK, "--memory", "90Mi")
+    found = json.loads(less.stdout)
+    assert "explain" not in found
+    assert "why artist 70000 is recommended to first is left out: stage answer" in less.stderr
+    assert found["recommend"] == free["recommend"]
+    refused = run("run", long_list, "-o", folder, *QUICK, "--memory", "40Mi", code=4)
+    assert "stage list of the user's rows" in refused.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["log.dataset", "log.model"]
