@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import layout
 from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.dataset.dataset import Dataset
+from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.errors import BadInputError, StoreError
 from lastfm_dask.ingestion.summed import EXACT_PLAYS, open_summed
 from lastfm_dask.interactions.encoding import record_batch
@@ -57,6 +58,8 @@ class Earlier:
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
+        # Damage would come into a new dataset whose checksums are right.
+        verify_directory(path, layout.DATASET)
         self.dataset = Dataset(path)
         if self.dataset.manifest.version < layout.DATASET.version:
             msg = (

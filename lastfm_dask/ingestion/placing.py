@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lastfm_dask.engine.threads import completed
+from lastfm_dask.errors import StoreError
 from lastfm_dask.interactions.encoding import column
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def place_rows(found: Index, spool: Blocks, csr: Csr, threads: int, report: Call
     for n_rows in completed(write, placed(), threads):
         report(n_rows)
     if not np.array_equal(free, csr.indptr[1:]):
-        msg = "rows placed and rows counted differ: the spool changed while it was read"
-        raise RuntimeError(msg)
+        msg = (
+            "rows placed and rows counted differ: the spool changed while it was read, or names of the dataset that is"
+            " appended to are there twice; remove the work directory beside the output, check the dataset"
+            " (lastfm-dask verify) and run again"
+        )
+        raise StoreError(msg)
 
 
 def places_of(

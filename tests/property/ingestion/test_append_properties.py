@@ -124,3 +124,15 @@ def test_what_cannot_be_appended_to_is_refused_with_the_reason(tmp_path):
     with pytest.raises(StoreError, match="format version 1, which does not keep the rows that were summed"):
         ingest(log, tmp_path / "new.dataset", IngestOptions(append_to=old))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.tsv", "old.dataset"]
+
+
+@pytest.mark.parametrize("name", [layout.USERS, layout.DATA, layout.REJECTS])
+def test_damage_is_not_carried_into_a_new_dataset(tmp_path, name):
+    (tmp_path / "log.tsv").write_text(text([("u", "a", 1), ("v", "b", 2), ("v", "", 2)]))
+    old = ingest(tmp_path / "log.tsv", tmp_path / "old.dataset")
+    data = bytearray((old.path / name).read_bytes())
+    data[len(data) // 2 if name != layout.DATA else -2] ^= 1
+    (old.path / name).write_bytes(data)
+    with pytest.raises(StoreError, match=name):
+        ingest(tmp_path / "log.tsv", tmp_path / "new.dataset", IngestOptions(append_to=old.path))
+    assert {path.name for path in tmp_path.iterdir()} == {"log.tsv", "old.dataset"}
