@@ -154,6 +154,10 @@ def _wait(child: int, timeout_s: float) -> int:
 
 def import_all() -> None:
     """Import what commands need, once, without starting a thread."""
+    # Some of the standard library too: another user may not be able to read it.
+    import multiprocessing.pool  # noqa: F401
+    import statistics  # noqa: F401
+
     import implicit.als  # noqa: F401
     import pyarrow.compute
     import pyarrow.csv
