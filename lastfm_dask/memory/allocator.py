@@ -23,10 +23,10 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 _MMAP_BYTES = 32 << 20
-"""From which size a buffer is a map of its own, which goes back when it is freed: the most that glibc takes."""
+"""mmap threshold: larger buffers return to the kernel when freed. The largest that glibc takes."""
 _SERVING_BYTES = 256 << 10
 _TRIM_BYTES = 64 << 20
-"""How much may lie free at a heap's end."""
+"""How much may stay free at a heap's end."""
 _ARENAS = 1
 _WORTHWHILE_BYTES = 1 << 20
 _TRIES = 8
@@ -69,7 +69,7 @@ def _glibc() -> Any:
 
 @cache
 def _first_pool() -> pa.MemoryPool:
-    """Return the pool that Arrow began with; asked before any other is set."""
+    """Return the pool that Arrow started with; call it before any other is set."""
     import pyarrow as pa
 
     return pa.default_memory_pool()
@@ -93,7 +93,7 @@ def begin() -> None:
 
 
 def give_back_at_once() -> None:
-    """Let every buffer from `_SERVING_BYTES` on be a map of its own: for a process that lives long and answers.
+    """Map every buffer from `_SERVING_BYTES` on apart, so that it returns when freed: for a long-lived server.
 
     The C library would raise that bound by itself, and long-lived pieces then keep the heap from ever shrinking.
     """

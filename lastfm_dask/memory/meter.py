@@ -1,4 +1,4 @@
-"""What this process was seen to use, stage by stage: a sampling thread, and the receipts it leaves.
+"""What this process used, stage by stage: a sampling thread, and the receipts it leaves.
 
 A sample every 50 ms reads `/proc/self/status` and the control group's counters.
 A spike between two samples is caught by the kernel's own high-water mark where that rose within the stage.
@@ -125,7 +125,7 @@ class Stage:
 
 
 class _StageContext:
-    """Begins a stage on entry and adds its receipt on exit, also when the stage fails."""
+    """Starts a stage on entry and adds its receipt on exit, also when the stage fails."""
 
     def __init__(self, meter: Meter, stage: Stage) -> None:
         self._meter = meter

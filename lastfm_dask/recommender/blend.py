@@ -149,7 +149,7 @@ class Blend:
             if self.share_als:
                 reached, totals = self._scored(ranking, vectors[row], reached, values, scores, n)
             else:
-                # Without the other part an artist that nothing speaks for is not listed.
+                # Without the other part, an artist with no evidence is not listed.
                 reached, totals = reached[values > 0], values[values > 0]
             columns, scores = np.concatenate([columns, reached]), np.concatenate([scores, totals])
             order = np.lexsort((columns, -scores))[:n]

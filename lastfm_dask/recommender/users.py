@@ -1,4 +1,4 @@
-"""Who asks, and what may be listed: names turned into rows, columns and plays, unknown ones gathered."""
+"""The user of a question and what may be listed: names become rows, columns and plays; unknown names are collected."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class ModelUser:
-    """Whom an answer is for, in the model's terms."""
+    """The user an answer is for, in the model's terms."""
 
     user: User
     row: int | None

@@ -1,4 +1,4 @@
-"""Sources behind an address, through fsspec: S3 (extra `s3`), HTTP with ranges (extra `http`), and its kin.
+"""Sources behind an address, through fsspec: S3 (extra `s3`), HTTP with ranges (extra `http`), and the like.
 
 Answers what `sources` asks: which files there are, a range of one, and one as a stream. Credentials, endpoints,
 headers and proxies come from where each library looks for them (AWS_ENDPOINT_URL, fsspec's configuration, …).
@@ -133,7 +133,7 @@ def _read(fs: Any, path: str, offset: int, n_bytes: int) -> bytearray:
     try:
         data = fs.cat_file(path, start=offset, end=offset + n_bytes)
     except OSError:
-        # Stores refuse a range that starts at the end or behind it.
+        # Stores refuse a range that starts at or after the end.
         if offset < _info(fs, path)["size"]:
             raise
         return bytearray()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_PLAYS = 419_157
 """The real log's largest count."""
 DATED_ROWS = 43
-"""Rows of each of the two listeners whose id is a date."""
+"""Rows of each of the two users whose id is a date."""
 
 # Of ten lists seven are cut near fifty by the service that they came from, the others vary: together sd 8.5 at 48.87.
 _LIST_KINDS = ((0.7, 1.0, 0.041), (0.3, 1.0, 0.31))
@@ -151,7 +151,7 @@ def _take_places(
 def draw_lists(
     design: Design, users: range, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Draw the lists of these listeners.
+    """Draw the lists of these users.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How training stands beside popularity, on a sample that it holds out: a reduced model, before the whole one.
+"""Compares training with popularity on a held-out sample: a reduced model, before the whole one.
 
 A sample of users is trained apart, a fifth of each one's artists held out, and ranked beside popularity. It is a
 model of fewer users, so its figures are lower than the whole model's; what they tell is whether training works on
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
     Ranked = npt.NDArray[np.int64]
 
 SAMPLE_VALUES = 1 << 15
-"""Interactions of the sample, at most, but for its last user's."""
+"""The most interactions of the sample, not counting its last user's."""
 LONGEST = 1 << 13
 """Users with more artists are left out, so that the sample is bounded."""
 RANKED_USERS = 1 << 9
 """Users of the sample that are ranked."""
 MIN_USERS = 20
-"""Fewer say nothing."""
+"""With fewer users the comparison means nothing."""
 ITERATIONS = 4
 K = 10
 """Length of the lists."""
 BATCH_USERS = 16
 """Users whose scores are held at once."""
 STEPS = (1.0, 2.0, 4.0)
-"""What regularization is multiplied by, one after the other, until popularity is not better."""
+"""Factors to multiply regularization by, in this order, until popularity is not better."""
 ENOUGH = 0.25
-"""Share of all interactions from which on the sample decides; a smaller one only reports."""
+"""A sample with at least this share of all interactions decides; a smaller one only reports."""
 _HELD_OUT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What the sample said."""
+    """The result on the sample."""
 
     n_users: int
     """Users that were ranked."""
@@ -65,7 +65,7 @@ class Check:
     """NDCG@10 of the reduced model."""
     popularity_ndcg: float
     raised: float
-    """What regularization was multiplied by because popularity was better; 1: nothing."""
+    """The factor by which regularization was raised because popularity was better; 1: not raised."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -75,7 +75,7 @@ class Check:
 def settle_and_check(
     plays: csr_matrix, settings: TrainSettings, folder: Path, *, threads: int
 ) -> tuple[TrainSettings, Check | None]:
-    """Settle alpha and regularization from the data, and hold the result against popularity on a sample.
+    """Settle alpha and regularization from the data, and compare the result with popularity on a sample.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class Sample:
         return figures
 
     def lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
-        """Return the ten best columns for each ranked row, the row's own left out; ties go to the smaller column."""
+        """Return the ten best columns for each ranked row, excluding the row's own; ties go to the smaller column."""
         starts = range(0, len(self.ranked), BATCH_USERS)
         batches = (self.ranked[start : start + BATCH_USERS] for start in starts)
         return np.concatenate([self.best(rows, scores_of(rows)) for rows in batches])

@@ -90,11 +90,11 @@ _CARD = """# Model card
 
 ## What it is
 Implicit-feedback matrix factorization (alternating least squares; Hu, Koren, Volinsky 2008), trained with
-implicit on the CPU. It ranks artists for listeners by: {ranks_by}.
+implicit on the CPU. It ranks artists for users by {ranks_by}.
 
 ## Data
 - {users:,} users, {artists:,} artists, {nnz:,} stored plays; dataset fingerprint `{fingerprint}`.
-- Where the data is Last.fm's (360K or HetRec 2K) it is for **non-commercial use only**, and so is what is made of
+- Where the data is Last.fm's (360K or HetRec 2K) it is for **non-commercial use only**, and so is everything made from
   it. Cite Last.fm and Oscar Celma, "Music Recommendation and Discovery in the Long Tail" (2010).
 - User ids are kept as they are in the source. Treat them as personal data.
 
@@ -111,12 +111,12 @@ implicit on the CPU. It ranks artists for listeners by: {ranks_by}.
 {metrics}
 
 ## Known limits
-- Plays say what somebody heard, not what they like; few plays are no dislike.
-- Popular artists are recommended more often than their share; artists with a handful of listeners have vectors of
-  little worth (`--min-listeners`, `--max-listeners`).
+- Plays say what somebody heard, not what they like; few plays do not mean dislike.
+- Popular artists are recommended more often than their share; the vectors of artists with a handful of listeners mean
+  little (`--min-listeners`, `--max-listeners`).
 - The data ends in 2008 (360K) or 2011 (HetRec 2K): newer artists are unknown.
 - A user who is not in the data is folded in from the names given; unknown names are left out and listed.
-- Known users' vectors come from a few steps of conjugate gradients: `explain` shows what these left over.
+- Known users' vectors come from a few steps of conjugate gradients: `explain` shows the residual.
 
 ## How to reproduce
 On a dataset with this fingerprint, with the package versions in `manifest.json`:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lastfm_dask.training.settings import TrainSettings
 
 MEAN_CONFIDENCE = 11.0
-"""What alpha makes the mean confidence of a stored value; a missing one has 1."""
+"""Mean confidence of a stored value that alpha is chosen for; a missing value has 1."""
 NOISE_SHARE = 0.25
 """Regularization as a share of the largest singular value of noise."""
 RULE = (
@@ -41,7 +41,7 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """What the rule asks of a matrix besides the weights: how long lists are, as a mean over interactions."""
+    """What the rule needs of a matrix besides the weights: how long lists are, as a mean over interactions."""
 
     user: float
     """Artists on the list of an interaction's user."""
@@ -103,7 +103,7 @@ def settle(matrix: csr_matrix, settings: TrainSettings) -> TrainSettings:
         return settings
     weight = mean_weight(matrix, settings)
     if not weight > 0:
-        # Confidences that can't be used: `prepare` refuses them, with their names.
+        # Unusable confidences: `prepare` refuses them and names them.
         return settings
     settled: dict[str, Any] = {}
     alpha = settings.alpha
@@ -115,5 +115,5 @@ def settle(matrix: csr_matrix, settings: TrainSettings) -> TrainSettings:
 
 
 def four_digits(value: float) -> float:
-    """Return a number that a person can read and give again."""
+    """Return a number rounded so that a person can read it and type it."""
     return float(f"{value:.4g}")
