@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @click.option(
     "--npz",
     type=PATH,
-    help="Write this file: a dataset for scipy.sparse.load_npz, a model for implicit's `load`.",
+    help="Write this file: a dataset for scipy.sparse.load_npz, a model for implicit's `load` (its"
+    " factors alone, without item weights or popularity).",
 )
 @click.option(
     "--parquet",

@@ -123,7 +123,9 @@ def _rank_thread_bytes(shape: EvaluationShape) -> int:
     scores += 4 * shape.factors * (min(ranking.BLOCK_ARTISTS, shape.n_artists) + 4 * evaluator.BATCH_USERS)
     product = 0
     if shape.neighbours or shape.ease:
-        reached = shape.longest * (ease.N_WEIGHTS if shape.ease else neighbours.N_NEIGHBOURS)
+        reached = shape.longest * (
+            ease.weights_of_each(shape.n_artists) if shape.ease else neighbours.N_NEIGHBOURS
+        )
         product = _PRODUCT_VALUE_BYTES * (min(reached, item_weights.VALUES_AT_ONCE) + shape.n_artists)
     lists = 64 * (evaluator.BATCH_USERS * shape.k + batch)
     equations = 8 * shape.factors * (4 * shape.factors + 4 * shape.longest) if shape.folds_in else 0

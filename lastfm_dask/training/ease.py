@@ -38,7 +38,9 @@ MAX_SIDE = 10_000
 MAX_PRODUCTS = 1 << 38
 """Multiplications up to which the weights of all artists are worked out: some minutes on two threads."""
 N_WEIGHTS = 500
-"""Weights that are kept of each artist."""
+"""Weights that are kept of each artist, at least, if there are so many artists."""
+MAX_WEIGHTS = 1 << 24
+"""Weights up to which more are kept: where artists are few, all."""
 REGULARIZATION = 70.0
 """Lambda unless another is chosen."""
 BLOCK_VALUES = 1 << 19
@@ -50,6 +52,11 @@ def has_room(shape: tuple[int, int], nnz: int) -> bool:
     return min(shape) <= MAX_SIDE and _products(shape, nnz) <= MAX_PRODUCTS
 
 
+def weights_of_each(n_artists: int) -> int:
+    """Return how many weights are kept of each artist that is scored."""
+    return min(max(N_WEIGHTS, MAX_WEIGHTS // n_artists), n_artists)
+
+
 def _products(shape: tuple[int, int], nnz: int) -> int:
     """Return about how many multiplications all weights take: each artist's are rebuilt from every list."""
     n_users, n_artists = shape
@@ -57,7 +64,7 @@ def _products(shape: tuple[int, int], nnz: int) -> int:
 
 
 def fit_ease(
-    train: csr_matrix, run: FitRun, regularization: float = REGULARIZATION, *, n_weights: int = N_WEIGHTS
+    train: csr_matrix, run: FitRun, regularization: float = REGULARIZATION, *, n_weights: int | None = None
 ) -> csr_matrix:
     """Work out the weights of EASE.
 
@@ -69,8 +76,8 @@ def fit_ease(
         How the fit goes.
     regularization : float
         Lambda, above 0.
-    n_weights : int
-        Weights kept of each artist that is scored, by size.
+    n_weights : int, optional
+        Weights kept of each artist that is scored, by size; `weights_of_each` unless given.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def fit_ease(
 
     _refuse_too_large(train.shape, train.nnz)
     n_artists = train.shape[1]
-    kept = min(n_weights, n_artists - 1)
+    kept = min(n_weights or weights_of_each(n_artists), n_artists - 1)
     indices = create_array(run.folder / "sources.npy", (n_artists * kept,), np.int32)
     values = create_array(run.folder / "values.npy", (n_artists * kept,), np.float32)
     with threadpoolctl.threadpool_limits(1, "blas"):

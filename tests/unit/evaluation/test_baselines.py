@@ -145,3 +145,9 @@ def test_ease_is_refused_where_it_is_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr(ease, "MAX_SIDE", 44)
     with pytest.raises(BadInputError, match="at most 44"):
         fit_ease(PLAYS, FitRun(tmp_path))
+
+
+def test_where_artists_are_few_all_weights_are_kept():
+    assert ease.weights_of_each(4096) == 4096
+    assert ease.weights_of_each(5000) == ease.MAX_WEIGHTS // 5000
+    assert ease.weights_of_each(10**6) == ease.N_WEIGHTS
