@@ -18,7 +18,6 @@ import threadpoolctl
 
 from lastfm_dask.dataset.arrays import create_array
 from lastfm_dask.dataset.matrix import csr_of
-from lastfm_dask.training.largest import kth_largest
 from lastfm_dask.training.strength import Lengths, four_digits, settle
 
 if TYPE_CHECKING:
@@ -44,13 +43,15 @@ MIN_USERS = 20
 ITERATIONS = 4
 K = 10
 """Length of the lists."""
-BATCH_USERS = 16
-"""Users whose scores are held at once."""
+BATCH_SCORES = 1 << 18
+MAX_BATCH_USERS = 1 << 6
+"""Scores that are held at once, and for how many users at most; a user's are never cut."""
 STEPS = (1.0, 2.0, 4.0)
 """Factors to multiply regularization by, in this order, until popularity is not better."""
 ENOUGH = 0.25
 """A sample with at least this share of all interactions decides; a smaller one only reports."""
 _HELD_OUT = 0.2
+_STRIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,37 +196,45 @@ class Sample:
 
     def ndcg_by_user(self, lists: Ranked) -> npt.NDArray[np.float64]:
         """Return the NDCG@10 of each ranked user's list, shape (n_ranked,)."""
+        width, lengths = self.train.shape[1], np.diff(self.held_out.indptr)
         discounts = 1 / np.log2(np.arange(2, K + 2))
         ideal = np.concatenate([[0.0], np.cumsum(discounts)])
-        figures = np.empty(len(self.ranked))
-        for place, (row, found) in enumerate(zip(self.ranked.tolist(), lists, strict=True)):
-            wanted = self.held_out.indices[slice(*self.held_out.indptr[row : row + 2])]
-            gains = float(discounts[: len(found)] @ np.isin(found, wanted))
-            figures[place] = gains / ideal[min(K, len(wanted))]
-        return figures
+        wanted = np.repeat(np.arange(len(lengths)), lengths) * width + self.held_out.indices
+        gains = np.isin(self.ranked[:, None] * width + lists, wanted) @ discounts[: lists.shape[1]]
+        return np.asarray(gains / ideal[np.minimum(K, lengths[self.ranked])])
 
     def lists(self, scores_of: Callable[[Ranked], npt.NDArray[np.float32]]) -> Ranked:
         """Return the ten best columns for each ranked row, excluding the row's own; ties go to the smaller column."""
-        starts = range(0, len(self.ranked), BATCH_USERS)
-        batches = (self.ranked[start : start + BATCH_USERS] for start in starts)
-        return np.concatenate([self.best(rows, scores_of(rows)) for rows in batches])
+        return np.concatenate([self.best(rows, scores_of(rows)) for rows in self.batches()])
+
+    def batches(self) -> Iterator[Ranked]:
+        """Give the ranked rows, as many at once as `BATCH_SCORES` allows."""
+        size = batch_users(self.train.shape[1])
+        return (self.ranked[start : start + size] for start in range(0, len(self.ranked), size))
 
     def best(self, rows: Ranked, scores: npt.NDArray[np.float32]) -> Ranked:
-        """Return the ten best columns for each of some rows, by scores of all columns."""
-        k = min(K, self.train.shape[1])
-        lists = np.empty((len(rows), k), np.int64)
-        for i, row in enumerate(rows.tolist()):
-            known = self.train.indices[slice(*self.train.indptr[row : row + 2])]
-            own = scores[i].copy()
-            own[known] = -np.inf
-            lists[i] = _best(own, k)
-        return lists
+        """Return the ten best columns for each of some rows, by scores of all columns, which are overwritten."""
+        for row, own in zip(rows.tolist(), scores, strict=True):
+            own[self.train.indices[slice(*self.train.indptr[row : row + 2])]] = -np.inf
+        return _best(scores, min(K, self.train.shape[1]))
+
+
+def batch_users(n_artists: int) -> int:
+    """Return for how many users the scores of all artists are held at once."""
+    return min(max(BATCH_SCORES // n_artists, 1), MAX_BATCH_USERS)
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> Ranked:
-    """Return the `k` best places, the best first; ties go to the smaller."""
-    places = np.flatnonzero(scores >= kth_largest(scores, k))
-    return places[np.argsort(-scores[places], kind="stable")[:k]]
+    """Return the `k` best columns of each row, the best first; ties go to the smaller.
+
+    At least `k` of a row reach the k-th largest of a part of it, and few others do: these alone are sorted.
+    """
+    part = scores[:, :: max(1, min(_STRIDE, scores.shape[1] // k))]
+    bounds = np.partition(part, part.shape[1] - k, axis=1)[:, part.shape[1] - k]
+    rows, columns = np.divmod(np.flatnonzero(scores >= bounds[:, None]), scores.shape[1])
+    order = np.lexsort((-scores[rows, columns], rows))
+    firsts = np.searchsorted(rows, np.arange(len(scores)))
+    return np.asarray(columns[order[firsts[:, None] + np.arange(k)]])
 
 
 def _part(whole: csr_matrix, kept: npt.NDArray[np.bool_]) -> csr_matrix:

@@ -103,7 +103,7 @@ def _check_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     values = _sampled(shape)
     n_users, n_artists = min(shape.n_users, values), min(shape.n_artists, values)
     small = TrainingShape(n_users, n_artists, values, shape.factors)
-    scores = n_artists * (4 * check.BATCH_USERS + _SCORED_BYTES)
+    scores = n_artists * (8 * check.batch_users(n_artists) + _SCORED_BYTES)
     return _SAMPLED_VALUE_BYTES * values + max(scores, fit_bytes(small, settings))
 
 
@@ -114,9 +114,9 @@ def _choice_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     values = _drawn(shape)
     n_artists = min(shape.n_artists, values)
     small = TrainingShape(min(shape.n_users, values), n_artists, values, shape.factors)
-    scores = _CHOICE_SCORE_BYTES * second.BATCH_USERS * n_artists
+    batch = (settings.threads + 1) * check.batch_users(n_artists)
+    scores = _CHOICE_SCORE_BYTES * batch * n_artists + 16 * batch * min(shape.n_users, values)
     if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):
-        scores += 16 * second.BATCH_USERS * min(shape.n_users, values)
         scores = max(scores, _EASE_VALUE_BYTES * ease.BLOCK_VALUES)
         scores = max(scores, 8 * sampled.BLOCK_ARTISTS * min(shape.n_users, values) + 16 * n_artists)
     kept = _KEPT_VALUE_BYTES * values * second.most_samples(shape.n_users)
@@ -138,7 +138,7 @@ def neighbours_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 def ease_bytes(shape: TrainingShape, settings: FitSettings) -> int:
     """Return what EASE holds at most: a transpose, then a block of weights on each thread; the inverse is a map."""
     block = _EASE_VALUE_BYTES * max(ease.BLOCK_VALUES, shape.n_users, shape.n_artists)
-    kept = replace(shape, nnz=max(shape.nnz, min(ease.N_WEIGHTS, shape.n_artists) * shape.n_artists))
+    kept = replace(shape, nnz=max(shape.nnz, ease.weights_of_each(shape.n_artists) * shape.n_artists))
     return 16 * shape.n_artists + max(transpose_bytes(kept, settings), settings.threads * block)
 
 
@@ -167,7 +167,9 @@ def weights_disk_bytes(shape: TrainingShape) -> int:
     needs = [20 * shape.nnz + (16 + 16 * neighbours.N_NEIGHBOURS) * shape.n_artists]
     if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):
         side = min(shape.n_users, shape.n_artists)
-        needs.append(16 * shape.nnz + 4 * side**2 + 24 * (ease.N_WEIGHTS + 1) * shape.n_artists)
+        needs.append(
+            16 * shape.nnz + 4 * side**2 + 24 * (ease.weights_of_each(shape.n_artists) + 1) * shape.n_artists
+        )
     return max(needs)
 
 

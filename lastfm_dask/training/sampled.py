@@ -2,6 +2,7 @@
 
 Cosine neighbours follow from the lists; EASE follows from the inverse of the smaller Gram matrix, users' or artists', a
 mapped file: with C = (X X^T + lambda I)^-1 the score of an artist that a list x lacks is x X^T C X over 1 - diag(X^T C X).
+For the sample's own lists X X^T C is I - lambda C, so no product of dense matrices is needed.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ def cosine(plays: csr_matrix) -> Scores:
     lengths = np.sqrt(np.bincount(weights.indices, squares, weights.shape[1]))
     unit = weights.copy()
     unit.data = (unit.data / lengths[unit.indices]).astype(np.float32)
+    turned = unit.T.tocsr()
+    return lambda rows: _product((weights[rows] @ turned).toarray(), turned)
 
-    def scores(rows: Rows) -> Floats:
-        return np.asarray((weights[rows] @ unit.T @ unit).toarray())
 
-    return scores
+def _product(lists: Floats, turned: csr_matrix) -> Floats:
+    """Return dense rows times a sparse matrix, whose transpose is given; rows are contiguous."""
+    return np.ascontiguousarray((turned @ np.ascontiguousarray(lists.T)).T)
 
 
 @contextmanager
@@ -63,8 +66,11 @@ def by_ease(plays: csr_matrix, strength: float, folder: Path) -> Iterator[Scores
     diagonal = _diagonal(turned, inverse) if by_users else np.diagonal(inverse).copy()
 
     def dual(rows: Rows) -> Floats:
-        lists = np.asarray((weights[rows] @ turned).toarray() @ inverse, np.float32)
-        return np.asarray((turned @ lists.T).T / (1 - diagonal), np.float32)
+        lists = inverse[rows] * np.float32(-strength)
+        lists[np.arange(len(rows)), rows] += 1
+        found = _product(lists, turned)
+        found /= 1 - diagonal
+        return found
 
     def primal(rows: Rows) -> Floats:
         return np.asarray(-(weights[rows] @ inverse) / diagonal, np.float32)

@@ -2,15 +2,15 @@
 
 `choose` draws a sample of users, trains a reduced ALS on it, and scores its users by item weights of the same sample:
 cosine neighbours, and EASE with several lambdas where it can be worked out for all data. Each is blended with ALS in a few
-shares, and the best of these with popularity. A parabola through the NDCG@10 by share evens the sample's noise out. A
-preset that leaves the model open adds what gains at least `GAIN`. Small data is sampled several times. `fit` then works
-the weights out for all data.
+shares, and the best of these with popularity. A quadratic through the NDCG@10 by share and lambda evens the sample's noise
+out. A preset that leaves the model open adds what gains at least `GAIN`. Small data is sampled several times. `fit` then
+works the weights out for all data.
 """
 
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,45 +21,41 @@ from scipy.sparse import csr_matrix
 from lastfm_dask.dataset import layout
 from lastfm_dask.training import ease, sampled
 from lastfm_dask.training.check import Sample, SampleSize
-from lastfm_dask.training.strength import Lengths, four_digits
+from lastfm_dask.training.strength import four_digits
+from lastfm_dask.training.trial import EASE, NEIGHBOURS, NOTHING, SCALED_USERS, trial
 from lastfm_dask.training.weighting import count_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from lastfm_dask.training.fit_run import FitRun
-    from lastfm_dask.training.sampled import Rows, Scores
     from lastfm_dask.training.settings import TrainSettings
+    from lastfm_dask.training.trial import Figures, Kind, Trial, Tried
 
-    Figures = npt.NDArray[np.float64]
-    Tried = tuple[str, float | None, float, float]
-    """A kind, lambda, the share of item weights, and then that of popularity."""
+    Floats = npt.NDArray[np.float64]
 
-EASE = "ease"
-NEIGHBOURS = "neighbours"
-NOTHING = "none"
 SHARES = (0.25, 0.5, 0.75)
 """Of the item weights in a blend; 0 and 1 are tried too."""
 POPULARITY_SHARES = (0.25, 0.5, 1.0)
 """Of popularity beside the best blend; 0 is tried too."""
-REGULARIZATIONS = (25.0, 75.0, 200.0, 600.0, 1800.0)
-"""Lambdas of EASE that are tried."""
+REGULARIZATIONS = (2.5, 8.0, 25.0, 75.0, 200.0, 600.0, 1800.0, 5400.0)
+"""Lambdas of EASE: tried from the usual one, at `FIRST`, up and down as long as figures are near the best."""
+FIRST = 3
+NEAR = 0.99
+"""A figure is near the best from this share of it on."""
 GAIN = 1.01
 """What item weights must raise NDCG@10 to, relative to ALS alone, where a preset leaves the model open."""
 CLOSE = 0.7
 """Nothing is clearly better than popularity if it gains less than this many standard errors, or less than `GAIN`."""
-SIZE = SampleSize(values=1 << 17, users=1 << 16, ranked=1 << 9, least=10)
-MAX_SIDE = 3 << 10
+SIZE = SampleSize(values=1 << 17, users=1 << 16, ranked=1 << 10, least=10)
+MAX_SIDE = 2 << 10
 """Users of the sample, where EASE is tried and artists are not fewer."""
 LEAST_RANKED = 1 << 10
 MAX_SAMPLES = 6
 """Of fewer users than `LEAST_RANKED` the sample is drawn up to so many times, until so many lists were ranked."""
-SCALED_USERS = 1 << 6
-"""Users by whose scores all parts are brought to one scale."""
-BATCH_USERS = 16
 ALS: Tried = (NOTHING, None, 0.0, 0.0)
 POPULARITY: Tried = (NOTHING, None, 0.0, 1.0)
 
@@ -115,13 +111,13 @@ def choose(
     growth = float(np.sqrt(plays.shape[0] / np.mean([sample.train.shape[0] for sample in samples])))
     with threadpoolctl.threadpool_limits(1, "blas"), ExitStack() as stack:
         trials = [
-            stack.enter_context(_trial(sample, plays, settings, folder / str(number), threads, growth))
+            stack.enter_context(trial(sample, plays, settings, folder / str(number), threads, growth))
             for number, sample in enumerate(samples)
         ]
-        figures = _joined(trial.blends() for trial in trials)
+        figures = _blends(trials)
         best = _best(figures, settings.model)
         if settings.model == "auto":
-            figures |= _joined(trial.with_popularity(best) for trial in trials)
+            figures |= _figures(trials, best[:2], [(best[2], one) for one in (0.0, *POPULARITY_SHARES[:-1])])
             best = _with_popularity(best, figures)
     shutil.rmtree(folder)
     values = {_name(tried): float(figure.mean()) for tried, figure in figures.items()}
@@ -163,25 +159,97 @@ def _unmeasured(plays: csr_matrix, model: str) -> Second | None:
     )
 
 
-def _joined(parts: Iterable[dict[Tried, Figures]]) -> dict[Tried, Figures]:
+def _figures(
+    trials: Sequence[Trial], kind: Kind, mixes: Sequence[tuple[float, float]]
+) -> dict[Tried, Figures]:
     """Return the figures of all samples' users, by what was tried."""
-    all_parts = list(parts)
-    return {tried: np.concatenate([part[tried] for part in all_parts]) for tried in all_parts[0]}
+    parts = [trial.figures(kind, mixes) for trial in trials]
+    return {tried: np.concatenate([part[tried] for part in parts]) for tried in parts[0]}
+
+
+def _blends(trials: Sequence[Trial]) -> dict[Tried, Figures]:
+    """Return the figures of ALS, of popularity, of item weights, and of their blends with ALS."""
+    mixes = [(share, 0.0) for share in (*SHARES, 1.0)]
+    found = _figures(trials, (NEIGHBOURS, None), [ALS[2:], POPULARITY[2:], *mixes])
+    if not trials[0].eases:
+        return found
+    heights: dict[int, float] = {}
+    for step in (1, -1):
+        place = FIRST
+        while place in range(len(REGULARIZATIONS)):
+            if place not in heights:
+                kind = EASE, four_digits(REGULARIZATIONS[place] * trials[0].growth)
+                figures = _figures(trials, kind, mixes)
+                found |= figures
+                heights[place] = max(float(figure.mean()) for figure in figures.values())
+            if heights[place] < NEAR * max(heights.values()):
+                break
+            place += step
+    return found
+
+
+def _evened(figures: dict[Tried, Figures]) -> dict[Tried, float]:
+    """Return mean figures with the noise of single ones evened out: a quadratic in the share and in ln lambda.
+
+    Without a share lambda does not matter. Of EASE, lambdas with figures near the best count, with the next ones on
+    both sides.
+    """
+    means = {tried: float(figure.mean()) for tried, figure in figures.items()}
+    evened: dict[Tried, float] = {}
+    for name in dict.fromkeys(one[0] for one in means if one[2]):
+        heights: dict[float, float] = {}
+        for one in (one for one in means if one[0] == name):
+            heights[one[1] or 1.0] = max(heights.get(one[1] or 1.0, 0.0), means[one])
+        strengths = sorted(heights)
+        good = [i for i, one in enumerate(strengths) if heights[one] >= NEAR * max(heights.values())]
+        near = strengths[max(good[0] - 1, 0) : good[-1] + 2]
+        points = [(1.0, 0.0, means[ALS])]
+        points += [
+            (one[1] or 1.0, one[2], v)
+            for one, v in means.items()
+            if one[0] == name and (one[1] or 1.0) in near
+        ]
+        places = np.array(points)
+        factors, *_ = np.linalg.lstsq(_terms(places, near), places[:, 2], rcond=None)
+        grid = [(strength, share) for strength in near for share in (*SHARES, 1.0)]
+        for (strength, share), value in zip(grid, _terms(np.array(grid), near) @ factors, strict=True):
+            evened[name, strength if name == EASE else None, share, 0.0] = float(value)
+    return evened
+
+
+def _terms(places: Floats, near: list[float]) -> Floats:
+    """Return the quadratic's terms of lambdas and shares, one row a place; without a share nothing depends on lambda."""
+    x, shares = np.log(places[:, 0] / near[len(near) // 2]), places[:, 1]
+    by_strength = [x**power for power in range(min(len(near), 3))]
+    return np.column_stack([np.ones_like(x), *(shares**p * term for p in (1, 2) for term in by_strength)])
 
 
 def _best(figures: dict[Tried, Figures], model: str) -> Tried:
-    """Return the best of what was tried without popularity, as far as the model leaves it open."""
-    means = {tried: float(figure.mean()) for tried, figure in figures.items()}
-    if model == NEIGHBOURS:
-        return max((one for one in means if one[2] == 1), key=means.__getitem__)
-    evened: dict[Tried, float] = {}
-    for kind, strength in dict.fromkeys(one[:2] for one in means if one[2]):
-        tried: list[Tried] = [ALS, *((kind, strength, share, 0.0) for share in (*SHARES, 1.0))]
-        shares = [one[2] for one in tried]
-        curve = np.polyval(np.polyfit(shares, [means[one] for one in tried], 2), shares)
-        evened |= dict(zip(tried[1:], curve.tolist()[1:], strict=True))
-    best = max((one for one in evened if model == "auto" or one[2] < 1), key=evened.__getitem__)
-    return ALS if model == "auto" and means[best] < GAIN * means[ALS] else best
+    """Return the best blend without popularity, as far as the model leaves it open."""
+    evened = _evened(figures)
+    allowed = {"neighbours": (1.0,), "blend": SHARES}.get(model, (*SHARES, 1.0))
+    open_to = {one: value for one, value in evened.items() if one[2] in allowed}
+    best = _nearest_usual(open_to, figures)
+    return ALS if model == "auto" and evened[best] < GAIN * figures[ALS].mean() else best
+
+
+def _nearest_usual(evened: dict[Tried, float], figures: dict[Tried, Figures]) -> Tried:
+    """Return the best; of EASE, with the lambda nearest to the usual one that is worse by noise at most.
+
+    Noise is a standard error of the difference (the rule of one standard error: Breiman, Friedman, Olshen, Stone 1984).
+    """
+    best = max(evened, key=evened.__getitem__)
+    if best[0] != EASE:
+        return best
+    tried = {one[1] or 0.0: one for one in sorted(evened, key=evened.__getitem__) if one[0] == EASE}
+    usual = next(one[1] or 0.0 for one in figures if one[0] == EASE)
+    first, last = sorted((usual, best[1] or 0.0))
+    for strength in sorted(tried, key=lambda strength: abs(np.log(strength / usual))):
+        one = tried[strength]
+        noise = float((figures[best] - figures[one]).std()) / np.sqrt(len(figures[best]))
+        if first <= strength <= last and evened[one] >= evened[best] - noise:
+            return one
+    return best
 
 
 def _with_popularity(best: Tried, figures: dict[Tried, Figures]) -> Tried:
@@ -199,88 +267,6 @@ def _name(tried: Tried) -> str:
     if tried == POPULARITY:
         return "popularity"
     return f"{name}, popularity {popularity:g}" if popularity else name
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """One sample, and what its users are scored by: all parts brought to one scale."""
-
-    sample: Sample
-    als: Scores
-    growth: float
-    """What lambda is multiplied by for all data, whose Gram matrix is larger; the weights of one list stay as they are."""
-    eases: bool
-    folder: Path
-
-    def blends(self) -> dict[Tried, Figures]:
-        """Return the figures by user of ALS, of item weights, and of their blends."""
-        found = self._figures(None, ALS[:2], [(0.0, 0.0)])
-        mixes = [(share, 0.0) for share in (*SHARES, 1.0)]
-        kinds: list[tuple[str, float | None]] = [(NEIGHBOURS, None)]
-        if self.eases:
-            kinds += [(EASE, four_digits(base * self.growth)) for base in REGULARIZATIONS]
-        for kind in kinds:
-            with self._scores(*kind) as scores:
-                found |= self._figures(scores, kind, mixes)
-        return found
-
-    def with_popularity(self, best: Tried) -> dict[Tried, Figures]:
-        """Return the figures by user of a blend to which popularity is added, and of popularity alone."""
-        kind, strength, share, _ = best
-        with self._scores(kind, strength) as scores:
-            found = self._figures(scores, (kind, strength), [(share, one) for one in POPULARITY_SHARES[:-1]])
-        return found | self._figures(None, POPULARITY[:2], [(0.0, 1.0)])
-
-    @contextmanager
-    def _scores(self, kind: str, strength: float | None) -> Iterator[Scores | None]:
-        plays, rows = self.sample.train, self.sample.ranked
-        if kind == NOTHING:
-            yield None
-        elif kind == NEIGHBOURS:
-            yield _scaled(sampled.cosine(plays), rows)
-        else:
-            with sampled.by_ease(plays, (strength or 0.0) / self.growth, self.folder / "inverse") as scores:
-                yield _scaled(scores, rows)
-
-    def _figures(
-        self, weights: Scores | None, kind: tuple[str, float | None], mixes: list[tuple[float, float]]
-    ) -> dict[Tried, Figures]:
-        """Return the figures by user for each mix of item weights and popularity; each part is scored once."""
-        lists: list[list[Rows]] = [[] for _ in mixes]
-        counts = count_columns(self.sample.train.indices, self.sample.train.shape[1]).astype(np.float32)
-        counts /= np.sqrt(np.mean(np.square(counts)))
-        for first in range(0, len(self.sample.ranked), BATCH_USERS):
-            rows = self.sample.ranked[first : first + BATCH_USERS]
-            by_als = self.als(rows)
-            by_weights = by_als if weights is None else weights(rows)
-            for (share, popularity), found in zip(mixes, lists, strict=True):
-                blend = np.float32(1 - share) * by_als + np.float32(share) * by_weights
-                found.append(
-                    self.sample.best(
-                        rows, np.float32(1 - popularity) * blend + np.float32(popularity) * counts
-                    )
-                )
-        return {
-            (*kind, *mix): self.sample.ndcg_by_user(np.concatenate(found))
-            for mix, found in zip(mixes, lists, strict=True)
-        }
-
-
-@contextmanager
-def _trial(
-    sample: Sample, plays: csr_matrix, settings: TrainSettings, folder: Path, threads: int, growth: float
-) -> Iterator[_Trial]:
-    """Train a reduced ALS on a sample; its files go when the block ends."""
-    with sample.reduced(settings, Lengths.of(plays).noise, folder, threads) as (users, items):
-        als = _scaled(lambda rows: np.asarray(users[rows] @ items.T), sample.ranked)
-        yield _Trial(sample, als, growth, ease.has_room(plays.shape, plays.nnz), folder)
-
-
-def _scaled(scores: Scores, rows: Rows) -> Scores:
-    """Return scores over the root mean square of those of some users."""
-    parts = [scores(rows[i : i + BATCH_USERS]) for i in range(0, min(len(rows), SCALED_USERS), BATCH_USERS)]
-    found = np.float32(np.sqrt(np.mean(np.square(np.concatenate(parts), dtype=np.float64)))) or np.float32(1)
-    return lambda rows: scores(rows) / found
 
 
 def fit(plays: csr_matrix, second: Second, run: FitRun) -> csr_matrix:

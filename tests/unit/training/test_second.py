@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from lastfm_dask.dataset.store import verify_directory
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.sizes import MIB
 from lastfm_dask.recommender.answers import Recommender
-from lastfm_dask.training import sampled, second
+from lastfm_dask.training import check, sampled, second
 from lastfm_dask.training.plan import TrainingShape, plan_training
 from lastfm_dask.training.settings import TrainSettings
 
@@ -130,6 +131,45 @@ def test_a_parabola_evens_out_the_noise_of_one_share():
     assert second._best(figures, "auto") == ("ease", 75.0, 0.5, 0.0)
 
 
+def test_lambda_is_the_best_and_near_the_usual_one_where_noise_is_larger():
+    def figure(strength, share):
+        return 0.2 + share * (0.08 - 0.004 * np.log(strength / 220) ** 2) - 0.06 * share**2
+
+    strengths = [75.0, 200.0, 600.0, 25.0]
+    figures = {
+        ("ease", one, s, 0.0): np.full(9, figure(one, s)) for one in strengths for s in (*second.SHARES, 1.0)
+    }
+    figures[second.ALS] = np.full(9, 0.2)
+    assert second._best(figures, "auto") == ("ease", 200.0, 0.75, 0.0)
+    # The quadratic holds what it is made of.
+    evened = second._evened(figures)
+    assert all(figures[one].mean() == pytest.approx(value) for one, value in evened.items())
+    rng = np.random.default_rng(0)
+    noisy = {one: value + 0.03 * rng.standard_normal(9) for one, value in figures.items()}
+    means = {one: value - value.mean() + figures[one].mean() for one, value in noisy.items()}
+    assert second._best(means, "auto") == ("ease", 75.0, 0.75, 0.0)
+
+
+def test_the_best_columns_come_first_and_ties_go_to_the_smaller():
+    scores = np.random.default_rng(3).integers(0, 9, (40, 700)).astype(np.float32)
+    expected = np.argsort(-scores, axis=1, kind="stable")
+    for k in (1, 10):
+        assert np.array_equal(check._best(scores, k), expected[:, :k])
+        assert np.array_equal(
+            check._best(scores[:, :k], k), np.argsort(-scores[:, :k], axis=1, kind="stable")
+        )
+
+
+def test_ndcg_is_that_of_each_list():
+    sample = check.Sample.of(random_plays(n_users=60, n_artists=50, per_user=12))
+    lists = sample.by_popularity()
+    for row, found, value in zip(sample.ranked, lists, sample.ndcg_by_user(lists), strict=True):
+        wanted = set(sample.held_out[row].indices.tolist())
+        discounts = 1 / np.log2(np.arange(2, 12))
+        gains = sum(d for one, d in zip(found.tolist(), discounts, strict=True) if one in wanted)
+        assert value == pytest.approx(gains / discounts[: len(wanted)].sum())
+
+
 @pytest.mark.parametrize("n_users", [50, 90])
 def test_the_sample_scores_ease_as_the_dense_inverse_does(tmp_path, n_users):
     plays = random_plays(n_users=n_users, n_artists=70, per_user=8, seed=2)
@@ -161,4 +201,6 @@ def test_samples_of_different_sizes_try_the_same_lambdas(tmp_path, monkeypatch):
     monkeypatch.setattr(second, "MAX_SIDE", 100)
     assert len({sample.train.shape[0] for sample in second._samples(plays)}) > 1
     _, tried = second.choose(plays, TrainSettings(factors=4, model="blend"), tmp_path / "choice", threads=1)
-    assert sum(name.startswith("ease") for name in tried) == len(second.REGULARIZATIONS) * 4
+    shares = Counter(name.split(",")[0] for name in tried if name.startswith("ease"))
+    assert set(shares.values()) == {4}
+    assert 3 <= len(shares) <= len(second.REGULARIZATIONS)
