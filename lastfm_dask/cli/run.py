@@ -203,7 +203,7 @@ def _show(dataset: Dataset, answers: dict[str, Any]) -> None:
         (row["artist"], row["plays"], score["score"])
         for row, score in zip(answers["stats"]["rows"], answers["score"]["scores"], strict=False)
     ]
-    print_table(f"{user} plays most, and what the model says", ("artist", "plays", "score"), rows)
+    print_table(f"what {user} plays most, and its scores", ("artist", "plays", "score"), rows)
     rows = [(item["artist"], item["score"], item["listeners"]) for item in answers["recommend"]["items"]]
     print_table(f"recommended to {user}", ("artist", "score", "listeners"), rows)
     if explained := answers.get("explain"):
