@@ -156,6 +156,7 @@ def import_all() -> None:
     """Import what commands need, once, without starting a thread."""
     # Some of the standard library too: another user may not be able to read it.
     import concurrent.futures.process  # noqa: F401
+    import importlib.readers  # noqa: F401
     import multiprocessing.pool  # noqa: F401
     import statistics  # noqa: F401
     import webbrowser  # noqa: F401
