@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from lastfm_dask import errors
     from lastfm_dask.dataset.dataset import Dataset
     from lastfm_dask.evaluation.api import evaluate, tune
+    from lastfm_dask.evaluation.evaluator import EvaluationRun, EvaluationSettings
+    from lastfm_dask.evaluation.search import TuneSettings
+    from lastfm_dask.evaluation.splits import SplitSettings
     from lastfm_dask.ingestion.options import IngestOptions, Resources
     from lastfm_dask.ingestion.pipeline import ingest
     from lastfm_dask.interactions.formats import SchemaOptions
@@ -27,11 +30,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "lastfm_dask.dataset.dataset",
     "Recommender": "lastfm_dask.recommender.answers",
+    "EvaluationRun": "lastfm_dask.evaluation.evaluator",
+    "EvaluationSettings": "lastfm_dask.evaluation.evaluator",
     "IngestOptions": "lastfm_dask.ingestion.options",
     "Plan": "lastfm_dask.memory.budget",
     "Resources": "lastfm_dask.ingestion.options",
     "SchemaOptions": "lastfm_dask.interactions.formats",
+    "SplitSettings": "lastfm_dask.evaluation.splits",
     "TrainSettings": "lastfm_dask.training.settings",
+    "TuneSettings": "lastfm_dask.evaluation.search",
     "evaluate": "lastfm_dask.evaluation.api",
     "ingest": "lastfm_dask.ingestion.pipeline",
     "plan": "lastfm_dask.recommender.planning",
@@ -42,12 +49,16 @@ _HOMES = {
 
 __all__ = [
     "Dataset",
+    "EvaluationRun",
+    "EvaluationSettings",
     "IngestOptions",
     "Plan",
     "Recommender",
     "Resources",
     "SchemaOptions",
+    "SplitSettings",
     "TrainSettings",
+    "TuneSettings",
     "errors",
     "evaluate",
     "ingest",
