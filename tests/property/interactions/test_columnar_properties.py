@@ -40,7 +40,16 @@ good_rows = st.lists(
     min_size=1,
     max_size=30,
 )
-kinds = st.sampled_from(["string", "large_string", "dictionary", "binary"])
+kinds = st.sampled_from(["string", "large_string", "dictionary", "shuffled", "binary"])
+
+
+def shuffled(texts: pa.Array) -> pa.DictionaryArray:
+    """Return texts as a dictionary in another order than they come, with names twice, and names that no row has."""
+    names = ["unused", *reversed(texts.unique().to_pylist())]
+    names = [name for name in names if name is not None]
+    places = {name: [i for i, other in enumerate(names + names) if other == name] for name in names}
+    codes = [None if text is None else places[text][i % 2] for i, text in enumerate(texts.to_pylist())]
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(names + names, pa.string()))
 
 
 def written(path: Path, rows, kind: str, text: str, group_rows: int) -> None:
@@ -52,11 +61,16 @@ def written(path: Path, rows, kind: str, text: str, group_rows: int) -> None:
         "dictionary": pa.dictionary(pa.int8(), pa.string()),
         "binary": pa.binary(),
     }
+
+    def texts(values) -> pa.Array:
+        column = pa.array(values, pa.string())
+        return shuffled(column) if text == "shuffled" else column.cast(types[text])
+
     columns = {
-        "uid": pa.array(users, pa.string()).cast(types[text]),
-        "mbid": pa.array(mbids, pa.string()).cast(types[text]),
+        "uid": texts(users),
+        "mbid": texts(mbids),
         "noise": pa.array(range(len(rows))),
-        "artist": pa.array(artists, pa.string()).cast(types[text]),
+        "artist": texts(artists),
         "n": pa.array(plays, pa.int64()),
     }
     table = pa.table(columns)
@@ -81,6 +95,16 @@ def built(folder: Path, files: list[Path], options: SchemaOptions, work: Work):
     threads=st.integers(1, 3),
     seed=st.integers(0, 9),
     with_mbid=st.booleans(),
+)
+@example(
+    rows=[("v", "a", 1, "m1"), ("u", "b", 1, "")],
+    kind=ARROW,
+    text="shuffled",
+    group_rows=12,
+    block_rows=40,
+    threads=1,
+    seed=0,
+    with_mbid=True,
 )
 @settings(max_examples=40)
 def test_the_bytes_are_those_of_the_text(rows, kind, text, group_rows, block_rows, threads, seed, with_mbid):
