@@ -111,6 +111,7 @@ def by_csv(text: str) -> Log:
 @given(file=files, block_bytes=st.integers(1, 90), piece=st.integers(1, 50), end=st.booleans())
 @example(file=[('u,"a\n""b""\r\n,",5', "\n"), ('"u"x,"",5', "\r\n")], block_bytes=3, piece=2, end=True)
 @example(file=[('u,a"b",5', "\n"), ('u,"a,b",5', "\n")], block_bytes=99, piece=99, end=False)
+@example(file=[('u,"a""b""",5', "\n"), ("bad", "\n")], block_bytes=90, piece=50, end=True)
 def test_quoted_text_is_read_as_csv_reads_it(file, block_bytes, piece, end):
     text = "user,artist,plays\n" + "".join(line + stop for line, stop in file)
     text = text if end else text.removesuffix("\n").removesuffix("\r")
