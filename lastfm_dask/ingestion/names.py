@@ -51,6 +51,30 @@ class NamesHeld:
     distinct_bytes: int
 
 
+def merge_bytes(names: NamesHeld) -> int:
+    """Return what `Names.merge` takes: the batch's own dictionary, then a hash table of all names that are known."""
+    building = _names_table_bytes(names.distinct, names.distinct_bytes, copied=True)
+    looking = _names_table_bytes(names.n, names.n_bytes) + names.distinct_bytes + 12 * names.distinct
+    grown = 8 * (names.n + names.distinct) + 16 * names.distinct
+    return max(building, looking) + 16 * names.batch + grown
+
+
+def hash_table_bytes(n: int) -> int:
+    """Return the bytes of Arrow's hash table for `n` names: 16 a slot, a power of two, at most half full."""
+    return 16 * (1 << max(5, (2 * max(n, 1) - 1).bit_length()))
+
+
+def _names_table_bytes(n: int, n_bytes: int, *, copied: bool = False) -> int:
+    """Return the bytes of Arrow's hash table of names, and of its buffer of their letters.
+
+    Both double when they are full, one at a time, and stand beside what they grew from. A dictionary is a copy of the
+    letters in the end.
+    """
+    table, letters = hash_table_bytes(n), 1 << max(6, (n_bytes - 1).bit_length())
+    beside = max(table, letters) // 2
+    return table + letters + max(beside, n_bytes if copied else 0) + 12 * n
+
+
 class Names:
     """The distinct names of one role with their rows and plays, in order of first appearance.
 

@@ -15,7 +15,7 @@ from lastfm_dask.engine import run as cluster_run
 from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion import assemble, index, long_rows, scan
-from lastfm_dask.ingestion.names import NamesHeld
+from lastfm_dask.ingestion.names import NamesHeld, hash_table_bytes, merge_bytes
 from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks
 from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
@@ -56,6 +56,8 @@ _SORTED_ROW_BYTES = 80
 _SORTED_TIME_BYTES = 32
 _MBID_BYTES = 36
 _PAIR_BYTES = 64
+_SPARE_SHARE = 20
+"""A twentieth more names than estimated is planned for."""
 _HALVINGS = 4
 """How often the batches of index and the chunks of assemble are halved."""
 
@@ -125,11 +127,6 @@ class IngestPlan(Plan[IngestSettings]):
         }
 
 
-def _hash_bytes(n: int) -> int:
-    """Return the bytes of Arrow's hash table for `n` names: 16 a slot, a power of two, at most half full."""
-    return 16 * (1 << max(5, (2 * max(n, 1) - 1).bit_length()))
-
-
 def _held_bytes(source: SourceShape) -> int:
     """Return what the stages after scan hold throughout: two counters of 8 bytes for each name."""
     return (
@@ -144,7 +141,7 @@ def mbid_bytes(source: SourceShape) -> int:
     if not source.with_mbid:
         return 0
     n = source.n_mbids
-    return _hash_bytes(n) + 2 * _MBID_BYTES * n + _PAIR_BYTES * n
+    return hash_table_bytes(n) + 2 * _MBID_BYTES * n + _PAIR_BYTES * n
 
 
 def _table_bytes(source: SourceShape) -> int:
@@ -196,17 +193,7 @@ def driver_bytes(source: SourceShape, settings: IngestSettings) -> int:
 def merging_bytes(users: NamesHeld, artists: NamesHeld) -> int:
     """Return the bytes of `index` while a batch is merged: one role after the other, beside both roles' counters."""
     held = 16 * (users.n + artists.n)
-    return _SMALL_BYTES + _WARM_BYTES + held + max(_merge_bytes(users), _merge_bytes(artists))
-
-
-def _merge_bytes(names: NamesHeld) -> int:
-    """Return what merging takes: the batch's own dictionary, then a hash table of all names that are known."""
-    # A buffer that doubles stands beside the one that it grew from; the dictionary is a copy.
-    building = _hash_bytes(names.distinct) + 26 * names.distinct_bytes // 10 + 12 * names.distinct
-    table = 3 * _hash_bytes(names.n) // 2 + 26 * names.n_bytes // 10 + 12 * names.n
-    looking = table + names.distinct_bytes + 12 * names.distinct
-    grown = 8 * (names.n + names.distinct) + 16 * names.distinct
-    return max(building, looking) + 16 * names.batch + grown
+    return _SMALL_BYTES + _WARM_BYTES + held + max(merge_bytes(users), merge_bytes(artists))
 
 
 def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -220,6 +207,8 @@ def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
         (source.user_bytes, source.artist_bytes),
         strict=True,
     ):
+        # Tables double: names that are a few more than estimated must not take twice as much.
+        n += -(-n // _SPARE_SHARE)
         # A batch ends with the piece that fills it.
         batch = min(in_all, settings.batch_names + _names_of_piece(source, settings))
         distinct = min(batch, n)
