@@ -158,10 +158,18 @@ def piece_lines(source: SourceShape, settings: IngestSettings) -> int:
     return max(1, min(settings.piece_lines, n_lines))
 
 
+def piece_rows(source: SourceShape, settings: IngestSettings) -> int:
+    """Return how many rows are encoded at once: of a columnar source they take less than lines of text."""
+    if not source.columnar:
+        return piece_lines(source, settings)
+    n_rows = -(-min(settings.block_bytes, source.source_bytes) // source.row_bytes)
+    return max(1, min(encoding.ROWS_A_LINE * settings.piece_lines, n_rows))
+
+
 def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of encoding one block, wherever that runs: the block, and its largest piece."""
     n_lines = piece_lines(source, settings)
-    n_names = sum(min(n_lines, n) for n in block_names(source, settings.block_bytes))
+    n_names = sum(min(piece_rows(source, settings), n) for n in block_names(source, settings.block_bytes))
     by_line = _TASK_LINE_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
     by_line += _TASK_TIME_BYTES if source.with_time else 0
     percent = _TASK_BLOCK_PERCENT
@@ -218,12 +226,12 @@ def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
 
 def _names_of_piece(source: SourceShape, settings: IngestSettings) -> int:
     """Return how many names of a role a piece has at most."""
-    return min(piece_lines(source, settings), max(block_names(source, settings.block_bytes)))
+    return min(piece_rows(source, settings), max(block_names(source, settings.block_bytes)))
 
 
 def assemble_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of `assemble`: row bounds, and a thread's piece being placed or chunk of rows."""
-    placed = _PLACED_ROW_BYTES * settings.threads * piece_lines(source, settings)
+    placed = _PLACED_ROW_BYTES * settings.threads * piece_rows(source, settings)
     sorted_rows = assemble.longest_sorted(settings.chunk_rows, source.n_artists)
     if source.with_time or source.is_real:
         # Only sums of whole plays do without sorting.

@@ -70,7 +70,7 @@ class MergeGuard:
         counts = [names.at_most() for names in count_distinct(self.spool, self.n_blocks)]
         (n_users, user_bytes), (n_artists, artist_bytes) = counts
         source = replace(self.plan.source, n_users=n_users, n_artists=n_artists)
-        piece = planning.piece_lines(source, self.plan.settings)
+        piece = planning.piece_rows(source, self.plan.settings)
         piece_bytes = self.plan.settings.block_bytes
         roles = (
             NamesHeld(n, n_bytes, piece, min(piece, n), min(piece_bytes, n_bytes)) for n, n_bytes in counts

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LEAST_SLOPE = 0.15
+_LEAST_BEND = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,10 @@ class SourceShape:
     """Distinct pairs of artist and MBID."""
     held_bytes: int = 0
     """What an earlier dataset holds that is appended to: its names, and a block of its rows."""
+    artist_curve: tuple[tuple[float, float], ...] = ()
+    """Distinct artists over rows, of samples: see `extrapolate`."""
+    columnar: bool = False
+    """Whether the source is Parquet or Arrow."""
 
     @property
     def row_bytes(self) -> int:
@@ -61,9 +73,46 @@ def n_blocks(source: SourceShape, block_bytes: int) -> int:
 def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
     """Return how many distinct users and artists a block has, at most.
 
-    Users come in runs; distinct artists grow with about the root of the rows. Twice that, and never above the rows.
+    Users come in runs, and twice as many are counted. Distinct artists grow with about the root of the rows, of which
+    twice as many are counted too, and no fewer than the sample has in as many rows. Never more than rows.
     """
     blocks = n_blocks(source, block_bytes)
     n_rows = -(-source.n_rows // blocks)
     n_users = min(n_rows, source.n_users, 2 * -(-source.n_users // blocks))
-    return n_users, min(n_rows, source.n_artists, int(2 * source.n_artists / blocks**0.5) + 1)
+    n_artists = max(_by_sample(source.artist_curve, n_rows), int(2 * source.n_artists / blocks**0.5) + 1)
+    return n_users, min(n_rows, source.n_artists, n_artists)
+
+
+def _by_sample(curve: Sequence[tuple[float, float]], n_rows: int) -> int:
+    """Return about how many distinct artists so many rows have, by the sample's curve; 0 without one."""
+    if not curve or n_rows >= curve[-1][0]:
+        return extrapolate(curve, n_rows) if curve else 0
+    # The curve rises: what it reaches at its next point is no less.
+    return round(next(artists for rows, artists in curve if rows >= n_rows))
+
+
+def extrapolate(curve: Sequence[tuple[float, float]], n_rows: int) -> int:
+    """Return about how many distinct artists `n_rows` rows have; pure.
+
+    On logarithmic scales the curve of distinct artists over rows bends steadily downwards (Heaps' law with an
+    exponent that falls): its slope is carried on with the bend that the sample shows. The curve of a whole log bends
+    more the further it goes, which a sample can't show: on logs of 17.6 million rows this gives 1.25 times the true number.
+
+    Parameters
+    ----------
+    curve : sequence of three (rows, artists)
+        Of samples that grow eightfold each.
+    n_rows : int
+        At least as many as the largest sample has.
+    """
+    (first_rows, first), (middle_rows, middle), (last_rows, last) = curve
+    if not 0 < first_rows < middle_rows < last_rows < n_rows:
+        return round(last)
+    before = log(middle / first) / log(middle_rows / first_rows)
+    after = log(last / middle) / log(last_rows / middle_rows)
+    bend = max(_LEAST_BEND, 2 * (before - after) / log(last_rows / first_rows))
+    slope = max(_LEAST_SLOPE, after - bend * log(last_rows / middle_rows) / 2)
+    way = log(n_rows / last_rows)
+    bent = min(way, (slope - _LEAST_SLOPE) / bend)
+    growth = slope * bent - bend * bent**2 / 2 + _LEAST_SLOPE * (way - bent)
+    return min(n_rows, round(last * exp(growth)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from math import exp, log, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING
 
-from lastfm_dask.ingestion.source_shape import SourceShape
+from lastfm_dask.ingestion.source_shape import SourceShape, extrapolate
 from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
@@ -33,8 +33,6 @@ _SAMPLE_ROWS = 1 << 17
 _COME_AGAIN = 1.01
 """Up to so many runs of rows by user seen, a user's rows are taken for one run."""
 _THINNED = (64, 8, 1)
-_LEAST_SLOPE = 0.15
-_LEAST_BEND = 0.02
 
 
 @dataclass(slots=True)
@@ -138,6 +136,8 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         longest=round(max(sample.user_rows.values(), default=0) * max(1.0, scale)),
         most_listeners=round(most_rows * max(1.0, scale)),
         n_mbids=n_mbids,
+        artist_curve=tuple(curve),
+        columnar=schema.is_columnar,
     )
 
 
@@ -170,33 +170,6 @@ def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], 
     curve = [(n_rows / step, float(np.sum(1 - (1 - 1 / step) ** counts))) for step in _THINNED]
     n_bytes = pc.sum(pc.binary_length(artists.dictionary)).as_py() or 0
     return curve, -(-n_bytes // max(len(artists.dictionary), 1)), int(counts.max(initial=0))
-
-
-def extrapolate(curve: Sequence[tuple[float, float]], n_rows: int) -> int:
-    """Return about how many distinct artists `n_rows` rows have; pure.
-
-    On logarithmic scales the curve of distinct artists over rows bends steadily downwards (Heaps' law with an
-    exponent that falls): its slope is carried on with the bend that the sample shows. The curve of a whole log bends
-    more the further it goes, which a sample can't show: on logs of 17.6 million rows this gives 1.25 times the true number.
-
-    Parameters
-    ----------
-    curve : sequence of three (rows, artists)
-        Of samples that grow eightfold each.
-    n_rows : int
-        At least as many as the largest sample has.
-    """
-    (first_rows, first), (middle_rows, middle), (last_rows, last) = curve
-    if not 0 < first_rows < middle_rows < last_rows < n_rows:
-        return round(last)
-    before = log(middle / first) / log(middle_rows / first_rows)
-    after = log(last / middle) / log(last_rows / middle_rows)
-    bend = max(_LEAST_BEND, 2 * (before - after) / log(last_rows / first_rows))
-    slope = max(_LEAST_SLOPE, after - bend * log(last_rows / middle_rows) / 2)
-    way = log(n_rows / last_rows)
-    bent = min(way, (slope - _LEAST_SLOPE) / bend)
-    growth = slope * bent - bend * bent**2 / 2 + _LEAST_SLOPE * (way - bent)
-    return min(n_rows, round(last * exp(growth)))
 
 
 def _places(file_bytes: Sequence[int]) -> dict[int, list[int]]:

@@ -32,7 +32,7 @@ FORMAT_VERSION = 2
 PIECE_LINES = 1 << 18
 """Lines that are encoded at once where memory allows it."""
 MIN_PIECE_LINES = 1 << 13
-_ROWS_A_LINE = 4
+ROWS_A_LINE = 4
 """Rows of a columnar source that take what a line of text takes."""
 
 LISTS = {
@@ -99,7 +99,7 @@ class EncodeBlock:
         if self.schema.is_columnar:
             from lastfm_dask.interactions.columnar_reader import read_columns
 
-            n_rows = self.piece_lines * _ROWS_A_LINE
+            n_rows = self.piece_lines * ROWS_A_LINE
             for start in range(block.start, block.end, n_rows):
                 rows = read_columns(path, start, min(start + n_rows, block.end), self.schema)
                 yield encode(rows, self.schema, file=block.file)

@@ -6,6 +6,7 @@ import gzip
 import random
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,10 @@ import pytest
 from reference import read_log
 
 from lastfm_dask.ingestion import survey as module
+from lastfm_dask.ingestion.plan import IngestSettings, assemble_bytes, piece_lines, piece_rows
+from lastfm_dask.ingestion.source_shape import SourceShape, block_names
 from lastfm_dask.ingestion.survey import survey
+from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.formats import FORMATS, SchemaOptions
 from lastfm_dask.interactions.headers import resolve
 from lastfm_dask.interactions.row_groups import most_distinct
@@ -171,3 +175,26 @@ def test_every_file_must_state_the_bounds(tmp_path):
     files = sources.find([tmp_path])
     assert most_distinct(files[:1], "parquet", "user") == 300
     assert most_distinct(files, "parquet", "user") is None
+
+
+def test_a_block_has_no_fewer_artists_than_the_sample_says(tmp_path):
+    """Where a block has many rows and most names are rare, twice the root of the rows is too few."""
+    rng = np.random.default_rng(1)
+    artists = (2000 ** rng.random(400_000)).astype(np.int64)
+    found = ids(tmp_path / "rare.parquet", np.repeat(np.arange(4000), 100), artists)
+    assert found.columnar
+    block_bytes = 2000 * ROW_BYTES
+    _, n = block_names(found, block_bytes)
+    distinct = len(np.unique(artists[:2000]))
+    assert distinct <= n <= 2 * distinct
+    assert block_names(replace(found, artist_curve=()), block_bytes)[1] < distinct
+
+
+def test_rows_of_a_columnar_piece_are_more_than_lines_of_text():
+    """What `EncodeBlock.pieces` reads at once."""
+    text = SourceShape(16 << 24, 1 << 24, 1000, 1000)
+    settings = IngestSettings(2, block_bytes=16 << 20, piece_lines=1 << 18)
+    assert piece_rows(text, settings) == piece_lines(text, settings) == 1 << 18
+    columnar = replace(text, columnar=True)
+    assert piece_rows(columnar, settings) == 1 << 20
+    assert assemble_bytes(columnar, settings) > assemble_bytes(text, settings)
