@@ -37,6 +37,8 @@ _TASK_BLOCK_PERCENT = 260
 """Of a block's bytes: the block, its columns as Arrow reads and then copies them, and what is written."""
 _TASK_LINE_BYTES = 180
 """By line of a piece: positions, codes, counts, plays, or what is kept of a reject."""
+_COLUMNAR_LINE_BYTES = 230
+"""The same for four rows of Parquet, measured over a billion of them: what is kept between blocks grows for a while."""
 _TASK_NAME_BYTES = 260
 """By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
 _TASK_MBID_BYTES = 220
@@ -170,7 +172,8 @@ def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of encoding one block, wherever that runs: the block, and its largest piece."""
     n_lines = piece_lines(source, settings)
     n_names = sum(min(piece_rows(source, settings), n) for n in block_names(source, settings.block_bytes))
-    by_line = _TASK_LINE_BYTES + (_TASK_MBID_BYTES if source.with_mbid else 0)
+    by_line = _COLUMNAR_LINE_BYTES if source.columnar else _TASK_LINE_BYTES
+    by_line += _TASK_MBID_BYTES if source.with_mbid else 0
     by_line += _TASK_TIME_BYTES if source.with_time else 0
     percent = _TASK_BLOCK_PERCENT
     if source.utf8_percent:
