@@ -204,3 +204,16 @@ def test_samples_of_different_sizes_try_the_same_lambdas(tmp_path, monkeypatch):
     shares = Counter(name.split(",")[0] for name in tried if name.startswith("ease"))
     assert set(shares.values()) == {4}
     assert 3 <= len(shares) <= len(second.REGULARIZATIONS)
+
+
+def test_evened_figures_alone_add_nothing():
+    """A quadratic may overshoot at its end; what was measured must gain too."""
+    rng = np.random.default_rng(0)
+    lists = rng.random(400)
+    shapes = {25.0: 1.004, 75.0: 0.97, 200.0: 0.99}
+    figures = {second.ALS: lists, second.POPULARITY: 0.5 * lists}
+    for strength, gain in shapes.items():
+        for share in (0.25, 0.5, 0.75, 1.0):
+            figures["ease", strength, share, 0.0] = lists * (1 + (gain - 1) * 4 * share * (1.25 - share))
+    assert second._best(figures, "auto") == second.ALS
+    assert second._best(figures, "blend")[0] == "ease"
