@@ -84,7 +84,7 @@ def test_a_model_that_does_not_fit_the_memory_is_not_taken_up(both, link, tmp_pa
     old = service.opened
     needed = serving_bytes(shape_of(old.model), PLAN.threads, PLAN.max_requests, 0)
     service.metrics.plan = replace(PLAN, allowed_bytes=needed)
-    turn(link, served_model(tmp_path / "larger", n_artists=70))
+    turn(link, served_model(tmp_path / "larger", n_artists=2000))
     assert not asyncio.run(service.reload())
     assert service.opened is old
     assert service.metrics.reloads == {"taken_up": 0, "failed": 1}
