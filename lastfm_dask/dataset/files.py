@@ -75,7 +75,7 @@ def all_or_none(targets: Sequence[Path], *, replace: bool = False) -> Iterator[l
             _publish(parts, targets, replace=replace)
             flush(place.parent)
         finally:
-            remove(place, _LOCK)
+            _remove_surely(place)
             os.close(descriptor)
 
 
@@ -121,6 +121,15 @@ def _claimed(target: Path) -> tuple[Path, int]:
         raise StoreError(msg, path=str(target)) from error
 
 
+def _remove_surely(place: Path) -> None:
+    """Remove a run's folder, to the end even where a signal stops the command meanwhile."""
+    try:
+        remove(place, _LOCK)
+    except BaseException:
+        remove(place, _LOCK)
+        raise
+
+
 @contextmanager
 def scratch_folder(folder: Path, name: str) -> Iterator[Path]:
     """Give an empty folder for temporary files; it goes when the block ends, or with the next run beside it."""
@@ -132,7 +141,7 @@ def scratch_folder(folder: Path, name: str) -> Iterator[Path]:
             files.mkdir()
             yield files
         finally:
-            remove(place, _LOCK)
+            _remove_surely(place)
             os.close(descriptor)
 
 
