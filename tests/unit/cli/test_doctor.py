@@ -161,6 +161,6 @@ def test_a_long_path_on_a_narrow_terminal_loses_its_middle(report, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("sys.stdout", screen)
     show(shown)
-    line = next(line for line in screen.getvalue().splitlines() if "effective_cpus" in line)
+    line = next(line for line in screen.getvalue().splitlines() if "effective_cpu" in line)
     assert "/sys/fs/" in line
     assert "…" in line
