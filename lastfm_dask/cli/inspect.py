@@ -19,8 +19,8 @@ def command(file: str, as_json: bool) -> None:
     """Look at the start of FILE: format, encoding, delimiter, quotes, header, and the likely role of each column.
 
     Shows ten rows as ingest would read them, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst,
-    archives, JSON lines, and Parquet (by its schema); a glob or a folder is told by its first file, and the others must
-    have the same columns. Writes nothing.
+    archives, JSON lines, and Parquet (by its schema). Of a glob or a folder it shows the first file, and checks that the
+    others have the same columns. Writes nothing.
     """
     from lastfm_dask.cli.output import echo_json
     from lastfm_dask.interactions.inspection import inspect

@@ -158,6 +158,7 @@ def _answers(
     BudgetError
         If they do not fit; the dataset and the model are kept.
     """
+    from lastfm_dask.cli.output import echo_warning
     from lastfm_dask.cli.stats import user_rows
     from lastfm_dask.errors import BudgetError
     from lastfm_dask.memory.budget import fit
@@ -188,7 +189,7 @@ def _answers(
             fit_answer(recommender, budget, by_user=True, explains=True, longest=end - start)
             answers["explain"] = recommender.explain(artist, user).to_dict()
         except BudgetError as error:
-            echo(f"warning: why {artist} is recommended to {user} is left out: {error}", err=True)
+            echo_warning(f"why {artist} is recommended to {user} is left out: {error}")
     return answers
 
 
