@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def refuse_incomplete(user: str | None, likes: Mapping[str, int]) -> None:
-    """Raise BadInputError for a user without favourites, favourites without a user, or an id that a log can't hold."""
+    """Raise BadInputError for a user without favourites, favourites without a user, or an id that no log can contain."""
     if user is not None and not likes:
         msg = f"the user {user!r} has no favourites: name some with --like NAME=PLAYS"
         raise BadInputError(msg)

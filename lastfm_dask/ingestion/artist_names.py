@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def read_names(path: Path, delimiter: str, *, keep_case: bool, encoding: str = UTF8) -> dict[str, str]:
     """Return the names by id that a file's lines give in their first two fields; a header is harmless.
 
-    A file with tabs in most of its lines is cut at tabs, whatever the log's delimiter is; fields between commas may be
-    quoted.
+    A file with tabs in most of its lines is split at tabs, whatever the log's delimiter is. In a file with commas,
+    fields may be quoted.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Stage assemble: the CSR matrix, block by block into its place on disk, then summed and sorted row by row.
+"""Stage assemble: write the CSR matrix to disk block by block, then sort and sum it row by row.
 
-First every block's rows go to the places that the raw row counts give them; then chunks of whole rows are sorted
-by column and equal columns summed. The arrays are the dataset's own files, mapped; `data.npy` holds int32 plays
-until a chunk is done, float32 from then on.
+First the rows of every block are written to the places that the raw row counts give them. Then chunks of whole
+rows are sorted by column, and equal columns are summed. The arrays are the dataset's own files, mapped. `data.npy`
+holds int32 plays until a chunk is done, and float32 afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Assembled:
     played_once : int
         Rows with one play.
 
-    Events are counted first: then a row is a pair of user and artist with its listens.
+    For events, a row is a pair of user and artist with all of its listens.
     """
 
     nnz: int
@@ -63,22 +63,22 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True)
 class Csr:
-    """The matrix under work: raw row bounds in memory, the two large arrays mapped."""
+    """The matrix while it is built: raw row bounds in memory, the two large arrays mapped."""
 
     indptr: npt.NDArray[np.int64]
     indices: npt.NDArray[Any]
     data: npt.NDArray[np.int32]
     n_artists: int
     summed: SummedRows
-    """Where rows go that are summed; unused for events, whose plays all are one."""
+    """Collects rows that are summed; unused for events, where every row counts one play."""
     is_real: bool = False
-    """Whether plays are the bits of float32."""
+    """Whether plays are stored as the bits of float32."""
     events: bool = False
     listens: Listens | None = None
 
     @property
     def sums_exactly(self) -> bool:
-        """Whether sums do not depend on their order, and nothing else is joined with them."""
+        """Whether sums do not depend on the order of rows, and no times go with them."""
         return not self.is_real and self.listens is None
 
 
@@ -102,11 +102,11 @@ def assemble(
     output : Path
         The folder of the dataset under work.
     chunk_rows : int
-        Rows of the source that are sorted at once by a thread; a user with more is one chunk.
+        Rows of the source that a thread sorts at once; a user with more rows is a chunk of their own.
     threads : int
         How many chunks are worked on at once. The bytes do not depend on it.
     progress : callable, optional
-        Called with rows of the source that were placed or sorted since the last call: twice their number in all.
+        Called with the rows placed or sorted since the last call; every row counts twice.
     """
     csr = _create(found, output)
     report = progress or (lambda _: None)
@@ -120,7 +120,7 @@ def assemble(
     if found.events:
         assembled = _over_pairs(csr, nnz, medians, lengths, chunk_rows)
     kind = csr.indices.dtype
-    # The files are cut once nothing maps them any more.
+    # The files can be truncated once they are no longer mapped.
     del csr
     _finish(output, lengths, kind, with_times=found.with_time)
     return assembled
@@ -170,7 +170,7 @@ def _over_pairs(
     lengths: npt.NDArray[np.int64],
     chunk_rows: int,
 ) -> Assembled:
-    """Return what the finished matrix says of events: a pair of user and artist stands for all of its listens."""
+    """Return the result for events: each pair of user and artist stands for all of its listens."""
     import numpy as np
 
     artist_rows, played_once = np.zeros(csr.n_artists, np.int64), 0
@@ -256,8 +256,8 @@ def _sort_chunk(
 ) -> None:
     """Sort and sum a chunk of users' rows in place, from its start on; set their new lengths and medians.
 
-    A row becomes one integer of user, column and plays: sorting these sorts all three, and what has equal user
-    and column is adjacent.
+    User, column and plays of a row are packed into one integer: sorting these sorts all three, and rows with equal
+    user and column become adjacent.
     """
     import numpy as np
 
@@ -296,7 +296,7 @@ def _sort_chunk(
 
 
 def _user_keys(lengths: npt.NDArray[np.int64], column_bits: int) -> npt.NDArray[np.uint64]:
-    """Return the user of each row of a chunk, in the bits of a key where it stands."""
+    """Return the user of each row of a chunk, shifted to its place in the key."""
     import numpy as np
 
     users = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
@@ -305,7 +305,7 @@ def _user_keys(lengths: npt.NDArray[np.int64], column_bits: int) -> npt.NDArray[
 
 
 def _as_values(plays: npt.NDArray[Any], is_real: bool) -> npt.NDArray[Any]:
-    """Return plays to be summed: exactly as int64, or in float64 where they are the bits of float32."""
+    """Return plays in the type that they are summed in: int64, or float64 if they are stored as the bits of float32."""
     import numpy as np
 
     if is_real:
@@ -319,9 +319,9 @@ def _medians(
     bounds: npt.NDArray[np.int64],
     is_real: bool = False,
 ) -> npt.NDArray[np.float64]:
-    """Return the median of the plays between consecutive bounds, none of which are equal.
+    """Return the median of the plays between consecutive bounds, all of which are distinct.
 
-    In the log as published a user's plays fall from row to row, which spares the sort.
+    In the published log, a user's plays decrease from row to row, so the sort is skipped.
     """
     import numpy as np
 
@@ -341,7 +341,7 @@ def _medians(
 
 
 def _close_gaps(csr: Csr, lengths: npt.NDArray[np.int64], chunk_rows: int) -> None:
-    """Move every chunk's rows to the left, where summing left gaps behind the chunks before it."""
+    """Move every chunk's rows to the left to close the gaps that summing left in the chunks before it."""
     import numpy as np
 
     column_bits = max(csr.n_artists - 1, 1).bit_length()

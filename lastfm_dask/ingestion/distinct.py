@@ -1,6 +1,6 @@
-"""How many distinct names the encoded blocks hold, counted by the smallest of their hashes.
+"""Estimate the number of distinct names in the encoded blocks from their smallest hashes.
 
-The sample behind the plan may mislead: if there are more names than fit, this tells how much memory is enough.
+The sample behind the plan may be unrepresentative. If more names turn up than fit, this tells how much memory is enough.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lastfm_dask.ingestion.spool import Blocks
 
 KEPT_HASHES = 1 << 16
-"""The smallest hashes that are kept: with fewer distinct names the counts are exact, else within 2 %."""
+"""How many of the smallest hashes are kept: counts are exact up to this many distinct names, and within 2 % above."""
 _SIGMAS = 4
 _FACTOR = 0x9E3779B97F4A7C15
 
@@ -31,7 +31,7 @@ class NameCount:
     _lengths: npt.NDArray[np.int64] | None = field(default=None, repr=False)
 
     def see(self, names: pa.StringArray) -> None:
-        """Take the names of a piece into account: the smallest hashes are kept (Bar-Yossef et al. 2002)."""
+        """Add the names of a piece; the smallest hashes are kept (Bar-Yossef et al. 2002)."""
         import numpy as np
 
         hashes, lengths = hash_names(names)
@@ -45,7 +45,7 @@ class NameCount:
         self._hashes, self._lengths = hashes[:KEPT_HASHES], lengths[first][:KEPT_HASHES]
 
     def at_most(self) -> tuple[int, int]:
-        """Return how many distinct names there are at most, and their bytes; exact where there are few."""
+        """Return an upper bound of the number of distinct names and of their bytes; exact if there are few."""
         import numpy as np
 
         if self._hashes is None or self._lengths is None:

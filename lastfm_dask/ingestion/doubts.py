@@ -1,6 +1,6 @@
-"""What looks wrong about a source once it is read: too many rejects, and signs of wrong options.
+"""Doubts about a source once it is read: too many rejects, and signs of wrong options.
 
-A warning names the likely cause and the option that fixes it; nothing is changed on a guess.
+A warning names the likely cause and the option that fixes it. Nothing is changed on a guess.
 """
 
 from __future__ import annotations

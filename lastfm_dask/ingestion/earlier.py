@@ -1,8 +1,8 @@
-"""A dataset that is appended to: its rows again, as the first encoded blocks of a source.
+"""A dataset that is appended to: its rows given again, as the first encoded blocks of a source.
 
-First come blocks of names alone, so that the old indices stay as they are; then the users' rows in the matrix's order,
-those that were summed as they were. What is built of these blocks and the new source's has the bytes of a dataset of
-both sources in order. Blocks are made when they are asked for and never stored.
+First come blocks of names alone, so that the old indices stay as they are. Then come the users' rows in the matrix's
+order; rows that had been summed are given as they were in the source. A dataset built from these blocks and the new
+source's blocks has the same bytes as one built from both sources in order. Blocks are made on demand, never stored.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ class Earlier:
     path : Path
         The dataset.
     schema : Schema
-        What the new source's rows are, which must be what the dataset's are.
+        Of the new source; it must agree with the dataset's.
 
     Raises
     ------
     StoreError
         The dataset can't be opened, or is of format version 1.
     BadInputError
-        Its rows are not of the same kind, or can't be told apart any more.
+        Its rows are of another kind, or can't be recovered.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
-        # Damage would come into a new dataset whose checksums are right.
+        # Otherwise damage would be copied into a new dataset with correct checksums.
         verify_directory(path, layout.DATASET)
         self.dataset = Dataset(path)
         if self.dataset.manifest.version < layout.DATASET.version:
@@ -70,7 +70,7 @@ class Earlier:
         _refuse_other_rows(self.dataset, schema)
         self._events = schema.events
         if not int(self._lengths.min(initial=1)):
-            msg = f"{path} has users without an artist, whom no source has: it can't be appended to"
+            msg = f"{path} has users without an artist, which no source has: it can't be appended to"
             raise BadInputError(msg)
 
     @cached_property
@@ -100,7 +100,7 @@ class Earlier:
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks."""
         return self._n_name_blocks + len(self._blocks)
 
     def get(self, number: int) -> list[pa.RecordBatch]:
@@ -147,7 +147,7 @@ class Earlier:
     def _rows(
         self, first: int, end: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
-        """Return the rows of some users, by user and artist: the pair of each, its plays, and its time."""
+        """Return the rows of some users in order of user and artist: each row's pair, plays and time."""
         import numpy as np
 
         arrays = self._arrays
@@ -184,7 +184,7 @@ class Earlier:
     def _listens(
         self, pairs: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return at most two rows a pair for all of its listens: the last one has a time of its own."""
+        """Return one or two rows a pair that stand for all of its listens; the last listen has a row of its own, with its time."""
         import numpy as np
 
         if int(values.max(initial=0)) > EXACT_PLAYS:
@@ -215,13 +215,13 @@ class Earlier:
         )
 
     def leave_out(self, found: Index) -> None:
-        """Take this dataset's rows out of what was counted of the source."""
+        """Subtract this dataset's rows from the counts, which leaves the source's."""
         n_rows = found.n_lines.pop(_FILE)
         found.rows_read -= n_rows
         found.rows_kept -= n_rows
 
     def count_in(self, found: Index) -> None:
-        """Add what this dataset's manifest says of the rows that it was made of."""
+        """Add the counts of the rows that this dataset was made of, from its manifest."""
         statistics = self.dataset.statistics
         found.rows_read += statistics["rows_read"]
         found.rows_kept += statistics["rows_kept"]
@@ -240,7 +240,7 @@ class Earlier:
         new.unlink()
 
     def reconciled(self, found: dict[str, Any], n_added: int) -> dict[str, Any]:
-        """Return a reconciliation with what this dataset's says; `n_added` rows were added by hand."""
+        """Return a reconciliation joined with this dataset's; `n_added` rows were added by hand."""
         own = self.dataset.manifest.content["reconciliation"]
         lines = dict(own.get("lines", {}))
         for path, n in found["lines"].items():
@@ -248,14 +248,14 @@ class Earlier:
         users_added = found["users_added"] + own.get("users_added", 0)
         merged = {**found, "lines": lines, "users_added": users_added}
         if self._events:
-            # Listens of one pair are a row or two of this dataset's blocks.
+            # In this dataset's blocks, the listens of a pair are one or two rows.
             merged["rows_added"] = own["rows_added"] + n_added
             merged["rows_summed"] = found["rows_kept"] + merged["rows_added"] - found["nnz"]
         return merged
 
 
 class Preceded:
-    """A spool whose blocks come after those of an earlier dataset."""
+    """A spool that puts the blocks of an earlier dataset first."""
 
     def __init__(self, earlier: Earlier, spool: Spool) -> None:
         self._earlier, self._spool = earlier, spool
@@ -267,14 +267,14 @@ class Preceded:
 
 
 def _refuse_other_rows(dataset: Dataset, schema: Schema) -> None:
-    """Raise BadInputError if a dataset's rows are not of the kind that the source's are."""
+    """Raise BadInputError if a dataset's rows and the source's are of different kinds."""
     content = dataset.manifest.content
     settings, options = content.get("settings") or {}, content.get("options") or {}
     has_times = layout.FIRST_LISTEN in dataset.manifest.files
     reasons = {
         "one of them holds real values, whose sums depend on the order of all rows": schema.is_real
         or (settings.get("values") == "float" and not settings.get("events")),
-        "one of them has MBIDs, of which a dataset keeps the most frequent alone (leave --with-mbid out)": schema.with_mbid
+        "one of them has MBIDs, and a dataset keeps only the most frequent of each artist (leave --with-mbid out)": schema.with_mbid
         or bool(settings.get("with_mbid")),
         "its artists are shown by the names of --artist-names, not by their ids": bool(
             options.get("artist_names")

@@ -1,8 +1,8 @@
 """What `ingest` takes as a source: paths, or a frame or stream of Arrow batches in this process.
 
-A frame's used columns go once through a nameless temporary file beside the output, as Parquet: then it is planned, cut
-and read like any other source, and nothing of it is left behind, however the process ends. Frames are read through the
-Arrow PyCapsule interface, so no library of frames is imported here.
+The columns that are used are written once to an unnamed temporary file beside the output, as Parquet. The frame is
+then planned, cut and read like any other source, and no file is left behind however the process ends. Frames are read
+through the Arrow PyCapsule interface, so this module imports no data frame library.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _GROUP_ROWS = 1 << 18
 
 
 def patterns_of(source: Any) -> Sequence[str | os.PathLike[str]]:
-    """Return the paths of a source that is made of paths.
+    """Return the paths of a source that is given as paths.
 
     Raises
     ------
     BadInputError
-        If it is none of what `ingest` takes.
+        If `ingest` can't take it.
     """
     patterns = [source] if isinstance(source, str | os.PathLike) else source
     if isinstance(patterns, list | tuple) and all(isinstance(path, str | os.PathLike) for path in patterns):
@@ -64,12 +64,12 @@ def _is_dask(source: Any) -> bool:
 def found_source(
     source: Any, folder: Path, options: SchemaOptions
 ) -> Iterator[tuple[tuple[SourceFile, ...], Schema]]:
-    """Give a source's files and schema; a frame's file is there until the block ends.
+    """Give a source's files and schema; a frame's file exists until the context ends.
 
     Raises
     ------
     BadInputError
-        If the source can't be read, or its columns make no row.
+        If the source can't be read, or lacks a column that a row needs.
     StoreError
         If the folder has no room for a frame.
     """
@@ -134,7 +134,7 @@ def _readers(source: Any) -> Iterator[pa.RecordBatchReader]:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type that a column is stored as: views as what they are views of."""
+    """Return the type that a column is stored as; string views become strings."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):

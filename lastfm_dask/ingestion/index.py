@@ -1,7 +1,7 @@
 """Stage index: global ids in order of first appearance, counts by name, and the rows that were rejected.
 
-Walks the spool in file order, whatever order its blocks came in. Local codes become global ones by one array a
-block, kept beside the spool; the rows themselves are not touched here.
+Walks the spool in file order, whatever order its blocks came in. One array a block, kept beside the spool, maps local
+codes to global ids. The rows themselves are not touched.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class MergeGuard(Protocol):
         """Whether a batch may be merged as a whole; raises BudgetError if it is a single piece and may not."""
 
     def merged(self, users: NamesHeld, artists: NamesHeld) -> None:
-        """Take a merge into account whose distinct names are known now."""
+        """Record a merge once its distinct names are known."""
 
 
 BATCH_NAMES = 1 << 21
-"""Names of blocks that are merged at once where memory allows it."""
+"""How many names of blocks are merged at once if memory allows."""
 MIN_BATCH_NAMES = 1 << 17
 BATCH_NAME_BYTES = 40
-"""By name of a batch: longer names make a batch of fewer."""
+"""Bytes a name of a batch; if names are longer, a batch has fewer."""
 
 
 @dataclass(slots=True)
 class Index:
-    """What the index stage found: names, counts, and where the maps from local to global ids lie."""
+    """Result of the index stage: names, counts, and the maps from local to global ids."""
 
     folder: Path
     """Holds the global ids of the blocks' users and artists (`maps`), and the names."""
@@ -54,10 +54,10 @@ class Index:
     mbids: Mbids | None = None
     n_blocks: int = 0
     added: pa.RecordBatch | None = None
-    """Rows that come after the source's, encoded like a block of it."""
+    """Rows that follow the source's, encoded like one of its blocks."""
     rows_read: int = 0
     rows_kept: int = 0
-    """Of the source: added rows do not count."""
+    """Of the source, without added rows."""
     played_once: int = 0
     is_real: bool = False
     """Whether plays are real values."""
@@ -67,9 +67,9 @@ class Index:
     """Whether rows have times."""
     rejects: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    """What looks wrong about the source."""
+    """Doubts about the source, for people."""
     n_lines: dict[int, int] = field(default_factory=dict)
-    """Lines by file, a header among them."""
+    """Lines by file, including a header."""
 
     def blocks(
         self, spool: Blocks
@@ -100,7 +100,7 @@ def index(
     guard: MergeGuard | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Index:
-    """Give ids to the names of all encoded blocks and count them.
+    """Assign ids to the names of all encoded blocks, and count them.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ def index(
     rejects : RejectsWriter
         Gets the rejected rows, in file order.
     batch_names : int
-        Names of blocks that are merged at once: the more, the faster, and the more memory it takes.
+        How many names of blocks are merged at once: more is faster and takes more memory.
     schema : Schema
         What the blocks hold.
     guard : MergeGuard, optional
-        Says before each merge whether it fits.
+        Decides before each merge whether it fits.
     progress : callable, optional
         Called with the number of blocks done since the last call.
     """
@@ -145,7 +145,7 @@ def index(
 
 
 _MOST_PIECES = 4096
-"""Each piece is a map of its own, of which the kernel gives a process 65,530."""
+"""Each piece takes one memory map, and the kernel allows a process 65,530."""
 
 
 def _batches(spool: Blocks, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:
@@ -168,7 +168,7 @@ def _batches(spool: Blocks, n_blocks: int, batch_names: int) -> Iterator[tuple[l
 
 
 def _merge_within(result: Index, batches: list[pa.RecordBatch], guard: MergeGuard | None) -> None:
-    """Merge a batch, in halves where it would hold too much at once."""
+    """Merge a batch, in halves if the whole would hold too much."""
     users, artists = (
         names.held_with([column(batch, f"{role}s") for batch in batches])
         for role, names in (("user", result.users), ("artist", result.artists))
@@ -184,14 +184,14 @@ def _merge_within(result: Index, batches: list[pa.RecordBatch], guard: MergeGuar
 
 
 def _merge(result: Index, batches: list[pa.RecordBatch]) -> None:
-    """Give ids to the names of blocks, count them, and keep the maps."""
+    """Assign ids to the names of blocks, count them, and keep the maps."""
     for role, names in (("user", result.users), ("artist", result.artists)):
         ids = names.merge([column(batch, f"{role}s") for batch in batches])
         with result.maps(role).open("ab") as file:
             for batch, of_block in zip(batches, ids, strict=True):
                 names.count_rows(of_block, column(batch, f"{role}_rows"))
                 if result.is_real:
-                    # Row by row: a sum of real values depends on its order, and must not on where blocks were cut.
+                    # Row by row: a sum of floats depends on its order, which must not depend on where blocks were cut.
                     names.count_plays(of_block[row_codes(batch, role)], real_plays(batch))
                 else:
                     names.count_plays(of_block, column(batch, f"{role}_plays"))
@@ -212,7 +212,7 @@ def _count_rows(result: Index, batch: pa.RecordBatch, rejects: RejectsWriter) ->
 
 
 def add_rows(result: Index, batch: pa.RecordBatch) -> None:
-    """Append rows that are not of the source, encoded like a block of it."""
+    """Append rows from outside the source, encoded like one of its blocks."""
     _merge(result, [batch])
     result.added = batch
     result.played_once += int(column(batch, "counts")[2])

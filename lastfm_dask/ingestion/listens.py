@@ -1,7 +1,7 @@
-"""Times of listens, beside the matrix: the first and the last of each pair of user and artist.
+"""First and last listen of each pair of user and artist, stored beside the matrix.
 
-`first_listen.npy` holds the time of every row, in the order of the source by user, until a chunk of rows is sorted;
-from then on the first of each pair, aligned with `data.npy`, as `last_listen.npy` holds the last.
+Until a chunk of rows is sorted, `first_listen.npy` holds the time of every row, by user in source order. Afterwards it
+holds the first listen of each pair, and `last_listen.npy` the last, both aligned with `data.npy`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NO_TIME = -(1 << 63)
-"""What stands for a listen whose time is not known, such as one of an added user: NumPy's NaT."""
+"""NumPy's NaT: the time of a listen is unknown, as for an added user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listens:
-    """The two arrays under work, mapped: int64 milliseconds since 1970."""
+    """The two arrays while they are built, mapped: int64 milliseconds since 1970."""
 
     first: npt.NDArray[np.int64]
     last: npt.NDArray[np.int64]
 
     @classmethod
     def create(cls, output: Path, n_rows: int) -> Listens:
-        """Make the two files, with a place for each row of the source."""
+        """Create the two files, with a place for each row of the source."""
         import numpy as np
 
         from lastfm_dask.dataset.arrays import create_array

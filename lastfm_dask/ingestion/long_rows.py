@@ -1,7 +1,6 @@
-"""A user with very many rows: summed by artist and its median found without sorting, so that rows cost no memory.
+"""A user with very many rows: summed by artist and their median found without sorting, in memory independent of the rows.
 
-The rows stay in the mapped files and are read block by block. What is held is a sum for each artist, whatever the
-number of rows.
+The rows stay in the mapped files and are read block by block. Memory holds one sum for each artist.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 1 << 16
 """Rows that are read at once."""
 ARTIST_BYTES = 32
-"""By artist: the sum, and of those that the user has the column and the sum again."""
+"""By artist: the sum; for the user's artists also the column and a copy of the sum."""
 _HIGH_BITS = 16
 _PLAYS_BITS = 31
 RANGE_ROWS = 1 << 18
 REPEATED_ROW_BYTES = 64
-"""By row of a range whose repeated rows are counted: keys, their order and places, and counts."""
+"""By row of a range in which repeated rows are counted: keys, their order, places and counts."""
 _BAND_BITS = 15
 
 
@@ -37,7 +36,7 @@ def sum_by_artist(
     columns, plays : ndarray, shape (n_rows,)
         Mapped; plays are at least 1.
     n_artists : int
-        Columns that there are.
+        Columns of the matrix.
     """
     import numpy as np
 
@@ -49,7 +48,7 @@ def sum_by_artist(
 
 
 def median(plays: npt.NDArray[np.int32]) -> float:
-    """Return the median of whole numbers below 2^31: their high halves are counted, then the low ones in the middle."""
+    """Return the median of integers below 2^31: count the high halves, then the low halves of the middle ones."""
     import numpy as np
 
     places = sorted({(len(plays) - 1) // 2, len(plays) // 2})
@@ -93,7 +92,7 @@ def repeated(
     chosen |= rows > 1
     artists = np.flatnonzero(chosen)
     is_alone = rows[artists] > RANGE_ROWS
-    # An artist with more rows is a range by itself, and cut by plays.
+    # An artist with more rows is a range of its own, divided by plays.
     ranges = np.cumsum(is_alone) + np.cumsum(np.append(0, is_alone[:-1])) << 40
     ranges += np.cumsum(rows[artists]) // RANGE_ROWS
     for number in np.unique(ranges):
@@ -107,7 +106,7 @@ def repeated(
 
 
 def held_bytes(longest: int, n_artists: int) -> int:
-    """Return what a user with so many rows takes: sums by artist, and the rows that are counted at once."""
+    """Return the bytes held for a user with this many rows: sums by artist, and the rows that are counted at once."""
     return ARTIST_BYTES * n_artists + REPEATED_ROW_BYTES * min(longest, 2 * RANGE_ROWS + BLOCK_ROWS)
 
 

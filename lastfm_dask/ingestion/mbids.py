@@ -1,4 +1,4 @@
-"""MusicBrainz ids by artist: how many rows have which, and the most frequent one."""
+"""MusicBrainz ids by artist: the rows that have each, and the most frequent one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mbids:
     Parameters
     ----------
     names : Names, optional
-        Where the distinct MBIDs are kept.
+        Keeps the distinct MBIDs.
     """
 
     def __init__(self, names: Names | None = None) -> None:
@@ -53,7 +53,7 @@ class Mbids:
     def most_frequent(self, n_artists: int) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
         """Return each artist's most frequent MBID (null for none) and how many it has.
 
-        Of two that are equally frequent the one that appeared first is taken.
+        Ties go to the one that appeared first.
         """
         import numpy as np
         import pyarrow as pa

@@ -39,10 +39,10 @@ def string_bytes(names: pa.StringArray) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NamesHeld:
-    """What decides how much memory it takes to merge a batch of pieces into the names of one role."""
+    """The numbers that determine the memory for merging a batch of pieces into the names of one role."""
 
     n: int
-    """Names that are known."""
+    """Known names."""
     n_bytes: int
     batch: int
     """Names of the batch's pieces, each counted in every piece that has it."""
@@ -52,7 +52,7 @@ class NamesHeld:
 
 
 def merge_bytes(names: NamesHeld) -> int:
-    """Return what `Names.merge` takes: the batch's own dictionary, then a hash table of all names that are known."""
+    """Return the bytes that `Names.merge` takes: the batch's own dictionary, then a hash table of all known names."""
     building = _names_table_bytes(names.distinct, names.distinct_bytes, copied=True)
     looking = _names_table_bytes(names.n, names.n_bytes) + names.distinct_bytes + 12 * names.distinct
     grown = 8 * (names.n + names.distinct) + 16 * names.distinct
@@ -67,8 +67,8 @@ def hash_table_bytes(n: int) -> int:
 def _names_table_bytes(n: int, n_bytes: int, *, copied: bool = False) -> int:
     """Return the bytes of Arrow's hash table of names, and of its buffer of their letters.
 
-    Both double when they are full, one at a time, and stand beside what they grew from. A dictionary is a copy of the
-    letters in the end.
+    Both double when they are full, one at a time; the old and the new exist together meanwhile. The finished dictionary
+    is one more copy of the letters.
     """
     table, letters = hash_table_bytes(n), 1 << max(6, (n_bytes - 1).bit_length())
     beside = max(table, letters) // 2
@@ -128,13 +128,13 @@ class Names:
         return found
 
     def held_with(self, dictionaries: Sequence[pa.StringArray]) -> NamesHeld:
-        """Return what is held while these are merged, if no name stands in two of them."""
+        """Return the bytes held while these are merged if no name occurs in two of them."""
         batch, batch_bytes = sum(map(len, dictionaries)), sum(map(string_bytes, dictionaries))
         return NamesHeld(self._n, self.n_bytes, batch, batch, batch_bytes)
 
     @property
     def merged(self) -> NamesHeld:
-        """What the last merge held, its distinct names being known."""
+        """The bytes held by the last merge, from the true number of distinct names."""
         return self._merged
 
     def replace(self, names: pa.StringArray) -> None:
@@ -170,7 +170,7 @@ class Names:
             self._n += n_new
             self.rows = np.concatenate([self.rows, np.zeros(n_new, np.int64)])
             self.plays = np.concatenate([self.plays, np.zeros(n_new, self.plays.dtype)])
-        # Arrow leaves out the arrays that hold no name, as those of a block whose rows were all rejected.
+        # Arrow leaves out arrays without names, such as those of a block whose rows were all rejected.
         chunks = (chunk for chunk in encoded.chunks if len(chunk))
         return [ids[next(chunks).indices.to_numpy()] if len(names) else ids[:0] for names in dictionaries]
 
@@ -178,7 +178,7 @@ class Names:
         """Add rows of names; an id may stand more than once."""
         import numpy as np
 
-        # Of one type with what it adds to, twenty times as fast.
+        # `add.at` is twenty times as fast if both arrays have the same type.
         np.add.at(self.rows, ids, rows.astype(np.int64, copy=False))
 
     def count_plays(self, ids: npt.NDArray[np.int32], plays: npt.NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a caller of ingest decides: what is read and how strictly, and how much of the machine is used."""
+"""Options of ingest: what is read and how strictly, and how much of the machine is used."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class IngestOptions:
     schema : SchemaOptions
         Format, columns, delimiter, header, case, MBIDs.
     max_rejects : int, str or None
-        More rejected rows than these, or than a share such as `5%`, end the run; None for no bound, 0 for none at all
-        (`--strict`).
+        End the run if more rows are rejected than this number, or than a share such as `5%`. None is no limit, 0 allows
+        none (`--strict`).
     artist_names : Path or None
-        A file whose lines hold an artist's id and its name: names are shown in place of ids.
+        A file with an artist's id and name in each line: names are then shown in place of ids.
     add_user : str or None
         A user to append, who must not exist.
     likes : mapping of str to int
@@ -52,13 +52,13 @@ class Resources:
     memory_bytes : int or None
         Hold at most this much.
     threads : int or None
-        Compute with at most so many threads.
+        Compute with at most this many threads.
     block_bytes : int or None
         Read the source in blocks of this size.
     scheduler, scheduler_file : str or None
         Scan on this Dask cluster.
     stall_timeout_s : float
-        How long to wait on a cluster without a finished block.
+        Give up on a cluster if no block finishes for this long.
     """
 
     memory_bytes: int | None = None
@@ -70,5 +70,5 @@ class Resources:
 
     @property
     def on_cluster(self) -> bool:
-        """Whether a Dask cluster scans; `DASK_SCHEDULER_ADDRESS` asks for one as well."""
+        """Whether a Dask cluster runs the scan; `DASK_SCHEDULER_ADDRESS` asks for one too."""
         return bool(self.scheduler or self.scheduler_file or os.environ.get("DASK_SCHEDULER_ADDRESS"))

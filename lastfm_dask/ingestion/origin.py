@@ -1,4 +1,4 @@
-"""What a dataset is made of and how, as its manifest records it."""
+"""The sources and options of a dataset, as its manifest records them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions) -> dict[str, Any]:
-    """Return what the content of a dataset depends on, as its manifest records it."""
+    """Return everything that the content of a dataset depends on, as its manifest records it."""
     names = options.artist_names
     return {
         "source": {
@@ -34,5 +34,5 @@ def origin(files: Sequence[SourceFile], schema: Schema, options: IngestOptions) 
 
 
 def as_json(value: Any) -> Any:
-    """Return a value as it is read back from JSON."""
+    """Return a value in the form that it has after a round trip through JSON."""
     return json.loads(json.dumps(value))

@@ -1,6 +1,6 @@
-"""From a source to a published dataset: what is planned, then scan, index, assemble, summarize, publish.
+"""From a source to a published dataset: plan, scan, index, assemble, summarize, publish.
 
-Thin: it holds the order of the stages, their receipts and what is released between them. What a stage does is in
+This module only orders the stages, keeps their receipts, and releases memory between them. Each stage is in
 the module of its name.
 """
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class _Counter:
-    """Adds up the steps of one stage, which threads report."""
+    """Adds up the steps of one stage that threads report."""
 
     def __init__(self, progress: Progress, stage: str, total: int) -> None:
         self._progress, self._stage, self._total = progress, stage, total
@@ -65,7 +65,7 @@ class _Counter:
 
 @dataclass(slots=True)
 class _Run:
-    """What all stages of one run share."""
+    """Shared state of the stages of one run."""
 
     files: tuple[SourceFile, ...]
     schema: Schema
@@ -157,7 +157,7 @@ def _planned(
     folder: Path,
     progress: Progress,
 ) -> _Run:
-    """Refuse what can be seen to fail later, and plan the rest."""
+    """Refuse anything that is certain to fail later, and plan the rest."""
     names = refuse_early(options, schema, files, resources)
     earlier = None if options.append_to is None else Earlier(options.append_to, schema)
     plan = plan_source(files, schema, resources, folder, earlier)
@@ -166,7 +166,7 @@ def _planned(
 
 @contextmanager
 def _nothing_left_of_bad_input(work: WorkDirectory) -> Iterator[None]:
-    """Remove the work directory where another run would fail in the same way."""
+    """Remove the work directory if another run would fail in the same way."""
     try:
         yield
     except (BadInputError, UnknownNameError):
@@ -213,7 +213,7 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
         assembled = _assemble(run, found, blocks, output, meter)
         allocator.release()
         with ThreadPoolExecutor(1) as background:
-            # The matrix is done: what is left to do with its files waits for the disk, and the tables do not.
+            # The matrix is done. Flushing its files waits for the disk; the tables can be written meanwhile.
             matrix = background.submit(_seal_matrix, work)
             content = _summarize(run, found, assembled, output, meter)
             sealed = matrix.result()
@@ -233,7 +233,7 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
 
 
 def _seal_matrix(work: WorkDirectory) -> dict[str, FileEntry]:
-    """Flush and sum up the matrix's files, and clear away the spool that they were made of."""
+    """Flush the matrix's files, compute their checksums, and remove the spool that they were made from."""
     listens = [name for name in layout.LISTENS if (work.output / name).exists()]
     sealed = seal(work.output, [*layout.USER_ITEMS, *listens])
     shutil.rmtree(work.spool, ignore_errors=True)
@@ -241,7 +241,7 @@ def _seal_matrix(work: WorkDirectory) -> dict[str, FileEntry]:
 
 
 def _spool_key(run: _Run) -> dict[str, Any]:
-    """Return what encoded blocks depend on."""
+    """Return everything that encoded blocks depend on."""
     import lastfm_dask
 
     return {
@@ -263,7 +263,7 @@ def _stage(run: _Run, meter: Meter, name: str, threads: int = 1) -> Any:
 
 
 def _scan(run: _Run, spool: Spool, meter: Meter) -> tuple[int, dict[str, Any] | None]:
-    """Run the stage scan; return how many blocks there are and, on a cluster, what each worker did."""
+    """Run the stage scan; return the number of blocks and, on a cluster, what each worker did."""
     from lastfm_dask.engine import open_engine
     from lastfm_dask.engine.preflight import Preflight
     from lastfm_dask.ingestion.scan import Sight, scan, seen_anywhere
@@ -331,7 +331,7 @@ def _index(run: _Run, spool: Blocks, n_blocks: int, folder: Path, output: Path, 
 
 
 def _tell_rows(receipt: dict[str, Any], n_rows: int) -> None:
-    """Give the scan's receipt the rows that only the index could count; a rate where it read all of them."""
+    """Add to the scan's receipt the rows, which only the index can count, and the rate if this run read all of them."""
     receipt["rows"] = n_rows
     if not receipt["resumed_blocks"]:
         receipt["rows_per_s"] = round(n_rows / receipt["wall_s"])

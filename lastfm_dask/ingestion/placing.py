@@ -1,4 +1,4 @@
-"""The first pass of assemble: every row of the encoded blocks to its user's next free place in the mapped arrays."""
+"""First pass of assemble: write every row of the encoded blocks to its user's next free place in the mapped arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def place_rows(found: Index, spool: Blocks, csr: Csr, threads: int, report: Callable[[int], None]) -> None:
     """Write every row's column and plays to its user's next free place.
 
-    The places are given out in file order; the blocks' rows then go there several blocks at a time.
+    Places are assigned in file order; then several blocks at a time write their rows there.
     """
     import numpy as np
 
@@ -58,7 +58,7 @@ def place_rows(found: Index, spool: Blocks, csr: Csr, threads: int, report: Call
 def places_of(
     starts: npt.NDArray[np.int64], rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int32]
 ) -> slice | npt.NDArray[np.int64]:
-    """Return where a block's rows go: a slice where that is one piece.
+    """Return the places of a block's rows, as a slice if they are contiguous.
 
     Parameters
     ----------

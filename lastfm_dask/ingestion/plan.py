@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
 _WARM_BYTES = 6 * MIB
-"""What libraries keep once a scan has used them."""
+"""What libraries keep after a scan has used them."""
 _ROOMY_PERCENT = 75
-"""A scan that leaves less than a quarter to the pages of files waits for the kernel to find some: smaller blocks are
-faster then."""
+"""A scan that leaves less than a quarter of the memory to file pages waits for the kernel to free some: then smaller
+blocks are faster."""
 _TASK_BLOCK_PERCENT = 260
-"""Of a block's bytes: the block, its columns as Arrow reads and then copies them, and what is written."""
+"""By byte of a block: the block, its columns as Arrow reads and then copies them, and the encoded block."""
 _TASK_LINE_BYTES = 180
-"""By line of a piece: positions, codes, counts, plays, or what is kept of a reject."""
+"""By line of a piece: positions, codes, counts, plays, or a kept reject."""
 _COLUMNAR_LINE_BYTES = 230
-"""The same for four rows of Parquet, measured over a billion of them: what is kept between blocks grows for a while."""
+"""The same for four rows of Parquet, measured over a billion rows: memory kept between blocks grows at first."""
 _TASK_NAME_BYTES = 260
 """By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
 _TASK_MBID_BYTES = 220
 _TASK_TIME_BYTES = 136
 _DECODED_PERCENT = 300
 _RECORDS_BYTES = 4 * MIB
-"""A text in another encoding beside its UTF-8 form, by block; and the marks of a piece of quoted text."""
+"""By block: a text in another encoding beside its UTF-8 form. By piece: the marks of quoted text."""
 _CLIENT_BYTES = 24 * MIB
 """Dask's `distributed`, and what it holds of a run, from the scan on."""
 _TABLE_ROW_BYTES = 150
@@ -66,7 +66,7 @@ _HALVINGS = 4
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """How large the pieces are that ingest works on, and how many at once."""
+    """The sizes of the pieces that ingest works on, and how many it works on at once."""
 
     threads: int
     block_bytes: int
@@ -80,7 +80,7 @@ class IngestSettings:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IngestPlan(Plan[IngestSettings]):
-    """What ingest will hold, by stage, of this source."""
+    """What ingest of this source will hold, by stage."""
 
     source: SourceShape
     allocator: str = "system"
@@ -130,7 +130,7 @@ class IngestPlan(Plan[IngestSettings]):
 
 
 def _held_bytes(source: SourceShape) -> int:
-    """Return what the stages after scan hold throughout: two counters of 8 bytes for each name."""
+    """Return the bytes that the stages after scan hold throughout: two counters of 8 bytes for each name."""
     return (
         source.held_bytes
         + 16 * (source.n_users + source.n_artists)
@@ -218,7 +218,7 @@ def index_bytes(source: SourceShape, settings: IngestSettings) -> int:
         (source.user_bytes, source.artist_bytes),
         strict=True,
     ):
-        # Tables double: names that are a few more than estimated must not take twice as much.
+        # Hash tables double: slightly more names than estimated must not take twice the memory.
         n += -(-n // _SPARE_SHARE)
         # A batch ends with the piece that fills it.
         batch = min(in_all, settings.batch_names + _names_of_piece(source, settings))
@@ -285,7 +285,7 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
 def _settings(threads: int, block_bytes: int | None) -> Iterator[list[tuple[int, int]]]:
     """Return threads and block sizes from the fastest to what needs least, in groups of equal threads.
 
-    Blocks of an eighth cost a fifth more time, half of the threads twice the time.
+    An eighth of the block size costs a fifth more time; half of the threads, twice the time.
     """
     if block_bytes is not None:
         yield from ([(count, block_bytes)] for count in range(threads, 0, -1))
@@ -325,7 +325,7 @@ def project(source: SourceShape, settings: IngestSettings, *, on_cluster: bool =
     source : SourceShape
         What is read.
     settings : IngestSettings
-        How.
+        How it is read.
     on_cluster : bool
         Whether blocks are encoded elsewhere, and only their results come here.
     """

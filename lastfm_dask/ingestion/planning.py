@@ -1,4 +1,4 @@
-"""What comes before the work: what can be seen to fail later is refused, and memory and disk are planned."""
+"""Before the work: refuse anything that is certain to fail later, and plan memory and disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def refuse_early(
     options: IngestOptions, schema: Schema, files: Sequence[SourceFile], resources: Resources
 ) -> dict[str, str]:
-    """Refuse before any work what can be seen to fail later; return the artist names to show, read once."""
+    """Refuse before any work anything that is certain to fail later; return the artist names to show, read once."""
     from lastfm_dask.ingestion.added import refuse_incomplete
     from lastfm_dask.ingestion.artist_names import read_names
     from lastfm_dask.ingestion.doubts import most_rejects
@@ -64,7 +64,7 @@ def plan_source(
 
 
 def _import_libraries() -> None:
-    """Import what the stages need, so that it counts as reserved before anything is planned."""
+    """Import everything that the stages need, so that it counts as reserved before anything is planned."""
     from lastfm_dask.engine.embedded import import_embedded
     from lastfm_dask.memory import allocator
     from lastfm_dask.memory.imports import keep_pandas_out

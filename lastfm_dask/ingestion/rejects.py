@@ -1,4 +1,4 @@
-"""Rejected rows: written to `rejects.tsv`, counted by reason, and shown where there are too many."""
+"""Rejected rows: written to `rejects.tsv`, counted by reason, and shown if there are too many."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _SAMPLES = 100
 _AT_ONCE = 1 << 11
-"""Rows that are put together in memory at once."""
+"""How many rows are formatted in memory at once."""
 
 
 class Reject(NamedTuple):
-    """A rejected row: its file, its line from 1, why it was rejected, and what is kept of it."""
+    """A rejected row: its file, its line from 1, the reason, and its first bytes."""
 
     path: str
     line: int
@@ -32,9 +32,9 @@ class Reject(NamedTuple):
 
 
 class RejectsWriter:
-    """Writes one line a rejected row: file, line from 1, reason, and the row's bytes, at most 1 KiB, as they are.
+    """Writes one line for each rejected row: file, line from 1, reason, and the row's first 1 KiB unchanged.
 
-    The row's bytes are the last field and may hold tabs.
+    The row's bytes are the last field and may contain tabs.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class RejectsWriter:
         self._file.close()
 
     def write(self, file: int, lines_before: int, batch: pa.RecordBatch) -> None:
-        """Add the rejects of an encoded block, before which its file has `lines_before` lines."""
+        """Add the rejects of an encoded block that follows `lines_before` lines of its file."""
         lines, reasons = column(batch, "reject_lines"), column(batch, "reject_reasons")
         raw = column(batch, "reject_bytes")
         for first in range(0, len(lines), _AT_ONCE):

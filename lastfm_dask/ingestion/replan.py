@@ -1,7 +1,7 @@
-"""The plan made again from what was found: while names are merged, and when all of them are known.
+"""Plans made again from true counts: while names are merged, and once all of them are known.
 
-The sample that ingest is planned by may mislead. Nothing is held before it is known to fit: what does not is refused
-with the limit that would do, and the spool is kept for the next try.
+The sample behind the first plan may be unrepresentative. Nothing is held before it is known to fit; otherwise the run is
+refused with a limit that is enough, and the spool is kept for the next try.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _ELSEWHERE = "choose an output elsewhere"
 
 @dataclass(slots=True)
 class MergeGuard:
-    """Says before each merge of names whether it fits, and what merging needed in the end.
+    """Checks before each merge of names that it fits, and records what merging needed.
 
     Attributes
     ----------
     needed_bytes : int
-        What the largest merge so far was to hold, what is reserved included.
+        Projected bytes of the largest merge so far, including what is reserved.
     """
 
     plan: IngestPlan
@@ -42,7 +42,7 @@ class MergeGuard:
     needed_bytes: int = field(default=0, init=False)
 
     def fits(self, users: NamesHeld, artists: NamesHeld, *, alone: bool) -> bool:
-        """Whether a batch may be merged; a single piece that may not is refused with the limit that would do.
+        """Whether a batch may be merged; a single piece that does not fit is refused with a limit that is enough.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class MergeGuard:
         return alone
 
     def merged(self, users: NamesHeld, artists: NamesHeld) -> None:
-        """Take a merge into account whose distinct names are known now."""
+        """Record a merge once its distinct names are known."""
         self.needed_bytes = max(self.needed_bytes, self._bytes(users, artists))
 
     def _bytes(self, users: NamesHeld, artists: NamesHeld) -> int:
@@ -88,7 +88,7 @@ class MergeGuard:
 
 
 def plan_rest(plan: IngestPlan, found: Index) -> IngestPlan:
-    """Return the plan of what comes after the index stage, from true counts.
+    """Return the plan of the stages after index, from true counts.
 
     Raises
     ------

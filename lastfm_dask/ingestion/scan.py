@@ -1,4 +1,4 @@
-"""Stage scan: every block of the source encoded once and spooled; the one read of the source."""
+"""Stage scan: read the source once, and encode and spool each of its blocks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from lastfm_dask.sources.source_file import SourceFile
 
 BLOCK_BYTES = 16 << 20
-"""A block's size where memory allows it."""
+"""The size of a block if memory allows."""
 SMALL_BLOCK_BYTES = 2 << 20
-"""Where memory is short: threads are given up before blocks get smaller than this."""
+"""If memory is short, the plan gives up threads before it makes blocks smaller than this."""
 MIN_BLOCK_BYTES = 1 << 20
 
 
@@ -41,7 +41,7 @@ def scan(
     spool: Spool,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Encode every block that the spool lacks, and return how many blocks the source has.
+    """Encode every block that the spool lacks, and return the number of the source's blocks.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def scan(
         blocks = list(blocks)
     unit = "rows" if schema.is_columnar else "bytes"
     engine.for_each(
-        # Here pieces are encoded while they are written; on a cluster they travel together.
+        # In this process, each piece is written before the next one is encoded; on a cluster they travel together.
         task if engine.on_cluster else task.pieces,
         blocks,
         missing.put,
@@ -88,13 +88,13 @@ def scan(
 
 @dataclass(slots=True)
 class _Missing:
-    """The blocks that a spool lacks: which they are, where their results go, and the progress over them."""
+    """The blocks that a spool lacks: they are drawn from here, and their results are kept and reported."""
 
     spool: Spool
     schema: Schema
     progress: Callable[[int], None] | None
     n_blocks: int = 0
-    """All blocks drawn so far, those that the spool has too."""
+    """All blocks drawn so far, including those in the spool."""
 
     def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Yield the blocks that the spool lacks."""
@@ -122,7 +122,7 @@ def seen_anywhere(paths: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Says what this process sees of a source's files; travels to any process."""
+    """Reports the files of a source as this process sees them; can be sent to any process."""
 
     paths: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""The numbers of a source that decide what ingest needs. Pure."""
+"""The numbers of a source that determine what ingest needs. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST_BEND = 0.02
 
 @dataclass(frozen=True, slots=True)
 class SourceShape:
-    """The numbers of a source that decide what ingest needs; estimated from a sample before the work.
+    """The numbers of a source that determine what ingest needs, estimated from a sample before the work.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class SourceShape:
     is_real : bool
         Whether plays are real values.
     utf8_percent : int
-        What 100 bytes of the source take as UTF-8; 0 for a source that is UTF-8.
+        Bytes of UTF-8 for 100 bytes of the source; 0 if the source is UTF-8.
     by_records : bool
-        Whether fields may be quoted, and hold line ends.
+        Whether fields may be quoted, and may then contain line ends.
     """
 
     source_bytes: int
@@ -47,13 +47,13 @@ class SourceShape:
     utf8_percent: int = 0
     by_records: bool = False
     longest: int = 0
-    """Rows of the user who has most."""
+    """Rows of the user with the most."""
     most_listeners: int = 0
-    """Rows of the artist who has most."""
+    """Rows of the artist with the most."""
     n_mbids: int = 0
     """Distinct pairs of artist and MBID."""
     held_bytes: int = 0
-    """What an earlier dataset holds that is appended to: its names, and a block of its rows."""
+    """The names of the dataset that is appended to, and a block of its rows."""
     artist_curve: tuple[tuple[float, float], ...] = ()
     """Distinct artists over rows, of samples: see `extrapolate`."""
     columnar: bool = False
@@ -66,15 +66,15 @@ class SourceShape:
 
 
 def n_blocks(source: SourceShape, block_bytes: int) -> int:
-    """Return how many blocks a source has."""
+    """Return the number of blocks of a source."""
     return max(1, -(-source.source_bytes // block_bytes))
 
 
 def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
-    """Return how many distinct users and artists a block has, at most.
+    """Return upper bounds of a block's distinct users and artists.
 
-    Users come in runs, and twice as many are counted. Distinct artists grow with about the root of the rows, of which
-    twice as many are counted too, and no fewer than the sample has in as many rows. Never more than rows.
+    Users come in runs; the bound is twice the average number. Distinct artists grow with about the root of the rows; the
+    bound is twice that, and at least what the sample has in as many rows. Neither exceeds the number of rows.
     """
     blocks = n_blocks(source, block_bytes)
     n_rows = -(-source.n_rows // blocks)
@@ -84,15 +84,15 @@ def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
 
 
 def _by_sample(curve: Sequence[tuple[float, float]], n_rows: int) -> int:
-    """Return about how many distinct artists so many rows have, by the sample's curve; 0 without one."""
+    """Estimate the distinct artists in this many rows from the sample's curve; 0 without one."""
     if not curve or n_rows >= curve[-1][0]:
         return extrapolate(curve, n_rows) if curve else 0
-    # The curve rises: what it reaches at its next point is no less.
+    # The curve rises, so the value at its next point is an upper bound.
     return round(next(artists for rows, artists in curve if rows >= n_rows))
 
 
 def extrapolate(curve: Sequence[tuple[float, float]], n_rows: int) -> int:
-    """Return about how many distinct artists `n_rows` rows have; pure.
+    """Estimate the distinct artists in `n_rows` rows; pure.
 
     On logarithmic scales the curve of distinct artists over rows bends steadily downwards (Heaps' law with an
     exponent that falls): its slope is carried on with the bend that the sample shows. The curve of a whole log bends

@@ -1,8 +1,8 @@
-"""Encoded blocks on the driver's disk, by number, whatever order they came in; what a killed run had is kept.
+"""Encoded blocks on the driver's disk, by number, in any order; they survive a killed run.
 
-A block's file appears by rename, so it is whole or not there. The spool belongs to one key: a fingerprint of
-source, settings and format; under another key it begins anew. Blocks smaller than those that are asked for now are
-taken as they are, since what is built does not depend on their size.
+A block's file appears by rename, so it is complete or absent. The spool belongs to one key, a fingerprint of
+source, settings and format, and is emptied if the key changes. Smaller blocks than asked for are reused, since the
+result does not depend on their size.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class Spool:
     folder : Path
         Where the blocks lie; it exists.
     key : dict
-        What the blocks depend on, as JSON, with `block_bytes`, the size that is asked for.
+        Everything that the blocks depend on, as JSON, and `block_bytes`, the size asked for.
 
     Attributes
     ----------
     fingerprint : str
         Of the key.
     block_bytes : int
-        The size of the blocks: the one asked for, or that of blocks which an earlier run left.
+        The size of the blocks: the one asked for, or that of an earlier run's blocks.
     resumed : int
-        How many blocks an earlier run left.
+        Number of blocks that an earlier run left.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class Spool:
         part.rename(path)
 
     def get(self, number: int) -> list[pa.RecordBatch]:
-        """Return the encoded pieces of a block, their lists mapped from disk and not yet in memory."""
+        """Return the encoded pieces of a block; their lists are mapped from disk, not loaded."""
         import pyarrow as pa
 
         with pa.memory_map(str(self._path(number))) as file:
@@ -91,12 +91,12 @@ class Spool:
             return [reader.get_batch(i) for i in range(reader.num_record_batches)]
 
     def written_bytes(self) -> int:
-        """Return how many bytes the blocks take on disk."""
+        """Return the bytes of the blocks on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("*.arrow"))
 
 
 def _left_key(folder: Path) -> dict[str, Any] | None:
-    """Return the key of the blocks that an earlier run left; None if there is none, or not the whole of it."""
+    """Return the key of the blocks that an earlier run left; None if it is missing or incomplete."""
     try:
         key = json.loads((folder / _KEY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -105,7 +105,7 @@ def _left_key(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a block that was left can be read; one that is there in name alone, as after a power cut, is removed."""
+    """Whether a block that an earlier run left can be read; a damaged one, as after a power cut, is removed."""
     import pyarrow as pa
 
     try:

@@ -55,7 +55,7 @@ def dataset_statistics(found: Index, assembled: Assembled) -> dict[str, Any]:
 
 
 def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str, Any]:
-    """Return how the rows of the source became the values of the matrix, and what is odd about them.
+    """Return how the rows of the source became the values of the matrix, and their peculiarities.
 
     Keys: rows_read, rows_kept, rejects, rows_added, users_added, rows_summed (rows that joined an earlier one of
     the same user and artist), nnz, n_users_not_sha1 and the first of these, lines by file; for a log with the
@@ -83,14 +83,14 @@ def reconcile(found: Index, assembled: Assembled, files: list[str]) -> dict[str,
 
 
 def _not_sha1(found: Index) -> tuple[list[dict[str, Any]], int]:
-    """Return the source's users whose id is not SHA-1 (the first, with their rows), and how many there are."""
+    """Return the number of the source's users whose id is not SHA-1, and the first of them with their rows."""
     import numpy as np
     import pyarrow.compute as pc
 
     odd: list[dict[str, Any]] = []
     n_odd = first = 0
     n_users = len(found.users) - int(found.added is not None)
-    # Listens of one pair may be a row together.
+    # The listens of a pair may be one row together.
     rows = found.users.plays if found.events else found.users.rows
     for chunk in found.users.array.slice(0, n_users).chunks:
         for i in np.flatnonzero(~np.asarray(pc.match_substring_regex(chunk, _SHA1))):

@@ -1,8 +1,8 @@
-"""The rows that the matrix can't give back: those that were summed, and plays that float32 rounds.
+"""The rows that can't be recovered from the matrix: rows that were summed, and plays that float32 rounds.
 
-They let a dataset be appended to without its source. An entry is a user, an artist, plays (real values by their bits),
-and how many rows have these; entries are in the matrix's order, then by plays. Chunks are written as they are done,
-each to a file of its own, so that nothing is held.
+With them, a dataset can be appended to without its source. An entry is a user, an artist, plays (floats by their bits),
+and the number of rows with these, in the matrix's order, then by plays. Each finished chunk is written to a file of its
+own, so that nothing accumulates in memory.
 """
 
 from __future__ import annotations

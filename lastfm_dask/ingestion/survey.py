@@ -1,4 +1,4 @@
-"""A look at a source before the work: some pieces of it are read, and what the whole will hold is estimated."""
+"""A survey of a source before the work: read some pieces of it, and estimate the whole."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 _PIECES = 64
 _PIECE_BYTES = 128 << 10
 _PIECE_LINES = 1 << 12
-"""Lines of a piece that are looked at: short lines take many times their bytes."""
+"""Lines of a piece that are parsed: short lines take many times their bytes."""
 _SAMPLE_ROWS = 1 << 17
 """Of a columnar source."""
 _COME_AGAIN = 1.01
-"""Up to so many runs of rows by user seen, a user's rows are taken for one run."""
+"""If a user has at most this many runs of rows on average, the user's rows are treated as one run."""
 _THINNED = (64, 8, 1)
 
 
 @dataclass(slots=True)
 class _Sample:
-    """What the pieces that were read hold together."""
+    """Totals over the pieces that were read."""
 
     n_bytes: int = 0
     utf8_bytes: int = 0
-    """The same as UTF-8, where the source is not."""
+    """The same as UTF-8, for a source in another encoding."""
     n_lines: int = 0
     n_rows: int = 0
     n_users: int = 0
@@ -53,7 +53,7 @@ class _Sample:
     artists: list[pa.StringArray] = field(default_factory=list)
     mbids: list[pa.StringArray] = field(default_factory=list)
     packed_bytes: int = 0
-    """Of compressed files: how much was read of them, and what that unpacks to."""
+    """Of compressed files: how many bytes were read, and the bytes that they unpack to."""
     unpacked_bytes: int = 0
 
     def add(self, lines: bytes | bytearray, schema: Schema, *, at_start: bool) -> None:
@@ -64,7 +64,7 @@ class _Sample:
         self.add_rows(read_rows(first, schema, file_start=at_start), len(first))
 
     def add_rows(self, rows: Rows, n_bytes: int) -> None:
-        """Count rows that take so many bytes of the source."""
+        """Count rows and the bytes of the source that they take."""
         import numpy as np
 
         self.n_bytes += n_bytes
@@ -98,7 +98,7 @@ def survey(files: Sequence[SourceFile], schema: Schema) -> SourceShape:
     Raises
     ------
     BadInputError
-        If a compressed file that is looked into is damaged, or an archive lacks the log.
+        If a sampled compressed file is damaged, or an archive lacks the log.
     """
     sample = _Sample()
     if schema.is_columnar:
@@ -157,9 +157,9 @@ def _bounded(shape: SourceShape, files: Sequence[SourceFile], schema: Schema) ->
 def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], int, int]:
     """Return the curve of distinct names over rows, a name's bytes on average, and the rows of the most frequent.
 
-    A point of the curve is how many distinct names a random part of the rows has on average, which follows from how
-    often each name was seen (Hurlbert 1971, rarefaction): a part that is drawn once would add noise, and what is
-    carried on from it two hundredfold would add that noise many times.
+    A point of the curve is the expected number of distinct names in a random part of the rows, computed from how often
+    each name was seen (Hurlbert 1971, rarefaction). Drawing one such part would add noise, and extrapolating two
+    hundredfold from it would multiply that noise.
     """
     import numpy as np
     import pyarrow as pa
@@ -173,7 +173,7 @@ def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], 
 
 
 def _places(file_bytes: Sequence[int]) -> dict[int, list[int]]:
-    """Return where pieces begin, by file: spread evenly over the bytes of all, and one in each of a few files."""
+    """Return where pieces begin, by file: evenly over the bytes of all files, and one in each of a few files."""
     step = max(_PIECE_BYTES, -(-sum(file_bytes) // _PIECES))
     places, begin = {}, 0
     for number, size in enumerate(file_bytes):
@@ -195,7 +195,7 @@ def _look_at(file: SourceFile, offsets: Sequence[int], schema: Schema, sample: _
 
 
 def _look_at_groups(files: Sequence[SourceFile], schema: Schema, sample: _Sample) -> int:
-    """Add the first rows of groups spread over a columnar source; return what all rows count for."""
+    """Add the first rows of groups spread over a columnar source; return the bytes that all rows count for."""
     from lastfm_dask.interactions.columnar_reader import read_columns
     from lastfm_dask.interactions.row_groups import close_file, group_rows
 
@@ -215,7 +215,7 @@ def _look_at_groups(files: Sequence[SourceFile], schema: Schema, sample: _Sample
 
 
 def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) -> None:
-    """Add the first lines of a compressed file, and how far it had to be read for them."""
+    """Add the first lines of a compressed file, and how many of its bytes they took."""
     with open_packed(file.path) as packed, unpacked(packed, file) as stream:
         lines, at_start = b"", True
         for _ in range(-(-n_bytes // _PIECE_BYTES)):

@@ -1,7 +1,7 @@
-"""Sources cut into blocks: which bytes a block has, and the whole lines that start within them.
+"""Sources cut into blocks: the byte range of each block, and the whole lines that start within it.
 
-Every line belongs to exactly one block: the one in which its first byte lies. So blocks can be read in any
-order, and what they hold together does not depend on where they were cut. Pure, but for the `read` it is given.
+Every line belongs to exactly one block: the one that contains its first byte. So blocks can be read in any
+order, and their rows together do not depend on where the cuts are. Pure, except for the `read` argument.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 MAX_BLOCK_BYTES = 1 << 30
 """Arrow counts a block's bytes in 32 bits."""
 ROW_BYTES = 16
-"""What a row of a columnar source counts for in the size of a block: its codes and plays, as they are decoded."""
+"""Bytes that a row of a columnar source adds to a block's size: its decoded codes and plays."""
 LONG_LINE_BYTES = 256
 LONG_LINE_PIECES = 16
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 _TRUNCATED_BYTES = MAX_LINE_BYTES + 5
-"""What is kept of a longer line: enough to see that it is too long, even with a byte order mark before it and a
+"""How much is kept of a longer line: enough to see that it is too long, even with a byte order mark before it and a
 carriage return at its end, neither of which counts."""
 
 
@@ -37,11 +37,11 @@ class Block:
     number : int
         From 0, in source order over all files.
     file : int
-        Which of the source's files.
+        The index of the file in the source.
     start, end : int
-        The byte range; lines that start in [start, end) belong to the block. Of a columnar file, the rows.
+        The byte range; lines that start in [start, end) belong to the block. In a columnar file, row numbers.
     lines : bytes-like or None
-        The whole lines, where the driver cut them from a stream; the range is then of the stream.
+        The whole lines, if the driver cut them from a stream; the range then refers to the stream.
     """
 
     number: int
@@ -62,9 +62,9 @@ def cut(file_bytes: Sequence[int], block_bytes: int) -> list[Block]:
 
 
 def cut_lines(lines: bytes | bytearray, most: int) -> Iterator[bytes | bytearray]:
-    """Cut a block behind line ends into pieces of at most `most` lines; one that has no more is given as it is.
+    """Cut a block after line ends into pieces of at most `most` lines; a block with fewer lines is returned as it is.
 
-    Long lines are cut into a few pieces as well: nearly all of their bytes are names, which are copied many times.
+    Blocks of long lines are also cut into a few pieces: nearly all of their bytes are names, which are copied often.
     """
     import numpy as np
 
@@ -92,27 +92,27 @@ def read_lines(read: Callable[[int, int], bytearray], start: int, end: int) -> b
     Parameters
     ----------
     read : callable
-        `read(offset, n_bytes)` gives that many bytes of the file, fewer only at its end.
+        `read(offset, n_bytes)` returns that many bytes of the file, fewer only at its end.
     start, end : int
         The range, in bytes.
 
     Returns
     -------
     bytearray
-        Complete lines; a last one that is longer than allowed is cut off right after the allowed length, so
-        that it takes little memory and still shows as too long. Empty where no line starts in the range.
+        Complete lines. A last line that is too long is cut off right after the allowed length, so that it takes
+        little memory and is still recognized as too long. Empty if no line starts in the range.
     """
     lead = 1 if start else 0
     n_bytes = end - start + lead
-    # In one request with the end of the last line, which nearly always is not far: a bytearray that grows is copied.
+    # One request includes the end of the last line, which is nearly always close: growing a bytearray copies it.
     lines = read(start - lead, n_bytes + _PROBE_BYTES)
-    # The byte before tells whether a line starts right here.
+    # The byte before shows whether a line starts at `start`.
     first = lines.find(b"\n", 0, n_bytes) + 1 if lead else 0
     if lead and not first:
         return bytearray()
     stop = lines.find(b"\n", n_bytes - 1) + 1
     is_whole = stop or len(lines) < n_bytes + _PROBE_BYTES
-    # A bytearray drops its end and its front without a copy.
+    # A bytearray drops its front and its end without a copy.
     del lines[stop or len(lines) :]
     del lines[:first]
     if is_whole or not lines:
@@ -147,7 +147,7 @@ def cut_stream(stream: BinaryIO, file: int, first_number: int, block_bytes: int)
             stop = len(lines)
             lines += _skip_line(stream)
         if stop:
-            # A bytearray gives up its end without a copy, so that a block is held once.
+            # A bytearray drops its end without a copy, so a block is held once.
             carry = lines[stop:]
             del lines[stop:]
             yield Block(number, file, start, start + stop, lines)
@@ -157,7 +157,7 @@ def cut_stream(stream: BinaryIO, file: int, first_number: int, block_bytes: int)
 
 
 def _fill(stream: BinaryIO, lines: bytearray, n_bytes: int) -> bool:
-    """Read on until there are so many bytes; return whether there may be more."""
+    """Read on until there are `n_bytes` bytes; return whether there may be more."""
     while len(lines) < n_bytes:
         piece = stream.read(min(_PIECE_BYTES, n_bytes - len(lines)))
         if not piece:
@@ -167,7 +167,7 @@ def _fill(stream: BinaryIO, lines: bytearray, n_bytes: int) -> bool:
 
 
 def _skip_line(stream: BinaryIO) -> bytes:
-    """Read on behind the line's end; return what was read of the next line."""
+    """Skip to the line's end; return what was read of the next line."""
     while piece := stream.read(_PROBE_BYTES):
         stop = piece.find(b"\n") + 1
         if stop:

@@ -1,4 +1,4 @@
-"""Why rows are rejected, as far as their bytes tell, and the option or the change that mends it. Pure."""
+"""Likely causes of rejected rows, judged by their bytes, and the option or change that fixes each. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMMA = re.compile(r"[0-9]+,[0-9]+")
 
 
 def likely_cause(rejects: Sequence[tuple[str, bytes]], schema: Schema) -> str:
-    """Return the likely cause of most of these rejects and what mends it; empty if none is known.
+    """Return the likely cause of most of these rejects and its fix; empty if none is known.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def likely_cause(rejects: Sequence[tuple[str, bytes]], schema: Schema) -> str:
         times = _fields(texts, schema, TIME)
         return f"Times are written like {times[0]!r}: ISO 8601 or a whole number is read" if times else ""
     if reason == "unclosed_quote":
-        return "Quotes in this source may be plain characters: leave out --quote"
+        return "Quotes may be ordinary characters in this source: leave out --quote"
     return ""
 
 
@@ -57,7 +57,7 @@ def _cause_of_encoding(raw: bytes) -> str:
 
 
 def _fields(texts: Sequence[str], schema: Schema, role: str) -> list[str]:
-    """Return the fields of a role; a line that is kept cut, or was cut at other ends, may end before it."""
+    """Return the fields of a role; a truncated line, or one split at other delimiters, may lack it."""
     place = schema.columns.index(role)
     records = (next(records_of(text, schema), []) for text in texts)
     return [record[place] for record in records if len(record) > place]
@@ -67,7 +67,7 @@ def _cause_of_plays(texts: Sequence[str], schema: Schema) -> str:
     numbers = [number for number in _fields(texts, schema, PLAYS) if number]
     if not numbers:
         return ""
-    # The first that is nearly a number says more than a word among them.
+    # The first text that is nearly a number is a better example than a word.
     for number in numbers:
         bare = number.strip()
         if _REAL.fullmatch(number):
@@ -80,7 +80,7 @@ def _cause_of_plays(texts: Sequence[str], schema: Schema) -> str:
         if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
             return f"Plays are quoted, such as {number}: --quote {bare[0]!r} reads them"
         if _THOUSANDS.fullmatch(bare):
-            return f"Plays seem to have marks between thousands, such as {number!r}: write them without"
+            return f"Plays seem to have thousands separators, such as {number!r}: remove the separators"
         if _COMMA.fullmatch(bare):
             return f"Plays have a decimal comma, such as {number!r}: write a point, and read them with --values float"
     return ""

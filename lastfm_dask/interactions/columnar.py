@@ -1,7 +1,7 @@
-"""Columnar sources recognised, and their columns given roles: by name, as the caller says or as the names say.
+"""Columnar sources: recognized by their first bytes, and their columns assigned to roles.
 
-Parquet and Arrow IPC files are told by their first bytes, not by their names. A column whose role is not plain is
-never guessed over: the error lists the columns and the option to copy.
+Roles follow from the caller's names or from the columns' own names. A role that is not clear is never guessed: the
+error lists the columns and the option to copy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def kind_of(files: Sequence[SourceFile]) -> str | None:
     """
     first: tuple[str, str | None] | None = None
     for file in files:
-        # Only the first file's bytes are looked at before the files are opened, which a long list would take long for.
+        # Only the first file is checked here: opening every file of a long list would take long.
         by_name = next(
             (kind for end, kind in COLUMNAR_ENDINGS.items() if file.path.lower().endswith(end)), None
         )
@@ -71,7 +71,7 @@ def _kind_by_bytes(file: SourceFile, by_name: str | None) -> str | None:
 
 
 def partition_values(path: str) -> dict[str, str | None]:
-    """Return what the folders of a path say in the way of Hive, by column.
+    """Return the Hive partition values in the folders of a path, by column.
 
     >>> partition_values("log/user=anna/year=2020/part-0.parquet")
     {'user': 'anna', 'year': '2020'}
@@ -90,7 +90,7 @@ def resolve_columnar(files: Sequence[SourceFile], options: SchemaOptions, kind: 
     Raises
     ------
     BadInputError
-        If a column is missing, ambiguous, or of a type that its role can't have.
+        If a column is missing, ambiguous, or of a type that does not fit its role.
     """
     schema: Schema | None = None
     for file in files:
@@ -208,7 +208,7 @@ def _by_place(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
 
 
 def _guessed(names: Sequence[str], options: SchemaOptions) -> dict[str, str]:
-    """Return the roles that the columns' own names say; raises BadInputError if that is not plain."""
+    """Return the roles by the columns' own names; raises BadInputError if they are not clear."""
     found: dict[str, str] = {}
     wanted = ["user", ARTIST, *([] if options.events else [PLAYS])]
     wanted += [MBID] * options.with_mbid + [TIME] * options.events
@@ -270,8 +270,6 @@ def _check_type(role: str, name: str, kind: Any) -> None:
     else:
         fits, allowed = text or types.is_integer(kind), "texts or whole numbers"
     if not fits:
-        nested = (
-            "; it is nested: take the field that is wanted out of it first" if types.is_nested(kind) else ""
-        )
+        nested = "; it is nested: extract the field that you want first" if types.is_nested(kind) else ""
         msg = f"the column {name!r} ({role}) holds {kind}, and {allowed} are wanted: convert it, or name another{nested}"
         raise BadInputError(msg)

@@ -1,7 +1,7 @@
-"""A block of a columnar file read into columns and rejects: dictionaries are passed on, never decoded.
+"""Read a block of a columnar file into columns and rejects; dictionaries are passed on, never decoded.
 
-What a row is does not depend on where it is stored: an empty name and a missing one, plays of no number or out of
-range are rejected as in text. A reject keeps the row group, the row and its values as JSON.
+The same rules hold as for text: rows with an empty or missing name, or with plays that are not a number or out of
+range, are rejected. A reject keeps the row group, the row and its values as JSON.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def read_columns(path: str, start: int, end: int, schema: Schema) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Names by code, a code a row; -1 stands for a missing one."""
+    """One code a row, and the name of each code; code -1 is a missing name."""
 
     codes: npt.NDArray[np.int32]
     distinct: pa.StringArray
     invalid: npt.NDArray[np.bool_]
-    """Which distinct names are not UTF-8; these are empty."""
+    """Which distinct names are not UTF-8; these are stored as empty."""
 
     def flagged(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Return by row what was found of its name; False for a missing one."""
+        """Return a property of names by row; False for a missing name."""
         import numpy as np
 
         if not flags.any():
@@ -78,7 +78,7 @@ class _Names:
 
 
 def _in_order(codes: npt.NDArray[np.int32], n_distinct: int) -> bool:
-    """Whether codes are those of first appearance already, as in a dictionary that was built with its rows."""
+    """Whether codes are already in order of first appearance, as in a dictionary that was built with its rows."""
     import numpy as np
 
     if not len(codes) or codes[0] or not n_distinct:
@@ -144,7 +144,7 @@ def _plays(column: pa.Array, values: str) -> Parsed:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        # Decimals as they are written, binary text as text.
+        # Decimals are cast as written, binary as text.
         texts = column.cast(pa.string())
         return parse_plays(texts.fill_null(""), values)
     present = column.is_valid().to_numpy(zero_copy_only=False)
@@ -181,7 +181,7 @@ def _times(column: pa.Array) -> Times:
 
 
 def _read_batch(batch: Batch, schema: Schema, partitions: dict[str, str | None]) -> Rows:
-    """Return a batch's rows, and why others are rejected."""
+    """Return a batch's rows, and the reasons of the rejected ones."""
     import pyarrow as pa
 
     n_rows = len(batch.columns)
@@ -208,7 +208,7 @@ def _read_batch(batch: Batch, schema: Schema, partitions: dict[str, str | None])
 
 
 def _name_reasons(names: dict[str, _Names], n_rows: int) -> Reasons:
-    """Return which rows are rejected for a name that is too long, not UTF-8, missing or empty."""
+    """Return the rejects for names that are too long, not UTF-8, missing or empty."""
     import pyarrow.compute as pc
 
     reasons = Reasons(n_rows)
@@ -244,7 +244,7 @@ def _filled(names: _Names) -> _Names:
 
 
 def _shown(batch: Batch, columns: dict[str, pa.Array], rows: npt.NDArray[np.intp], kind: str) -> list[bytes]:
-    """Return what is kept of rejected rows: the place in the file, and the values."""
+    """Return the bytes kept of rejected rows: their place in the file, and their values."""
     import pyarrow as pa
 
     if not len(rows):

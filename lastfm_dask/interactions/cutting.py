@@ -1,4 +1,4 @@
-"""A source's files cut into blocks, numbered through: by ranges where that goes, else as a stream, on the driver."""
+"""Cut a source's files into blocks with consecutive numbers: by ranges if possible, otherwise as a stream on the driver."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def blocks_of(files: Sequence[SourceFile], schema: Schema, block_bytes: int) -> Iterator[Block]:
     """Return the blocks of files, in order.
 
-    Compressed files are unpacked as a stream, whose blocks carry their bytes. Records with quoted fields are looked for
-    in one pass; the task of a block reads a plain file's bytes again.
+    Compressed files are unpacked as a stream, and their blocks carry their bytes. The ends of records with quoted fields
+    are found in one pass; for a plain file, the task of a block then reads its bytes again.
     """
     if schema.is_columnar:
         from lastfm_dask.interactions.row_groups import cut_columnar

@@ -1,7 +1,7 @@
-"""Text in other encodings than UTF-8, decoded block by block; lines, their numbers and their raw bytes stay the source's.
+"""Text in encodings other than UTF-8, decoded block by block; line numbers and rejects' bytes are those of the source.
 
-A line of the source is one line of the decoded text. What can't be decoded becomes bytes that are not UTF-8, so that the
-readers reject that line and no other.
+A line of the source is one line of the decoded text. What can't be decoded becomes bytes that are not UTF-8, so that
+the readers reject exactly that line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PROBE_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 TRUNCATED_BYTES = MAX_LINE_BYTES + 16
-"""What is kept of a longer line: enough to see that it is too long, in whole units of any encoding."""
+"""How much is kept of a longer line: enough to see that it is too long, in whole units of any encoding."""
 _MARK = "lastfm_dask.mark"
 _UNDECODABLE = "\udcff"
 
@@ -38,7 +38,7 @@ def line_end_of(encoding: str) -> bytes:
 
 
 def line_stops(data: bytes | bytearray, line_end: bytes) -> npt.NDArray[np.intp]:
-    """Return where lines stop, behind their ends; where data starts, a unit of the encoding starts."""
+    """Return the offsets just after line ends; `data` starts at a code unit of the encoding."""
     import numpy as np
 
     width = len(line_end)
@@ -74,7 +74,7 @@ def read_lines(read: Callable[[int, int], bytearray], start: int, end: int, line
 def decode(raw: bytes | bytearray, encoding: str) -> bytes | bytearray:
     """Return whole lines as UTF-8, one line for each; a line that can't be decoded is not valid UTF-8.
 
-    A piece after the other, since a text takes up to four bytes a character while it is between two encodings.
+    Works piece by piece, since a text takes up to four bytes a character between two encodings.
     """
     import numpy as np
 
@@ -101,7 +101,7 @@ def _decoded(raw: bytes | bytearray, bounds: list[int], encoding: str) -> bytes:
     n_ends = len(bounds) - 1 - (not piece.endswith(line_end))
     if text.count(b"\n") == n_ends and longest <= MAX_LINE_BYTES:
         return text
-    # A line end inside another character, or a line too long: each line by itself.
+    # If a line end is inside another character, or a line is too long, decode line by line.
     return b"".join(_line(raw[start:stop], encoding) for start, stop in pairwise(bounds))
 
 
@@ -148,7 +148,7 @@ def read_decoded(
 def _raw_lines(
     raw: bytes | bytearray, encoding: str, lines: npt.NDArray[np.int64], skipped: int
 ) -> pa.BinaryArray:
-    """Return the bytes of these lines up to their ends, as many as are kept of a reject."""
+    """Return the bytes of these lines without line ends, as far as a reject keeps them."""
     import numpy as np
     import pyarrow as pa
 
@@ -159,7 +159,7 @@ def _raw_lines(
     found = []
     for start, end in zip(starts, ends.tolist(), strict=True):
         line = bytes(raw[start : min(end, start + MAX_REJECT_BYTES + len(line_end))])
-        # One carriage return belongs to the line end where there is one.
+        # A carriage return before the line feed belongs to the line end.
         is_ended = end < len(raw) and start + len(line) == end
         found.append((line.removesuffix(carriage_return) if is_ended else line)[:MAX_REJECT_BYTES])
     return pa.array(found, pa.binary())

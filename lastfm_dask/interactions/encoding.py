@@ -1,7 +1,7 @@
-"""A block encoded: local codes instead of names, the names once, and counts by name. One pure Dask task each.
+"""Encode a block: local codes instead of names, each name once, and counts by name. Each block is one pure Dask task.
 
-An encoded block is an Arrow record batch of one row, whose cells are lists: it travels between processes and
-lies on disk as one buffer a list, and is read back without a copy.
+An encoded block is an Arrow record batch of one row, whose cells are lists. It is sent between processes and
+stored on disk as one buffer a list, and read back without a copy.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.schema import Schema
 
 FORMAT_VERSION = 2
-"""Of the lists below; a spool of another version is not resumed."""
+"""Version of the lists below; a spool of another version is not resumed."""
 
 PIECE_LINES = 1 << 18
-"""Lines that are encoded at once where memory allows it."""
+"""How many lines are encoded at once if memory allows."""
 MIN_PIECE_LINES = 1 << 13
 ROWS_A_LINE = 4
-"""Rows of a columnar source that take what a line of text takes."""
+"""How many rows of a columnar source take as much memory as a line of text."""
 
 LISTS = {
     "users": "string",
@@ -73,7 +73,7 @@ counts : which file of the source, lines in the block, and rows kept that were p
 
 @dataclass(frozen=True, slots=True)
 class EncodeBlock:
-    """The task that reads and encodes one block; it needs nothing but the source and travels to any process.
+    """The task that reads and encodes one block; it needs only the source and can be sent to any process.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class EncodeBlock:
     schema : Schema
         What their fields are.
     piece_lines : int
-        A block of more lines is encoded in pieces of so many: lines take memory, however short they are.
+        Larger blocks are encoded in pieces of this many lines: lines take memory, however short they are.
     """
 
     paths: tuple[str, ...]
@@ -94,7 +94,7 @@ class EncodeBlock:
         return list(self.pieces(block))
 
     def pieces(self, block: Block) -> Iterator[pa.RecordBatch]:
-        """Encode a block piece by piece, so that no more than one is held; raises as `__call__` does."""
+        """Encode a block piece by piece, so that one is held at a time; raises as `__call__` does."""
         path = self.paths[block.file]
         if self.schema.is_columnar:
             from lastfm_dask.interactions.columnar_reader import read_columns
@@ -161,7 +161,7 @@ def encoded_schema() -> pa.Schema:
 
 
 def record_batch(lists: dict[str, Any]) -> pa.RecordBatch:
-    """Return the record batch of one row that holds these lists; a list that is not given is empty."""
+    """Return the record batch of one row with these lists; a missing list is empty."""
     import numpy as np
     import pyarrow as pa
 
@@ -191,7 +191,7 @@ def row_codes(batch: pa.RecordBatch, role: str) -> npt.NDArray[np.int32]:
 
 
 def real_plays(batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
-    """Return the plays of each row, where they are real values."""
+    """Return the plays of each row, if they are floats."""
     import numpy as np
 
     plays: npt.NDArray[np.float32] = column(batch, "plays").view(np.float32)

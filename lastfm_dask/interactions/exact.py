@@ -1,6 +1,6 @@
-"""The exact path of the reader: lines of any content, cut by the positions of line ends and delimiters.
+"""The exact path of the reader: split lines of any content by the positions of line ends and delimiters.
 
-Works on a piece of a block at a time, since positions take many times the bytes of short lines.
+Works on one piece of a block at a time, since positions take many times the bytes of short lines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def find_all(bytes_: npt.NDArray[np.uint8], needle: bytes) -> npt.NDArray[np.intp]:
-    """Return where a short text stands in bytes, without overlaps, as `bytes.split` finds it from the left."""
+    """Return the offsets of a short text in bytes, without overlaps, from the left as in `bytes.split`."""
     import numpy as np
 
     found = np.flatnonzero(bytes_ == needle[0])
@@ -53,26 +53,26 @@ def read_piece(lines: memoryview, schema: Schema) -> Rows:
 
 
 class Fields(Protocol):
-    """Records cut into fields, whose values are not parsed yet."""
+    """Records split into fields, before their values are parsed."""
 
     n_lines: int
     """Lines, of which a record may have several."""
 
     def reasons(self) -> npt.NDArray[np.int8]:
-        """Return what is wrong with the form of each record, an index into `REASONS`; -1 where nothing is."""
+        """Return why each record is malformed, as an index into `REASONS`; -1 if it is not."""
 
     def values(self, role: str, records: npt.NDArray[np.intp]) -> pa.StringArray:
         """Return a field of these records, which have all fields and are valid UTF-8."""
 
     def raw(self, records: npt.NDArray[np.intp]) -> pa.BinaryArray:
-        """Return what is kept of these records where they are rejected."""
+        """Return the bytes that are kept of these records as rejects."""
 
     def lines_of(self, records: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """Return the line on which each of these records starts, from 0."""
 
 
 def parse_fields(fields: Fields, schema: Schema) -> Rows:
-    """Keep the records that are rows, and say of the others why they are not."""
+    """Keep the records that are rows; record why the others are rejected."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -116,7 +116,7 @@ def parse_fields(fields: Fields, schema: Schema) -> Rows:
 
 
 class Cells:
-    """Lines and where their fields lie."""
+    """Lines, and the positions of their fields."""
 
     def __init__(self, lines: memoryview, schema: Schema) -> None:
         import numpy as np
@@ -130,7 +130,7 @@ class Cells:
             stops = np.append(stops, len(lines))
         self.n_lines = len(stops)
         self.starts = np.concatenate(([0], stops[:-1] + 1)) if self.n_lines else stops
-        # One carriage return right before the line feed belongs to the line end.
+        # A carriage return right before the line feed belongs to the line end.
         has_return = (stops > self.starts) & (stops < len(lines)) & (bytes_[stops - 1] == ord("\r"))
         self.ends = stops - has_return
         delimiter = schema.delimiter.encode()
@@ -140,7 +140,7 @@ class Cells:
         self.n_fields = np.searchsorted(self.delimiters, self.ends) - self.first + 1
 
     def reasons(self) -> npt.NDArray[np.int8]:
-        """Return what is wrong with the form of each line (see `Fields`)."""
+        """Return why each line is malformed (see `Fields`)."""
         import numpy as np
 
         reason = np.full(self.n_lines, -1, np.int8)
@@ -168,7 +168,7 @@ class Cells:
     def _bounds(
         self, role: str, lines: npt.NDArray[np.intp]
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return where a field starts and ends in these lines, each of which has all fields."""
+        """Return the start and end of a field in these lines, each of which has all fields."""
         field, last = self.schema.columns.index(role), len(self.schema.columns) - 1
         starts = self.delimiters[self.first[lines] + field - 1] + self.width if field else self.starts[lines]
         ends = self.delimiters[self.first[lines] + field] if field < last else self.ends[lines]
@@ -181,7 +181,7 @@ class Cells:
         return slices(self.lines, *self._bounds(role, lines), pa.string())
 
     def raw(self, lines: npt.NDArray[np.intp]) -> pa.BinaryArray:
-        """Return the bytes of these lines up to their ends, as many as are kept of a reject."""
+        """Return the bytes of these lines without line ends, as far as a reject keeps them."""
         import numpy as np
         import pyarrow as pa
 

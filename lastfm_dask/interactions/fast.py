@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 BOM = b"\xef\xbb\xbf"
 _RETURN, _LINE_END = 13, 10
 _SELDOM = b"\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
-"""What may stand for something else while Arrow parses: signs that hardly a log holds."""
+"""Bytes that may stand in for others while Arrow parses: characters that hardly any log contains."""
 _WINDOW_BYTES = MAX_LINE_BYTES // 2
 """A line that is too long covers at least one whole window of this size, so a window without a line end is
 reason enough for the exact path."""

@@ -1,6 +1,6 @@
 """The rows of a source as a lazy dask.dataframe, for people who want to go on in Dask.
 
-The same rows, by the same reader, as ingest keeps; rejected rows are left out. The only module that touches pandas.
+The rows that ingest keeps, by the same reader; rejected rows are left out. The only module that uses pandas.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_interactions(
     Parameters
     ----------
     source : path or sequence of path
-        A file, several in the order given, or a glob; local or an address. Not compressed: a compressed file
+        A file, several in the order given, or a glob; local or an address. Not compressed, since compressed files
         can't be cut by offset.
     options : SchemaOptions, optional
         What is read; the format `lastfm-360k` unless given.
@@ -110,7 +110,7 @@ def _as_frame(rows: Rows, schema: Schema) -> Any:
     columns = {
         USER: rows.user.dictionary_decode(),
         ARTIST: artist if schema.keep_case else lower_all(artist),
-        # Sums by artist outgrow int32.
+        # Sums by artist can exceed int32.
         PLAYS: pa.array(rows.plays, pa.float64() if schema.is_real else pa.int64()),
     }
     if rows.mbid is not None:

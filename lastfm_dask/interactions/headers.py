@@ -1,6 +1,6 @@
-"""A first look at a source's files, which completes its schema: byte order marks, headers, a format's shape.
+"""A first look at a source's files that completes its schema: byte order marks, headers, a format's columns.
 
-Reads the first 64 KiB of each file. What contradicts what the caller said is refused with the fix, never guessed over.
+Reads the first 64 KiB of each file. If they contradict the caller's options, the error names the fix; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""UTF-32 stands before UTF-16, whose mark its own begins with."""
+"""UTF-32 comes before UTF-16, because its mark begins with that of UTF-16."""
 
 
 def read_head(file: SourceFile) -> bytes:
@@ -77,7 +77,7 @@ def first_record(text: str, schema: Schema) -> list[str]:
 def records_of(text: str, schema: Schema) -> Iterator[list[str]]:
     """Return the fields of each record, without empty lines."""
     if schema.quote:
-        # Python's csv takes one character; no field holds the one that stands in for several.
+        # Python's csv takes one character, so one that no field contains replaces a longer delimiter.
         delimiter = schema.delimiter if len(schema.delimiter) == 1 else "\x1f"
         replaced = (line.replace(schema.delimiter, delimiter) for line in io.StringIO(text, newline=""))
         yield from filter(None, csv.reader(replaced, delimiter=delimiter, quotechar=schema.quote))
@@ -93,7 +93,7 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
     Raises
     ------
     BadInputError
-        If the options make no schema, the files differ in encoding or header, or a header contradicts the columns.
+        If the options are invalid, the files differ in encoding or header, or a header contradicts the columns.
     """
     from lastfm_dask.interactions.columnar import kind_of, resolve_columnar
 
@@ -104,7 +104,7 @@ def resolve(files: Sequence[SourceFile], options: SchemaOptions) -> Schema:
         msg = f"{files[0].path} is text, and {options.name} is published as {shapes[0].kind}: name its files"
         raise BadInputError(msg, path=files[0].path)
     if not options.by_name:
-        # What is wrong with the options themselves comes before what is wrong with a file.
+        # Errors in the options are reported before errors in a file.
         for shape in shapes:
             options.schema(shape)
     schema: Schema | None = None
@@ -152,7 +152,7 @@ def _schema_of(file: SourceFile, head: bytes, shapes: Sequence[Schema], options:
 
 
 def _refuse_other_columns(file: SourceFile, text: str, schema: Schema) -> None:
-    """Raise BadInputError where lines are read as the default format unasked, and plainly have other columns."""
+    """Raise BadInputError if no format was given and lines clearly do not have the default format's columns."""
     records = [
         record for record in islice(records_of(text, schema), _RECORDS) if len(record) == len(schema.columns)
     ]

@@ -1,4 +1,4 @@
-"""A source looked at before anything is known of it: what it seems to be, ten rows, and the ingest line that reads it."""
+"""A look at an unknown source: what it seems to be, its first ten rows, and the ingest line that reads it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _N_LINES = 200
 _REAL = ("halffloat", "float", "double")
 _EXPORTED = re.compile(r"\d\d? [A-Z][a-z]{2} \d{4},? \d\d:\d\d")
-"""A time as in a listener's own export from Last.fm: day, month, year, time."""
+"""A time as in one user's export from Last.fm: day, month, year, time."""
 _TRACKS = {"track", "trackname", "album", "albumname", "song", "title"}
 
 
@@ -62,14 +62,14 @@ def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
     Parameters
     ----------
     files : sequence of SourceFile
-        Its files, of which the first that is not empty is looked into; the others must have the same columns.
+        Its files; the first that is not empty is inspected, and the others must have the same columns.
     given : str, optional
-        How it was named, for the ingest line: a glob or a folder; the first file's path unless given.
+        The name to use in the ingest line, such as a glob or a folder; the first file's path unless given.
 
     Raises
     ------
     BadInputError
-        If it can't be read, or nothing in it looks like a user and an artist, or it might be read in several ways.
+        If it can't be read, has no columns that look like a user and an artist, or might be read in several ways.
     """
     look = Look(files, given or files[0].path)
     if kind := kind_of(files):
@@ -145,7 +145,7 @@ def _delimited(look: Look, encoding: str, text: str, lines: list[str]) -> Inspec
 
 
 def _refuse_without_users(path: str, layout: Layout, records: Sequence[Sequence[str]]) -> None:
-    """Raise BadInputError where no column looks like a user beside an artist, as in one listener's own export."""
+    """Raise BadInputError if there is an artist column and no user column, as in one user's own export."""
     if USER not in layout.roles or ARTIST not in layout.roles:
         msg = f"{path}: no column of {', '.join(map(repr, records[0]))} looks like an artist beside a user"
         raise BadInputError(msg, path=path)
@@ -162,13 +162,13 @@ def _refuse_without_users(path: str, layout: Layout, records: Sequence[Sequence[
 
 
 def _can_be_named(header: tuple[str, ...], roles: tuple[str, ...]) -> bool:
-    """Whether an option can name these columns."""
+    """Whether `--columns` can name these columns."""
     named = [name for name, role in zip(header, roles, strict=True) if role != IGNORED]
     return all(name and header.count(name) == 1 and not set(name) & set(",=\n") for name in named)
 
 
 def _candidates(lines: list[str]) -> list[str]:
-    """Return the formats known by name whose columns and values the lines seem to have."""
+    """Return the named formats whose columns and values the lines seem to have."""
     first, last = lines[0], lines[-1]
     words = first.replace("::", "\t").replace(",", "\t").split("\t")
     roles = [role_of(word) for word in words]
@@ -237,7 +237,7 @@ def _leaves(row: Any, above: str = "") -> list[str]:
 
 
 def _columnar(look: Look, kind: str) -> Inspection:
-    """Return what a columnar file's own schema says, and the folders that it lies in."""
+    """Return what the file's own schema and the folders in its path say."""
     from lastfm_dask.interactions.columnar_reader import read_columns
     from lastfm_dask.interactions.row_groups import layout_of
 

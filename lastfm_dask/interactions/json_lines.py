@@ -1,6 +1,6 @@
-"""Lines of JSON read into columns and rejects: one object a line, its values found by their keys.
+"""Read lines of JSON into columns and rejects: one object a line, values by key.
 
-Two paths with equal results, as in `reader`: Arrow's JSON reader where it takes every line of a block, else Python's.
+Two paths with equal results, as in `reader`: Arrow's JSON reader if it accepts every line of a block, otherwise Python's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.rows import Rows
 
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
-"""What may spell a key otherwise; nobody writes it."""
+"""An escape that may spell a key in another way; rare in practice."""
 
 
 def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Rows:
@@ -55,7 +55,7 @@ class JsonFields:
         self._columns = {role: pa.array(texts, pa.string()) for role, texts in columns.items()}
 
     def reasons(self) -> npt.NDArray[np.int8]:
-        """Return what is wrong with the form of each line."""
+        """Return why each line is malformed."""
         import numpy as np
 
         return np.array(self._reasons, np.int8)
@@ -92,7 +92,7 @@ def _paths(name: str) -> list[list[str]]:
 
 
 def _values(line: bytes, paths: dict[str, list[list[str]]]) -> dict[str, str] | str:
-    """Return the texts of a line by role, or why it has none."""
+    """Return the texts of a line by role, or the reason why it is malformed."""
     if len(line) > MAX_LINE_BYTES:
         return "line_too_long"
     try:
@@ -117,7 +117,7 @@ def _first(row: dict[str, Any], alternatives: list[list[str]], *, listed: bool) 
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if listed and isinstance(value, list) and len(value) == 1:
-            # As ListenBrainz has MBIDs; several are those of several artists, and none is that of their common name.
+            # ListenBrainz has lists of MBIDs; several belong to several artists, none of which is the joint name's.
             value = value[0] if isinstance(value[0], str) else None
         if isinstance(value, str):
             return value
@@ -129,7 +129,7 @@ def _first(row: dict[str, Any], alternatives: list[list[str]], *, listed: bool) 
 
 
 class _ArrowFields(JsonFields):
-    """The same of lines that Arrow read."""
+    """The same for lines that Arrow read."""
 
     def __init__(self, lines: bytes | bytearray, columns: dict[str, pa.StringArray], n_lines: int) -> None:
         self._data, self._columns, self.n_lines = lines, columns, n_lines
@@ -142,7 +142,7 @@ class _ArrowFields(JsonFields):
 
 
 def _fast(lines: bytes | bytearray, begin: int, schema: Schema) -> _ArrowFields | None:
-    """Read lines each of which is an object with values of the first one's types; else return None."""
+    """Read lines if each is an object with values of the first one's types; otherwise return None."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -172,7 +172,7 @@ def _fast(lines: bytes | bytearray, begin: int, schema: Schema) -> _ArrowFields 
 def _is_plain(lines: bytes | bytearray, begin: int, n_lines: int) -> bool:
     """Whether each line starts and ends as an object does, none is too long, and all are valid UTF-8.
 
-    Where a line ends in a brace and the next one starts with one, one object ends and the next one starts.
+    If a line ends with a brace and the next one starts with one, one object ends and the next one starts.
     """
     starts = lines.count(b"\n{", begin) + lines.startswith(b"{", begin)
     ends = lines.count(b"}\n", begin) + lines.endswith(b"}")
@@ -182,7 +182,7 @@ def _is_plain(lines: bytes | bytearray, begin: int, n_lines: int) -> bool:
 def _types(
     first: dict[str, Any], lines: bytes | bytearray, paths: list[list[str]]
 ) -> dict[tuple[str, ...], str] | None:
-    """Return the type of each value in the first line; None if another line may have one that this one lacks."""
+    """Return the type of each value in the first line; None if another line may have a value that this one lacks."""
     types = {}
     for path in paths:
         value: Any = first

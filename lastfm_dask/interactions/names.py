@@ -1,4 +1,4 @@
-"""Artist names in lower case, for stored names and for queries alike: as `str.lower` does, no other way."""
+"""Artist names in lower case, exactly as `str.lower` gives them, for stored names and for queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _AT_ONCE = 1 << 14
-"""Names that become Python's objects at once."""
+"""How many names become Python objects at once."""
 
 
 def lower(name: str) -> str:
@@ -30,7 +30,7 @@ def lower_all(names: pa.StringArray) -> pa.StringArray:
         return lowered
     others = pc.invert(ascii_only)
     found = names.filter(others)
-    # Some at a time: a name takes ten times its bytes while it is an object of Python's.
+    # In batches: as a Python object, a name takes ten times its bytes.
     replaced = [
         pa.array([lower(name) for name in found.slice(first, _AT_ONCE).to_pylist()], names.type)
         for first in range(0, len(found), _AT_ONCE)

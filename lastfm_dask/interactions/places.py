@@ -1,7 +1,6 @@
-"""Where lines lie in a block: their numbers by place, and their places by number, from counts of line ends.
+"""The places of lines in a block: line numbers by offset and offsets by line number, from counts of line ends.
 
-Line ends are counted a chunk at a time, and no further than asked for; only chunks that are asked about are looked
-through again.
+Line ends are counted chunk by chunk, only as far as needed; only chunks with a line of interest are searched again.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class LinePlaces:
         if not len(numbers):
             return pa.array([], pa.binary())
         starts, ends = self.bounds(numbers)
-        # One carriage return right before a line feed belongs to the line end.
+        # A carriage return right before a line feed belongs to the line end.
         ends -= (ends > starts) & (ends < len(self._bytes)) & (self._bytes[ends - 1] == _RETURN)
         return slices(self._bytes, starts, np.minimum(ends, starts + most_bytes), pa.binary())
 
@@ -104,7 +103,7 @@ class LinePlaces:
 
 
 def _by_chunk(chunks: Places, wanted: Places, look: Callable[[int, Places], Places]) -> Places:
-    """Look for what is wanted in each chunk that holds some of it; chunks come in order."""
+    """Run a search in each chunk that has some of the wanted lines; chunks come in order."""
     import numpy as np
 
     if not len(wanted):
@@ -120,7 +119,7 @@ def slices(
     ends: npt.NDArray[Any],
     kind: pa.DataType,
 ) -> pa.Array:
-    """Return copies of the bytes between places that follow each other: every other slice of those that they cut."""
+    """Return copies of the bytes from each even-numbered place to the next one."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""What options make of a source's first bytes: its rows as they would be read, and the ingest line to copy."""
+"""The effect of options on a source's first bytes: the rows as they would be read, and the ingest line to copy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CAUSES = 20
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a file seems to be.
+    """How a file seems to be written.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A source to propose options for: its files, how it was named, and the first bytes of the first file that has any."""
+    """A source to propose options for: its files, the name it was given by, and the first bytes of its first non-empty file."""
 
     files: Sequence[SourceFile]
     given: str
@@ -80,13 +80,13 @@ class Look:
 
     @property
     def file(self) -> SourceFile:
-        """The file that is looked into."""
+        """The file that is inspected."""
         return next(file for file in self.files if file.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What options make of a source's first bytes."""
+    """The effect of options on a source's first bytes."""
 
     options: SchemaOptions
     schema: Schema
@@ -99,7 +99,7 @@ class Trial:
 
 
 def tried(look: Look, options: SchemaOptions) -> Trial | None:
-    """Return what options make of the first file; None if they make no schema."""
+    """Return the effect of options on the first file; None if they are invalid for it."""
     try:
         schema = resolve([look.file], options)
     except BadInputError:
@@ -108,7 +108,7 @@ def tried(look: Look, options: SchemaOptions) -> Trial | None:
 
 
 def described(look: Look, text: str, trial: Trial) -> Inspection:
-    """Return what to say of a trial.
+    """Return the proposal for a trial.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""Records with quoted fields (RFC 4180): where they end, and how they are read.
+"""Records with quoted fields (RFC 4180): find their ends, and read them.
 
-A quote opens at the start of a field alone; there a doubled quote stands for one, and delimiters and line ends are
-text. What follows a closing quote up to the delimiter is text, as are quotes elsewhere: Python's csv reads the same.
+A quote opens only at the start of a field. Inside, a doubled quote stands for one, and delimiters and line ends are
+text. Text after a closing quote, up to the delimiter, belongs to the field, and quotes elsewhere are text: Python's csv
+reads the same.
 A record whose quote is not closed within 1 MiB of the record's start is rejected (`unclosed_quote`), and reading goes on
 at the line after the one on which the quote opened.
 """
@@ -51,7 +52,7 @@ class Records:
     unclosed: npt.NDArray[np.bool_]
 
     def outside(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Return the places that do not lie in quoted text."""
+        """Return the places outside quoted text."""
         import numpy as np
 
         if not len(self.opens):
@@ -70,7 +71,7 @@ def find_records(data: bytes | bytearray, schema: Schema, *, final: bool) -> Rec
     schema : Schema
         With a quote.
     final : bool
-        Whether nothing follows; otherwise a record at the end that may go on is left out.
+        Whether nothing follows; otherwise a last record that may continue is left out.
     """
     import numpy as np
 
@@ -120,7 +121,7 @@ def _between(
     *,
     final: bool,
 ) -> Records:
-    """Return the records that line ends outside of quoted text make; `unclosed` are the stops of records to reject."""
+    """Return the records that end at line ends outside quoted text; `unclosed` are the stops of records to reject."""
     import numpy as np
 
     empty = np.empty(0, np.intp)
@@ -141,7 +142,7 @@ def _before(found: Records, place: int) -> Records:
 def _one_by_one(
     data: bytes | bytearray, bytes_: npt.NDArray[np.uint8], schema: Schema, *, final: bool
 ) -> Records:
-    """Find the records quote by quote, whatever stands where."""
+    """Find the records quote by quote, for any content."""
     import numpy as np
 
     quote, delimiter = schema.quote.encode(), re.escape(schema.delimiter.encode())
@@ -181,7 +182,7 @@ def _one_by_one(
 
 
 def _closing(data: bytes | bytearray, place: int, quote: bytes, limit: int) -> int | None:
-    """Return where the quote closes that opened at a place; None if it does not before the limit."""
+    """Return where the quote that opened at a place closes; None if not before the limit."""
     close = data.find(quote, place + 1, limit)
     while close >= 0 and data[close + 1 : close + 2] == quote:
         close = data.find(quote, close + 2, limit)
@@ -189,7 +190,7 @@ def _closing(data: bytes | bytearray, place: int, quote: bytes, limit: int) -> i
 
 
 class QuotedCells(Cells):
-    """Records and where their fields lie."""
+    """Records, and the positions of their fields."""
 
     def __init__(self, lines: memoryview, schema: Schema, records: Records) -> None:
         import numpy as np
@@ -211,7 +212,7 @@ class QuotedCells(Cells):
         self.n_fields = np.searchsorted(self.delimiters, self.ends) - self.first + 1
 
     def reasons(self) -> npt.NDArray[np.int8]:
-        """Return what is wrong with the form of each record (see `exact.Fields`)."""
+        """Return why each record is malformed (see `exact.Fields`)."""
         import numpy as np
 
         reason = np.full(len(self.starts), -1, np.int8)
@@ -249,7 +250,7 @@ class QuotedCells(Cells):
         return pc.replace_with_mask(written, is_quoted, plain.cast(pa.string()))
 
     def raw(self, lines: npt.NDArray[np.intp]) -> pa.BinaryArray:
-        """Return the first line of each of these records, as much as is kept of a reject."""
+        """Return the first line of each of these records, as far as a reject keeps it."""
         import numpy as np
         import pyarrow as pa
 

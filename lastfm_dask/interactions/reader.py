@@ -1,7 +1,7 @@
-"""A block's lines read into columns and rejects, by two paths with equal results.
+"""Read a block's lines into columns and rejects, by two paths with equal results.
 
-`fast` is pyarrow's CSV reader with what it would misread kept from it. `exact` cuts lines by the positions of line
-ends and delimiters, whatever they hold, and takes the blocks that `fast` declines.
+`fast` is pyarrow's CSV reader; what it would misread is covered beforehand. `exact` splits lines of any content by the
+positions of line ends and delimiters, and takes the blocks that `fast` declines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lastfm_dask.interactions.schema import Schema
 
 _PIECE_BYTES = 1 << 20
-"""What the exact path reads at once."""
+"""How many bytes the exact path reads at once."""
 
 
 def read_rows(lines: bytes | bytearray, schema: Schema, *, file_start: bool) -> Rows:
@@ -53,14 +53,14 @@ def encoded(rows: Rows) -> Rows:
 
 
 def shifted(rows: Rows, n_header_lines: int) -> Rows:
-    """Return rows before which the block has so many lines that are not rows."""
+    """Return rows that follow `n_lines` lines of the block that are not rows."""
     return replace(
         rows, n_lines=rows.n_lines + n_header_lines, reject_lines=rows.reject_lines + n_header_lines
     )
 
 
 def read_exactly(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows:
-    """Read lines of any content, a piece after the other (see `read_rows`)."""
+    """Read lines of any content piece by piece (see `read_rows`)."""
     with memoryview(lines) as view:
         return encoded(joined([read_piece(view[start:end], schema) for start, end in _cuts(lines, begin)]))
 

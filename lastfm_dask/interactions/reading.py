@@ -1,4 +1,4 @@
-"""A block read, whatever its source is: which bytes it has, and the rows in them. The one place that tells readers apart."""
+"""Read a block of any source: its bytes, and the rows in them. The one place that chooses between readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def is_cut_by_records(schema: Schema, *, as_stream: bool) -> bool:
     """Whether blocks are cut where records end (`records.cut_records`), not at any byte.
 
-    Quoted fields may hold line ends; and in a stream only single bytes are looked for as line ends elsewhere.
+    Quoted fields may contain line ends; and other streams are only searched for line ends of a single byte.
     """
     return bool(schema.quote) or (as_stream and decoding.line_end_of(schema.encoding) != b"\n")
 

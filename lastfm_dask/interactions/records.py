@@ -1,8 +1,8 @@
-"""Streams cut into blocks of whole records, where a record's end can't be told from the bytes around it.
+"""Cut streams into blocks of whole records, if the end of a record can't be recognized from the bytes around it.
 
 One pass over the source, on the driver, finds the ends: records with quoted fields may have several lines, and lines of
-UTF-16 end in more than a byte. What a block holds depends on where it starts alone, so a later reader of the block
-finds the same records.
+UTF-16 end with two bytes. The records of a block depend only on where it starts, so a later reader of the block
+finds the same ones.
 """
 
 from __future__ import annotations

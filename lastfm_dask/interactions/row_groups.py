@@ -1,8 +1,8 @@
-"""Columnar files opened: what is in them, how they are cut into blocks, and the rows of a block as record batches.
+"""Open columnar files: their content, their division into blocks, and the rows of a block as record batches.
 
-A Parquet file's row groups and an Arrow file's record batches are its groups. A block is a group, several small ones,
-or a piece of a large one: a place is a row's number in its file. Everything is read by ranges, the columns that are
-used alone.
+Groups are a Parquet file's row groups or an Arrow file's record batches. A block is a group, several small ones,
+or a part of a large one; a place is a row's number in its file. Everything is read by ranges, and only the columns that
+are used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BUFFER_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a columnar file says of itself."""
+    """The metadata of a columnar file."""
 
     schema: pa.Schema
     group_rows: tuple[int, ...]
@@ -56,7 +56,7 @@ class Batch:
 
 @lru_cache(maxsize=4096)
 def layout_of(file: SourceFile, kind: str) -> Layout:
-    """Return what a file says of itself; raises BadInputError if it can't be read."""
+    """Return the metadata of a file; raises BadInputError if it can't be read."""
     with _said_plainly(file.path, kind), _opened(file.path, kind, (), file.size_bytes) as opened:
         return Layout(opened.schema, opened.group_rows, opened.bounds())
 
@@ -67,7 +67,7 @@ def group_rows(files: Sequence[SourceFile], kind: str) -> list[tuple[int, ...]]:
 
 
 def most_distinct(files: Sequence[SourceFile], kind: str, column: str) -> int | None:
-    """Return how many distinct integers a column can hold, by what the files state; None where they don't."""
+    """Return an upper bound of a column's distinct integers from the files' statistics; None without them."""
     layouts = [layout_of(file, kind) for file in files if file.size_bytes]
     bounds = [layout.bounds.get(column) for layout in layouts if layout.n_rows]
     stated = [pair for pair in bounds if pair is not None]
@@ -110,8 +110,8 @@ def cut_groups(group_rows: Sequence[Sequence[int]], block_rows: int) -> list[Blo
 def batches(path: str, kind: str, columns: tuple[str, ...], start: int, end: int) -> Iterator[Batch]:
     """Yield the rows from `start` up to `end`, in order, in one batch or a few.
 
-    A thread that reads a group piece by piece goes on where it was, so that a large group is not decoded anew for
-    each piece.
+    A thread that reads a group piece by piece continues where it was, so a large group is not decoded again for each
+    piece.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def batches(path: str, kind: str, columns: tuple[str, ...], start: int, end: int
 
 
 def close_file() -> None:
-    """Close the file that this thread has been reading, and what is held of it."""
+    """Close the file that this thread has been reading, and release its buffers."""
     _of_this_thread.close()
 
 
@@ -203,7 +203,7 @@ class _Parquet:
         self._columns = list(columns)
 
     def bounds(self) -> dict[str, tuple[int, int]]:
-        """Return the least and the greatest value of each column of integers, where every group states them."""
+        """Return the least and the greatest value of each column of integers, if every group states them."""
         import pyarrow as pa
 
         metadata = self._file.metadata
@@ -220,7 +220,7 @@ class _Parquet:
         return found
 
     def read(self, group: int, n_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield a group's rows, at most so many at once."""
+        """Yield a group's rows, at most `n_rows` at once."""
         found: Iterator[pa.RecordBatch] = self._file.iter_batches(
             n_rows, row_groups=[group], columns=self._columns, use_threads=False
         )
@@ -256,7 +256,7 @@ class _Arrow:
         return tuple(self._file.get_batch(number).num_rows for number in numbers)
 
     def read(self, group: int, n_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield a record batch, at most so many rows at once."""
+        """Yield a record batch, at most `n_rows` rows at once."""
         batch = self._file.get_batch(group).select(self._columns)
         return (batch.slice(first, n_rows) for first in range(0, len(batch), n_rows))
 

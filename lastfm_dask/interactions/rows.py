@@ -1,4 +1,4 @@
-"""What every reader returns for a block: the rows it keeps as columns, and the rows it rejects. Pure."""
+"""The result of every reader: the kept rows of a block as columns, and the rejected rows. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rows:
     ----------
     user : DictionaryArray of string, int32 indices
         The user of each row kept; the dictionary holds no name twice and is in order of first appearance. In a
-        piece that is still to be joined with others it may be a StringArray.
+        piece that has yet to be joined with others it may be a StringArray.
     artist : StringArray, or DictionaryArray like the user
         The artist of each row kept, as written in the source.
     plays : ndarray of int32, or of float32 where the schema's values are real
@@ -36,7 +36,7 @@ class Rows:
     time : ndarray of int64 or None
         Milliseconds since 1970 of each row kept, where the schema has a column for it.
     n_lines : int
-        Lines in the block, a header among them.
+        Lines in the block, including a header.
     reject_lines : ndarray of int64
         The line of each rejected row within the block, from 0.
     reject_reasons : ndarray of int8
@@ -88,7 +88,7 @@ def joined(pieces: Sequence[Rows]) -> Rows:
 
 
 class Reasons:
-    """Why each row is rejected; a row keeps the first reason that is found.
+    """The reason for which each row is rejected; a row keeps the first one found.
 
     Attributes
     ----------

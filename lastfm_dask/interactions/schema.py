@@ -1,4 +1,4 @@
-"""What a row is: the columns of a source by role, how they are written, and why a row is rejected. Pure."""
+"""The definition of a row: the columns of a source by role, how they are written, and reasons for rejection. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REASONS = (
 MAX_LINE_BYTES = 1 << 20
 MAX_PLAYS = (1 << 31) - 1
 MAX_REJECT_BYTES = 1 << 10
-"""How much of a rejected row is kept."""
+"""How many bytes of a rejected row are kept."""
 
 DIGITS, WHOLE, FLOAT = "digits", "whole", "float"
 VALUES = (DIGITS, WHOLE, FLOAT)
@@ -49,9 +49,9 @@ class Schema:
     columns : tuple of str
         The role of each field of a record: user, mbid, artist, plays, time, or `-` for one that is not read.
     delimiter : str
-        What separates fields: one character or several, no line end.
+        Separates fields: one character or several, without line ends.
     header : bool
-        Whether the first record of each file names the columns, and is not a row.
+        Whether the first record of each file names the columns.
     keep_case : bool
         Whether artist names stay as they are; otherwise they are lower-cased as `str.lower` does.
     with_mbid : bool
@@ -93,17 +93,17 @@ class Schema:
 
     @property
     def is_columnar(self) -> bool:
-        """Whether the source is read by columns, and its rows are no lines of text."""
+        """Whether the source is read by columns instead of lines of text."""
         return self.kind in (PARQUET, ARROW)
 
     @property
     def with_time(self) -> bool:
-        """Whether a column holds the time of each row."""
+        """Whether a column has the time of each row."""
         return TIME in self.columns
 
     @property
     def is_real(self) -> bool:
-        """Whether values are float32, not whole plays."""
+        """Whether values are float32 instead of whole plays."""
         return self.values == FLOAT and not self.events
 
     @property

@@ -1,6 +1,6 @@
 """Guesses about text: its encoding, what separates its fields, whether they are quoted, and what its columns hold. Pure.
 
-Guesses are for `inspect` and for error messages alone; an ingest follows its options alone.
+Guesses are only for `inspect` and error messages; an ingest follows its options.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ _QUOTED = {
 }
 _BEGUN = {quote: re.compile(_EDGES[0] + quote) for quote in "\"'"}
 _FEW = {'"': 0.01, "'": 0.2}
-"""Of all fields, how many must be quoted: names may begin and end with an apostrophe."""
+"""The share of fields that must be quoted: names may begin and end with an apostrophe."""
 _ENCODINGS = ("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1251", "koi8_r", "cp1253")
 _RUN = re.compile(rb"[\x80-\xff]+")
 _ODD = re.compile(
     rb"[\x81-\x84\x86-\x89\x8b\x8d\x8f\x90\x98\x9b\x9d\xa2-\xa8\xac\xad\xaf\xb1-\xb3\xb5\xb6\xb8\xb9\xbc-\xbe]"
 )
-"""Bytes that Western text hardly has."""
+"""Bytes that are rare in Western text."""
 _MOST_ODD, _MOST_LONG, _LONG = 0.05, 0.1, 3
 _SHOWN = 24
 _MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def guess_encoding(head: bytes) -> str | None:
-    """Return a byte order mark's encoding, UTF-8 where the bytes are that, or cp1252 where they look Western; else None."""
+    """Return the encoding of a byte order mark, UTF-8 if the bytes are valid, cp1252 if they look Western; otherwise None."""
     if encoding := marked_encoding(head):
         return encoding
-    # UTF-16 of ASCII has a NUL in every other place, and is valid UTF-8.
+    # UTF-16 of ASCII text is valid UTF-8 with a NUL in every other place.
     zeros = [head[i::2].count(0) / max(1, len(head[i::2])) for i in (0, 1)]
     wide = ("utf-16-be", "utf-16-le")[zeros.index(max(zeros))]
     try:
@@ -65,7 +65,7 @@ def guess_encoding(head: bytes) -> str | None:
 
 
 def readings(raw: bytes) -> str:
-    """Return how the first name that is not ASCII reads in each encoding that the bytes may be in."""
+    """Return how the first non-ASCII name reads in each encoding that the bytes may be in."""
     found = []
     for encoding in _ENCODINGS:
         try:
@@ -80,9 +80,9 @@ def readings(raw: bytes) -> str:
 
 
 def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | None:
-    """Return what separates the fields of lines; None if nothing cuts most of them into equally many.
+    """Return the delimiter of lines; None if none splits most of them into equally many fields.
 
-    One that cuts the first line into the names of two columns is taken before others.
+    A delimiter that splits the first line into the names of two columns is preferred.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def guess_delimiter(lines: Sequence[str], n_fields: int | None = None) -> str | 
 def without_quoted(text: str) -> tuple[str, str]:
     """Return a text with `Q` for each quoted field, and the quote where its fields are quoted, else an empty text.
 
-    A quoted field stands between delimiters. A few are names that someone put in quotes, unless one holds what quotes
-    are for.
+    A quoted field stands between delimiters. If only a few fields are quoted, they are names in quotes, unless one
+    contains a delimiter or line end.
     """
     n_fields = 1 + sum(map(text.count, "\n,;|\t"))
     for quote, few in _FEW.items():
@@ -133,7 +133,7 @@ def without_quoted(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the columns of delimited text seem to hold: a header's names, if there is one, and a role for each."""
+    """The columns of delimited text as they seem to be: a header's names, if there is one, and a role for each."""
 
     header: tuple[str, ...] | None
     roles: tuple[str, ...]
@@ -164,7 +164,7 @@ def guess_layout(records: Sequence[Sequence[str]]) -> Layout:
 
 
 def _add_by_content(roles: dict[int, str], rows: Sequence[Sequence[str]], n_columns: int) -> None:
-    """Give the roles that are not taken to columns that look like them."""
+    """Assign the remaining roles to columns that look like them."""
 
     def take(role: str, looks: Callable[[int], bool], *, last: bool = False) -> None:
         free = [i for i in range(n_columns) if i not in roles and looks(i)]
@@ -175,7 +175,7 @@ def _add_by_content(roles: dict[int, str], rows: Sequence[Sequence[str]], n_colu
     take(MBID, lambda i: _all(rows, i, _MBID))
     empty = sum(i not in roles and not _all(rows, i, _ANY) for i in range(n_columns))
     known = len(roles) + empty
-    # Ids may be numbers too: what is left for user and artist comes first.
+    # Ids may be numbers too: user and artist choose first.
     if n_columns - known > 2 or PLAYS in roles.values():
         take(PLAYS, lambda i: _all(rows, i, _NUMBER), last=True)
     take(USER, lambda i: _all(rows, i, _ANY))

@@ -1,4 +1,4 @@
-"""UTF-8 checked over many lines at once, without decoding them. Pure."""
+"""Validation of UTF-8 over many lines at once, without decoding. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def is_utf8(lines: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> bo
 
 
 def invalid_places(bytes_: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Return where bytes stand that are no part of a valid sequence, in order.
+    """Return the offsets of bytes that are not part of a valid sequence, in order.
 
-    A sequence that is broken off counts where it starts, so that what follows a line end has no part in it.
+    A truncated sequence is reported where it starts, so the line after a line end is not affected.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def invalid_places(bytes_: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
 
 
 def _at(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
-    """Return the bytes at places; 0 behind the end."""
+    """Return the bytes at these offsets; 0 beyond the end."""
     import numpy as np
 
     found = bytes_[np.minimum(places, len(bytes_) - 1)]

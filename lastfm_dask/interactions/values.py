@@ -1,7 +1,7 @@
-"""Plays and times as they are written, checked and turned into numbers. Pure: Arrow arrays in, NumPy arrays out.
+"""Parse and check plays and times. Pure: Arrow arrays in, NumPy arrays out.
 
-What a text stands for depends on that text alone, never on its neighbours, so that it does not matter how a source
-was cut into blocks.
+The value of a text depends only on that text, never on its neighbours, so results do not depend on how a source is cut
+into blocks.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _EPOCH = r"\A-?(?:[0-9]{1,18}|[1-8][0-9]{18})\z"
 _PLAIN_TIME = r"\A[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,3})?Z?\z"
 _TIMES_AT_ONCE = 1 << 14
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
-"""A number's size says its unit: each of these is March 1973 in the next unit and the year 5138 in its own."""
+"""A number's magnitude decides its unit: each of these is March 1973 in the next unit and the year 5138 in its own."""
 
 Parsed = tuple["npt.NDArray[Any]", "npt.NDArray[np.bool_]", "npt.NDArray[np.bool_]"]
 Times = tuple["npt.NDArray[np.int64]", "npt.NDArray[np.bool_]"]
 
 
 def parse_plays(written: pa.StringArray, values: str) -> Parsed:
-    """Return plays with what is wrong about each.
+    """Return plays, and whether each is a number in range.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _are_short_digits(written: pa.StringArray) -> npt.NDArray[np.bool_]:
     lengths = np.diff(bounds)
     found: npt.NDArray[np.bool_] = (lengths > 0) & (lengths < _MAX_DIGITS)
     signs = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
-    # As unsigned bytes, signs before "0" are far behind "9".
+    # As unsigned bytes minus "0", characters before "0" come far after "9".
     others = np.flatnonzero(signs - np.uint8(ord("0")) > 9)
     found[np.searchsorted(bounds, others + bounds[0], side="right") - 1] = False
     return found
@@ -121,7 +121,7 @@ def _parse_real(written: pa.StringArray) -> Parsed:
     try:
         exact = pc.cast(texts, pa.float64()).to_numpy()
     except pa.ArrowInvalid:
-        # A sign, or an exponent beyond float64. Both readers round correctly, so their numbers are the same.
+        # A sign, or an exponent beyond float64. Both parsers round correctly, so their numbers are the same.
         exact = np.array([float(text) for text in texts.to_pylist()], np.float64)
     values, in_range = np.zeros(len(written), np.float32), np.zeros(len(written), np.bool_)
     with np.errstate(over="ignore", under="ignore"):
@@ -143,7 +143,7 @@ def parse_times(written: pa.StringArray) -> Times:
     import numpy as np
 
     times, found = np.zeros(len(written), np.int64), np.zeros(len(written), np.bool_)
-    # What is worked out on the way takes many times the bytes of a time.
+    # Intermediate arrays take many times the bytes of a time.
     for start in range(0, len(written), _TIMES_AT_ONCE):
         part = slice(start, start + _TIMES_AT_ONCE)
         _parse_times(written[part], times[part], found[part])

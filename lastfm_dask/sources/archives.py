@@ -1,7 +1,7 @@
-"""The log inside an archive, as a stream: found by its published name, whatever folder it lies in.
+"""The log inside an archive, as a stream, found by its published name in any folder.
 
-ListenBrainz publishes many `.listens` files in one archive: they are read one after the other, as one log, whose lines
-are numbered through.
+ListenBrainz publishes many `.listens` files in one archive. They are read one after the other as one log, and line
+numbers continue from file to file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MEMBERS = (
     "ratings.dat",
     "ratings.csv",
 )
-"""Logs by the names that their publishers gave them; the first member of one of these names is read."""
+"""Published names of logs; the first member with one of these names is read."""
 JOINED = "*.listens"
 _STREAM_BYTES = 1 << 20
 _HEAD_BYTES = 6
@@ -48,7 +48,7 @@ _SHOWN_NAMES = 20
 def open_member(packed: Any, path: str) -> Iterator[Any]:
     """Yield the stream of the log within a tar archive, which may be compressed with gzip, bzip2 or xz.
 
-    Whoever reads the log to its end has read the archive to its own: what compressed it has its checksum there.
+    Reading the log to its end also reads the archive to its end, where the compression keeps its checksum.
     """
     names = []
     with (
@@ -80,7 +80,7 @@ def _without_log(path: str, names: Sequence[str]) -> BadInputError:
 def open_zipped(packed: BinaryIO, path: str) -> Iterator[Any]:
     """Yield the stream of the log within a zip archive: of a published name, or the one file in it.
 
-    Its checksum is compared where the stream ends.
+    The checksum is verified at the end of the stream.
     """
     with _zip_opened(path), zipfile.ZipFile(packed) as archive:
         members = [member for member in archive.infolist() if not _is_litter(member.filename)]
@@ -99,13 +99,13 @@ def _is_litter(name: str) -> bool:
 
 @contextmanager
 def _zip_opened(path: str) -> Iterator[None]:
-    """Turn what `zipfile` raises where an archive asks for more than it can, or makes no sense, into BadInputError."""
+    """Turn what `zipfile` raises for an unsupported or damaged archive into BadInputError."""
     try:
         yield
     except BadInputError:
         raise
     except (RuntimeError, ValueError, struct.error, OverflowError, OSError) as error:
-        # A place before the file's start is invalid; other errors of the system are not the archive's.
+        # EINVAL means an offset before the start of the file; other OSErrors do not come from the archive.
         if getattr(error, "errno", None) not in (None, errno.EINVAL):
             raise
         msg = f"{path} can't be unpacked here: {error}; unpack it first"
@@ -113,9 +113,9 @@ def _zip_opened(path: str) -> Iterator[None]:
 
 
 def _decompressed(packed: Any) -> Any:
-    """Return the bytes of a file as a stream: unpacked, and its checksums compared, where its head says that it is packed.
+    """Return a file's bytes as a stream; if its first bytes show compression, unpack it and verify its checksums.
 
-    `tarfile` would do it too, and never reach gzip's checksum.
+    `tarfile` could unpack it too, but never reaches gzip's checksum.
     """
     buffered = io.BufferedReader(packed, _STREAM_BYTES) if isinstance(packed, io.RawIOBase) else packed
     head = buffered.read(_HEAD_BYTES)
@@ -130,7 +130,7 @@ def _decompressed(packed: Any) -> Any:
 
 
 class _Joined(io.RawIOBase):
-    """The bytes that were read already, and the rest of a stream."""
+    """A stream with the bytes that were already read from it put back in front."""
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head = head
@@ -147,7 +147,7 @@ class _Joined(io.RawIOBase):
 
 
 class _Whole:
-    """A stream that refuses to be read far beyond its end: `tarfile` looks there for as much as a member declares."""
+    """A stream that refuses reads far beyond its end: `tarfile` reads on for as many bytes as a member declares."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -169,7 +169,7 @@ class _Whole:
 
 
 class _ToTheEnd:
-    """The log; where it ends, the rest of the archive is read too."""
+    """The log; at its end, the rest of the archive is read too."""
 
     def __init__(self, log: Any, archive: _Whole) -> None:
         self._log = log

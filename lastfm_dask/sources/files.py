@@ -1,6 +1,6 @@
 """Where the bytes come from: files and globs found, ranges read, compressed files and archives streamed.
 
-Local paths are served here; an address with `://` is handed to `remote`, which answers the same three questions.
+This module handles local paths; `remote` handles addresses with `://` through the same three functions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
     Raises
     ------
     BadInputError
-        If a path is missing or no readable file, or a glob matches nothing, or all files are empty.
+        If a path is missing or not a readable file, a glob matches nothing, or all files are empty.
     """
     files: list[SourceFile] = []
     for pattern in [os.fspath(pattern) for pattern in patterns]:
@@ -67,7 +67,7 @@ def _within(folder: str) -> list[str]:
 
 def _local(path: str) -> SourceFile:
     if path == "-" and not os.path.lexists(path):
-        msg = "-: standard input is not read, because a log is read at several places at once: save it to a file first"
+        msg = "-: standard input can't be read, because a log is read at several places at once: save it to a file first"
         raise BadInputError(msg, path=path)
     try:
         found = os.stat(path)  # noqa: PTH116 - paths stay as they were given
@@ -84,7 +84,7 @@ def _local(path: str) -> SourceFile:
 
 
 def refuse_changed(files: Sequence[SourceFile]) -> None:
-    """Raise BadInputError if a file is not what it was when it was found."""
+    """Raise BadInputError if a file has changed since it was found."""
     changed = [file.path for file in files if _look_again(file) != replace(file, label="")]
     if changed:
         msg = (
@@ -137,7 +137,7 @@ def open_stream(file: SourceFile) -> Iterator[Any]:
 
 @contextmanager
 def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
-    """Give the unpacked bytes of a compressed file or archive, as they are read; nothing is unpacked to disk.
+    """Give the unpacked bytes of a compressed file or archive as a stream; nothing is unpacked to disk.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
         elif file.compression in ("zstd", "tar-zstd"):
             import pyarrow as pa
 
-            # Not zstandard's reader: that takes a file cut short for a whole one.
+            # Not zstandard's reader, which accepts a truncated file as complete.
             with pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd") as stream:
                 if file.compression == "zstd":
                     yield stream
@@ -186,7 +186,7 @@ def unpacked(packed: BinaryIO, file: SourceFile) -> Iterator[Any]:
 
 @contextmanager
 def open_packed(path: str) -> Iterator[BinaryIO]:
-    """Give a file's bytes as they are stored, as a stream that can tell how far it was read."""
+    """Give a file's stored bytes as a stream that reports how far it was read."""
     if is_remote(path):
         from lastfm_dask.sources import remote
 
@@ -201,7 +201,7 @@ def open_packed(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _told_when_gone(path: str) -> Iterator[None]:
-    """Turn the error of opening a source that was there when it was found into a BadInputError that names it."""
+    """Turn the error of opening a source that existed when it was found into a BadInputError that names it."""
     try:
         yield
     except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as error:

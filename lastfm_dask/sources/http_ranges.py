@@ -1,7 +1,7 @@
-"""Ranges of a file on a web server, over fsspec's HTTP session: asked for, and checked that they were honoured.
+"""Byte ranges of a file on a web server, over fsspec's HTTP session, with a check that the server honoured each range.
 
-fsspec's own `cat_file` would take a whole file for the range that a server did not honour. Transient failures are
-tried again here, as S3's library does by itself.
+fsspec's own `cat_file` accepts a whole file in place of a range that the server ignored. Transient failures are
+retried here; S3's library retries by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE_BYTES = 256 << 10
 
 
 def describe(fs: Any, url: str) -> tuple[int, str]:
-    """Return a file's size in bytes and its etag or time of last change (or nothing), by a range of one byte.
+    """Return a file's size in bytes and its etag or modification time (empty if neither is given), from a one-byte range.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def describe(fs: Any, url: str) -> tuple[int, str]:
 
 
 def read(fs: Any, url: str, offset: int, n_bytes: int) -> bytearray:
-    """Return a range of a file; fewer bytes only at its end, none behind it."""
+    """Return a range of a file: fewer bytes only at its end, none beyond it."""
     total, _, data = _again(fs, lambda: _get(fs, url, offset, n_bytes))
     if len(data) != max(0, min(n_bytes, total - offset)):
         msg = f"asked for {n_bytes} bytes at {offset} of {total}, got {len(data)}"
@@ -62,7 +62,7 @@ async def _get(fs: Any, url: str, offset: int, n_bytes: int) -> tuple[int, str, 
             return 0, version, bytearray()
         _check_status(response, url)
         if response.status != _PARTIAL or total is None:
-            # Left unread: it may be the whole file.
+            # The body is not read: it may be the whole file.
             response.close()
             msg = (
                 f"{url}: the server does not honour ranges (it answered {response.status} without a range of known"
@@ -88,13 +88,13 @@ def _check_status(response: Any, url: str) -> None:
 
 
 def _total(content_range: str) -> int | None:
-    """Return the size that `bytes 0-9/1234` or `bytes */1234` tells."""
+    """Return the size in `bytes 0-9/1234` or `bytes */1234`."""
     size = content_range.rpartition("/")[2]
     return int(size) if size.isdigit() else None
 
 
 def _again(fs: Any, get: Callable[[], Awaitable[tuple[int, str, bytearray]]]) -> tuple[int, str, bytearray]:
-    """Run a request on fsspec's loop, several times where the failure may pass."""
+    """Run a request on fsspec's loop; retry if the failure may be transient."""
     import aiohttp
     from fsspec.asyn import sync
 

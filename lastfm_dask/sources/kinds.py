@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where that is nothing that is read: what to say of it, and what to do. Pure."""
+"""File kinds that are not read, recognized by their first bytes, and what to do about each. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lastfm_dask.sources.source_file import SourceFile
 
 HEAD_BYTES = 512
-"""How many of a file's first bytes tell its kind."""
+"""How many of a file's first bytes are needed to recognize its kind."""
 _TO_PARQUET = "write its columns as Parquet or as text first"
 _BY_NAME = "add the ending {0} to its name, by which it is unpacked"
 _BINARY = (
@@ -71,19 +71,19 @@ _TEXT = (
 
 
 def binary_kind(head: bytes) -> str:
-    """Return what a file is and what to do, where its first bytes are those of no text; else an empty text."""
+    """Return what a file is and what to do if its first bytes are not text; otherwise an empty string."""
     return _found(_BINARY, head)
 
 
 def refuse_binary(file: SourceFile, head: bytes) -> None:
-    """Raise BadInputError if a file's first bytes, unpacked, are those of no text."""
+    """Raise BadInputError if a file's first bytes, unpacked, are not text."""
     if kind := binary_kind(head):
         msg = f"{file.path} {'holds' if file.compression else 'is'} {kind}"
         raise BadInputError(msg, path=file.path)
 
 
 def text_kind(head: bytes) -> str:
-    """Return what a text is and what to do, where it does not look like rows; else an empty text."""
+    """Return what a text is and what to do if it does not look like rows; otherwise an empty string."""
     return _found(_TEXT, head)
 
 

@@ -1,6 +1,6 @@
 """The published Last.fm 360K log as its publisher describes it, and a file's checksums to compare with that.
 
-Covers facts and checksums; `reader` reads what a log holds.
+Covers facts and checksums; `reader` reads the rows.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ N_LINES = 17_559_530
 N_USERS = 359_347
 N_ARTISTS_WITH_MBID = 186_642
 N_ARTISTS_WITHOUT_MBID = 107_373
-"""What the publisher's README says of the log."""
+"""The publisher's README about the log."""
 N_USER_VALUES = 359_349
 N_ARTIST_NAMES = 292_589
-"""What a plain split finds in it: user values, two of which are dates, and artist names as written."""
+"""What splitting at the delimiter finds: user values, two of which are dates, and artist names as written."""
 N_BYTES = 1_640_000_000
 """About its size, unpacked."""
 
@@ -73,12 +73,12 @@ class Checksums:
 
     @property
     def published(self) -> PublishedFile | None:
-        """The published file whose MD5 this one has; also the log, where it is packed otherwise."""
+        """The published file with this MD5, or the published log in another packing."""
         return next((known for known in FILES if known.md5 in (self.md5, self.log_md5)), None)
 
     @property
     def mistaken_for(self) -> PublishedFile | None:
-        """The published archive, where this file has its name or its size, but other bytes."""
+        """The published archive whose name or size this file has, if its bytes differ."""
         if self.published is not None:
             return None
         name = Path(self.file.path).name
@@ -109,7 +109,7 @@ def checksums(path: str | PathLike[str], progress: Callable[[int, int], None] | 
     """
     files = () if is_remote(os.fspath(path)) else find([path])
     if len(files) != 1:
-        msg = f"{path}: one file on this machine is wanted; fetch an address, and name the files of a glob one by one"
+        msg = f"{path}: name one file on this machine; download an address first, and name the files of a glob one by one"
         raise BadInputError(msg, path=os.fspath(path))
     file = files[0]
     with Path(file.path).open("rb") as stream:

@@ -1,9 +1,8 @@
 """Sources behind an address, through fsspec: S3 (extra `s3`), HTTP with ranges (extra `http`), and the like.
 
-Answers what `sources` asks: which files there are, a range of one, and one as a stream. Credentials, endpoints,
-headers and proxies come from where each library looks for them (AWS_ENDPOINT_URL, fsspec's configuration, …).
-Nothing is cached: a file that was replaced between two runs must not be taken for the old one. `http_ranges` speaks
-HTTP.
+Lists files, reads ranges and opens streams, as `files` does for local paths. Each library looks up credentials,
+endpoints, headers and proxies in its own places (AWS_ENDPOINT_URL, fsspec's configuration, …). Nothing is cached, so a
+file that was replaced between two runs is never mistaken for the old one. `http_ranges` handles HTTP.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def find(pattern: str) -> list[SourceFile]:
     Raises
     ------
     BadInputError
-        If nothing is there, or it is not allowed, or can't be read by ranges.
+        If nothing is there, access is denied, or the server does not support ranges.
     """
     fs = _file_system(pattern)
     if _is_web(pattern) and "*" in pattern:
@@ -43,7 +42,7 @@ def find(pattern: str) -> list[SourceFile]:
             found = [str(fs.unstrip_protocol(path)) for path in fs.find(pattern)]
             paths = columnar_within(found, str(fs.unstrip_protocol(pattern)))
         elif not glob.has_magic(pattern) or _is_web(pattern):
-            # A web address may hold `?` and `[`.
+            # Web addresses may contain `?` and `[`.
             paths = [pattern]
         elif fs.exists(pattern):
             paths = [pattern]
@@ -86,7 +85,7 @@ def open_ranges(path: str) -> Iterator[Callable[[int, int], bytearray]]:
 
 @contextmanager
 def open_stream(path: str) -> Iterator[BinaryIO]:
-    """Give a file's bytes, as they are stored, as a stream; it is read ahead by ranges."""
+    """Give a file's stored bytes as a stream that reads ahead by ranges."""
     with open_ranges(path) as read:
         source = _RangeStream(read, lambda: find(path)[0].size_bytes)
         with io.BufferedReader(source, _STREAM_BYTES) as stream:
@@ -129,7 +128,7 @@ class _RangeStream(io.RawIOBase):
 
 
 def _read(fs: Any, path: str, offset: int, n_bytes: int) -> bytearray:
-    """Read a range; one that reaches beyond the file's end gives what there is."""
+    """Read a range, cut off at the end of the file."""
     try:
         data = fs.cat_file(path, start=offset, end=offset + n_bytes)
     except OSError:
@@ -154,7 +153,7 @@ def _is_web(path: str) -> bool:
 
 
 def _file_system(path: str) -> Any:
-    """Return fsspec's file system for an address, with the reason and the remedy where there is none."""
+    """Return fsspec's file system for an address; if there is none, raise with the reason and the remedy."""
     import fsspec
 
     protocol = path.partition("://")[0].lower()
@@ -166,7 +165,7 @@ def _file_system(path: str) -> Any:
         msg = f"{path}: reading {protocol}:// needs a library that is not installed here: {remedy}"
         raise BadInputError(msg, path=path) from error
     except ValueError as error:
-        msg = f"{path}: {protocol}:// is not served; use a local path, s3://, http:// or https://"
+        msg = f"{path}: {protocol}:// is not supported; use a local path, s3://, http:// or https://"
         raise BadInputError(msg, path=path) from error
 
 
@@ -174,7 +173,7 @@ def _file_system(path: str) -> Any:
 def _said_plainly(path: str) -> Iterator[None]:
     """Turn what libraries raise into what was found, where, and what to do next.
 
-    A BadInputError that came from an OSError may pass when it is tried again; the engine goes by that.
+    The engine retries a BadInputError that was raised from an OSError.
     """
     try:
         yield
@@ -184,7 +183,7 @@ def _said_plainly(path: str) -> Iterator[None]:
         msg = f"{path} does not exist: check the address (bucket, key, host)"
         raise BadInputError(msg, path=path) from error
     except PermissionError as error:
-        msg = f"{path} may not be read ({error}): check the credentials, and that they allow to get and to list it"
+        msg = f"{path} may not be read ({error}): check the credentials, and that they allow reading and listing it"
         raise BadInputError(msg, path=path) from error
     except Exception as error:  # noqa: BLE001 - each library has errors of its own
         kind = type(error).__name__

@@ -1,4 +1,4 @@
-"""One file of a source: where it is, its size and version, and how its name says that it is packed. Pure."""
+"""One file of a source: its place, size and version, and its compression by name. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 _ZSTD_ARCHIVES = (".tar.zst", ".tzst")
 _ZIP = ".zip"
 _NOT_READ = (".lzma", ".lz4", ".7z", ".rar")
-"""Their bytes would be taken for lines, or an archive's heads for the first fields of its members."""
+"""Compressions that are not read: their bytes would look like lines, and an archive's headers like fields."""
 COLUMNAR_ENDINGS = {
     ".parquet": PARQUET,
     ".parq": PARQUET,
@@ -26,7 +26,7 @@ COLUMNAR_ENDINGS = {
     ".feather": ARROW,
     ".ipc": ARROW,
 }
-"""What the names of columnar files end in, and the kind that they are then."""
+"""Suffixes of columnar files, and the kind that each means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class SourceFile:
     size_bytes : int
         As stored, compressed or not.
     version : str
-        What changes when the file does: its modification time in nanoseconds, or its etag.
+        Changes with the file: its modification time in nanoseconds, or its etag.
     compression : str
         Empty, or one of gzip, bzip2, xz, zstd, zip, tar, tar-zstd.
     label : str
-        What it is called where it has no lasting path, as a data frame.
+        What to call it if it has no lasting path, as for a data frame.
     """
 
     path: str
@@ -55,7 +55,7 @@ class SourceFile:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name shown to people."""
         return self.label or self.path
 
 
@@ -65,12 +65,12 @@ def is_remote(path: str) -> bool:
 
 
 def compression_of(path: str) -> str:
-    """Return how a file is packed, by its name; empty if it is not.
+    """Return a file's compression by its name; empty if there is none.
 
     Raises
     ------
     BadInputError
-        If the name says that it is packed in a way that is not read.
+        If the name means a compression that is not supported.
     """
     name = path.lower()
     if name.endswith(_NOT_READ):

@@ -1,6 +1,6 @@
 """A synthetic listening log of any size, with the real one's shape and quirks: `write_log` makes it.
 
-No listening of any person is in it: users, rows and nearly all names are drawn at random. `names` makes up
+It contains no real listening data: users, rows and nearly all names are drawn at random. `names` invents
 artists, `popularity` decides how many listeners each has, `log` draws the rows and writes them.
 """
 

@@ -1,8 +1,8 @@
-"""Who hears what: how long each user's list is, which artists are on it, and how often they were played. Pure.
+"""Each user's list: how long it is, which artists it holds, and how often they were played. Pure.
 
-The design of the whole log is drawn first and is small; the lists follow from it block by block, each from its own
-random numbers. Artists of the long tail are placed one user at a time, the others are drawn from the user's
-taste groups until the list is full. Knows neither names nor bytes.
+The design of the whole log is drawn first and is small; the lists are then drawn block by block, each block from its
+own random numbers. Artists of the long tail are placed one user at a time, the others are drawn from the user's
+taste groups until the list is full. Names and bytes are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LIST_KINDS = ((0.7, 1.0, 0.041), (0.3, 1.0, 0.31))
 # listeners are far below the middle than far above it). Fitted to the published log's sum, ones and median lists.
 _LEVEL, _LEVEL_SCALE = 5.0, 0.93
 _SPREAD, _SPREAD_SD, _MAX_SPREAD = 0.43, 0.33, 0.75
-# An artist that one list names twice (there are a few: two spellings, or two MBIDs).
+# A few lists name an artist twice, by two spellings or two MBIDs.
 _REPEATED = 3e-6
 _ANY_GROUP = 0.3
 _ROUNDS = 8
@@ -41,7 +41,7 @@ _ARTIST_MASK = (1 << _ARTIST_BITS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What is decided before any row is drawn.
+    """The decisions made before any row is drawn.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def _take_places(
     n_free: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> None:
-    """Give these rows distinct free places of these members, as far as there are any."""
+    """Assign distinct free places of these members to these rows while there are any."""
     ends = n_free.cumsum()
     n_places = int(ends[-1]) if len(ends) else 0
     rows = rows[:n_places]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# Here and not at first use: a signal that comes while NumPy loads its generators is swallowed.
+# Imported here, not at first use: a signal is swallowed while NumPy loads its generators.
 from numpy.random import SeedSequence, default_rng
 
 from lastfm_dask.dataset.files import complete_or_absent
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
 __all__ = ["LogSize", "LogSummary", "write_log"]
 
 _USERS_PER_BLOCK = 1024
-# Rows of an artist with two MBIDs that have the second.
+# Share of an artist's rows with the second of its two MBIDs.
 _SECOND_MBID = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """What a log that was written holds.
+    """What a written log contains.
 
     Attributes
     ----------
     rows : int
         Lines.
     users : int
-        Distinct user values, dates too.
+        Distinct user values, including dates.
     artists : int
-        Distinct artist names after `str.lower`, the empty one apart.
+        Distinct artist names after `str.lower`, without the empty one.
     artists_as_written : int
-        Distinct artist names as they stand, the empty one apart.
+        Distinct artist names as written, without the empty one.
     plays_total : int
         Sum of the last field.
     size_bytes : int
@@ -92,7 +92,7 @@ def write_log(
     n_threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogSummary:
-    """Write a synthetic log; whatever ends it early leaves nothing under the final name.
+    """Write a synthetic log; if it ends early, nothing is left under the final name.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def write_log(
     size : LogSize
         How large.
     seed : int, default 0
-        Another seed, another log; the same one, the same bytes.
+        Different seeds give different logs; the same seed gives the same bytes.
     parquet : bool, default False
         Whether columns are written in place of lines: user, mbid, artist, plays.
     n_threads : int, optional
-        As many as there are processors to use, unless said.
+        The number of usable processors unless given.
     progress : callable, optional
         Called with the rows written so far.
 
@@ -159,7 +159,7 @@ def _row_counts(size: LogSize, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """What all blocks are made of."""
+    """What all blocks share."""
 
     design: Design
     texts: Texts

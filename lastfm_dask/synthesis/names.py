@@ -1,7 +1,7 @@
 """Artist names that look like the real log's: made of syllables, mostly lower-case ASCII, and with its quirks.
 
-Only the most popular names are real ones, so that examples read well. Knows nothing of listeners: a name gets
-its popularity from its place in the list.
+Only the most popular names are real, so that examples read well. A name's popularity follows from its place in the
+list.
 """
 
 # ruff: noqa: SIM905 - syllables read better as words of one text than as lists of literals
@@ -29,7 +29,7 @@ PLACED = (
     (0.0210, "true"), (0.0220, "3.14"), (0.0240, "=x="), (0.0260, "naïve=30"), (0.0280, "アーバンギャルド"),
     (0.7001, "carriage\rreturn"), (0.9501, "\rleading return"),
 )  # fmt: skip
-"""Names that trip readers, each with its place as a share of all artists."""
+"""Names that readers often misread, each with its place as a share of all artists."""
 
 _ONSETS = "b br c ch d dr f fl g gr h j k kr l m n p pl r s sh sk st t th tr v w y z".split()
 _NUCLEI = "a a a e e e i i o o u ai ea ee ie oo ou".split()
@@ -79,7 +79,7 @@ def make_names(n_names: int, rng: np.random.Generator) -> list[str]:
 
 
 def _unbalanced_places(n_names: int) -> range:
-    """Places in the long tail, so few that a reader that honours quotes loses about one row in a thousand."""
+    """Places in the long tail: few enough that a reader that honours quotes loses about one row in a thousand."""
     n_unbalanced = max(1, round(n_names * 120 / 292_589))
     step = max(1, n_names // 3 // n_unbalanced)
     return (

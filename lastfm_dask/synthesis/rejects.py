@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 KINDS = ("no artist", "no plays", "missing field", "stray carriage return")
-"""An empty name, zero plays, a line without its last field, and a carriage return in front of the plays."""
+"""An empty name, zero plays, a missing last field, and a carriage return before the plays."""
 _NO_ARTIST, _NO_PLAYS, _MISSING_FIELD, _STRAY_RETURN = range(len(KINDS))
 
 

@@ -1,4 +1,4 @@
-"""How large a synthetic log shall be, in proportion to the real one. Pure."""
+"""The size of a synthetic log, in proportion to the real one. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUIRKS_FROM_USERS = 100
 
 @dataclass(frozen=True, slots=True)
 class LogSize:
-    """How large a log shall be.
+    """The size of a log.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class LogSize:
     Raises
     ------
     BadInputError
-        Where these can't be had together.
+        If the three contradict each other.
     """
 
     n_users: int = published.N_USERS
@@ -59,7 +59,7 @@ class LogSize:
 
     @property
     def n_dated(self) -> int:
-        """Listeners whose id is a date, as the published log has two; a log of a few listeners has no such quirks."""
+        """Listeners whose id is a date: two in the published log, none in a log of a few listeners."""
         return 2 if self.n_users >= _QUIRKS_FROM_USERS else 0
 
     @classmethod

@@ -27,13 +27,13 @@ DATES = ("sep 20, 2008", "dec 27, 2008")
 WITHOUT_MBID = 0.013
 """Share of the rows without one."""
 _VARIANTS = 226 / N_ARTIST_NAMES
-"""Share of the names that are another one's but for the case of a letter that is not ASCII."""
+"""Share of the names that differ from another one only in the case of a non-ASCII letter."""
 _TWO_MBIDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Every text that a line may hold, and who has which. Artist `n_artists` is the empty name.
+    """All texts that lines are made of, and which artist has which. Artist `n_artists` is the empty name.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Texts:
 
     @property
     def n_artists(self) -> int:
-        """How many names there are, the empty one apart."""
+        """How many names there are, without the empty one."""
         return len(self.names) - 1
 
     def columns(
