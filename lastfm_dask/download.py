@@ -1,7 +1,7 @@
 """Downloads published data sets: over https, resumed after an interruption, checked before a file gets its name.
 
 What has arrived stands in a work directory beside the file, with the version that the server named. A later try asks
-for the rest of that version alone; a file that changed in between starts over. The final name appears by one rename,
+only for the rest of that version; a file that changed in between starts over. The final name appears by one rename,
 after the MD5 was compared with the published one.
 """
 
@@ -140,7 +140,7 @@ def _refuse_insecure(address: str) -> None:
         return
     if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
         return
-    msg = f"{address}: only https:// addresses are fetched (http:// on this machine alone)"
+    msg = f"{address}: only https:// addresses are fetched (http:// only on this machine)"
     raise BadInputError(msg, path=address)
 
 

@@ -1,4 +1,4 @@
-"""Events for a log: a stage that ended, a warning, an error. They go to Python's logger `lastfm_dask` alone.
+"""Events for a log: a stage that ended, a warning, an error. They only go to Python's logger `lastfm_dask`.
 
 The command decides where they are written; without that nothing is.
 """

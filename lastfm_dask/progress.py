@@ -46,7 +46,7 @@ def progress_of(progress: Progress | Steps | bool | None) -> Progress:
 
 @contextmanager
 def reporting(progress: Progress | Steps | bool | None) -> Iterator[Progress]:
-    """Give what a caller's argument stands for: True draws each step, a function is called with it, None is silent."""
+    """Give the progress that a caller's argument means: True draws each step, a function is called, None is silent."""
     if progress is True:
         with shown() as steps:
             yield progress_of(steps)

@@ -54,7 +54,7 @@ def command(
 
 
 def _agreed() -> bool:
-    """Ask for agreement; whoever ends the input, or interrupts it, has not agreed."""
+    """Ask for agreement; the end of the input, or an interrupt, is a no."""
     try:
         return click.confirm("Do you agree to these terms?", err=True)
     except click.Abort:

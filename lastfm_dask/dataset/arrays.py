@@ -1,4 +1,4 @@
-"""Arrays that live in `.npy` files, and the ranges of rows that are worked on at once. Needs NumPy alone."""
+"""Arrays that live in `.npy` files, and the ranges of rows that are worked on at once. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BLOCK_NNZ = 1 << 20
-"""How many stored values a block holds at most, unless one row alone has more."""
+"""How many stored values a block holds at most, unless a single row has more."""
 BLOCK_VALUES = 1 << 20
-"""How many values of a dense array are worked on at once, unless one row alone has more."""
+"""How many values of a dense array are worked on at once, unless a single row has more."""
 
 
 def index_type(n: int) -> type[np.signedinteger[Any]]:

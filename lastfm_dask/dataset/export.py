@@ -1,6 +1,6 @@
 """A dataset in files that other tools read: one Parquet table, SciPy's `.npz`, RecBole's atomic files, LensKit's data.
 
-Users and artists are known by their numbers in RecBole's files, whose fields can't hold tabs; their names stand beside.
+Users and artists are known by their numbers in RecBole's files, whose fields can't hold tabs; their names are in files beside them.
 """
 
 from __future__ import annotations

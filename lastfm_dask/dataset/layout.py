@@ -56,7 +56,7 @@ class Kind:
     """The keys that lead to `users`, `artists` and `nnz` in its manifest's content; None for a kind without them."""
 
     oldest: int | None = None
-    """The oldest version that is read; its own alone unless given."""
+    """The oldest version that is read; only its own unless given."""
     added: tuple[str, ...] = ()
     """Files that the versions before its own lack."""
 

@@ -112,5 +112,5 @@ def summed(likes: Sequence[tuple[int, int]]) -> dict[int, int]:
 
 
 def _number(digits: str) -> int:
-    """Return what digits stand for, or a number above what is allowed; Python refuses to read very long ones."""
+    """Return the value of digits, or one above what is allowed; Python refuses to parse very long numbers."""
     return int(digits.lstrip("0")[:12] or "0")

@@ -1,6 +1,6 @@
 """CSR matrices over mapped files: one constructor, the transpose made out of core, and a pair that implicit takes.
 
-Importing this imports SciPy; `arrays` needs NumPy alone.
+Importing this imports SciPy; `arrays` needs only NumPy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RANGE_NNZ = 1 << 22
-"""How many stored values the transpose holds in memory at once, unless one column alone has more."""
+"""How many stored values the transpose holds in memory at once, unless a single column has more."""
 MIN_RANGE_NNZ = 1 << 18
 
 

@@ -1,6 +1,6 @@
 """Files of a directory, opened only if they match its manifest; damage is a StoreError.
 
-Needs NumPy alone. Nothing here trusts a file: a header is compared before anything is mapped, no pickle is ever
+Needs only NumPy. Nothing here trusts a file: a header is compared before anything is mapped, no pickle is ever
 loaded, and a matrix that native code will walk is looked through once.
 """
 

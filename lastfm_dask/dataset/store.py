@@ -52,7 +52,7 @@ class WorkDirectory:
         return _emptied(self.output)
 
     def fresh_maps(self) -> Path:
-        """Empty and return a folder for what is worked out from the spool and not published."""
+        """Empty and return a folder for intermediate results that are not published."""
         return _emptied(self.path / "maps")
 
     def remove(self) -> None:

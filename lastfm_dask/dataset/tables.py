@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TABLE_ROWS = 1 << 16
 """Rows of a table that are written at once."""
 TABLE_BYTES = 4 << 20
-"""Bytes of names that are written at once, unless one name alone has more."""
+"""Bytes of names that are written at once, unless a single name has more."""
 
 
 def write_table(path: Path, role: str, names: pa.ChunkedArray, columns: dict[str, Any]) -> int:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from lastfm_dask.dataset.nearness import FoldedNames
 
 _FEW = 4
-"""Up to so many names are looked for one by one."""
+"""Up to this many names are looked up one by one."""
 _AT_ONCE = 1 << 14
 """Names that become Python's texts at once."""
 _BYTES_AT_ONCE = 1 << 20
 """Bytes of such names, beside the first one."""
 _SCANS = 8
-"""After so many searches by scanning all names an index of them is worth its while."""
+"""After this many lookups that scan all names, an index pays off."""
 
 
 class Vocabulary:

@@ -68,7 +68,7 @@ def lock(path: Path, *, create: bool = False) -> int:
         except BlockingIOError:
             raise
         except OSError as error:
-            # Some network file systems have no locks: there the names alone keep two runs apart.
+            # Some network file systems have no locks: there only the names keep two runs apart.
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
         if not os.path.samestat(os.fstat(descriptor), os.lstat(path)):
@@ -94,7 +94,7 @@ def remove(folder: Path, lock_name: str) -> None:
 
 
 def put(part: Path, target: Path) -> None:
-    """Give a finished file or directory its final name; what stands there is never replaced.
+    """Give a finished file or directory its final name; an existing one is never replaced.
 
     A file keeps its first name too, where the file system has hard links: whoever removes that is the last step.
 

@@ -16,7 +16,7 @@ STALL_TIMEOUT_S = 600.0
 
 
 def task_key(key: str) -> str:
-    """Return a block's key in Dask's graphs; Dask's diagnostics and dashboard group tasks by what stands before `-`."""
+    """Return a block's key in Dask's graphs; Dask's diagnostics and dashboard group tasks by the part before `-`."""
     return f"lastfm_dask-{key}"
 
 
@@ -70,7 +70,7 @@ class Engine(Protocol):
         sink : callable
             Gets the block and its result, in any order; from several threads on the embedded engine.
         key : callable, optional
-            Gives a text that is equal for equal work alone: all that the result depends on, as a fingerprint, and
+            Gives a text that is equal only for equal work: all that the result depends on, as a fingerprint, and
             the block's number. A cluster runs equal keys once. Without it, it comes from the task and the block.
         label : callable
             Names a block for people, as "block 17 of FILE".

@@ -35,7 +35,7 @@ def import_embedded() -> None:
 
 
 def graph_bytes(n_blocks: int) -> int:
-    """Return what Dask's graphs for so many blocks take in memory at most."""
+    """Return an upper bound of the memory of Dask's graphs for this many blocks."""
     return GRAPH_TASK_BYTES * min(n_blocks, GRAPH_BLOCKS)
 
 

@@ -30,7 +30,7 @@ class Popularity:
     order: npt.NDArray[np.int64]
     """Columns, the most heard first; ties go by first appearance."""
     position: npt.NDArray[np.int64]
-    """Where each column stands in `order`."""
+    """The place of each column in `order`."""
 
     def rank(self, users: npt.NDArray[np.integer], history: csr_matrix, k: int) -> Items:  # noqa: ARG002
         """Return the best `k` columns for each row of `history`, its own left out, -1 where there are no more."""

@@ -177,7 +177,7 @@ class AlsRanker:
     user_factors: npt.NDArray[np.float32]
     ranking: Ranking
     fold_in: FoldIn | None
-    """Where users are answered from their history alone."""
+    """Whether users are answered only from their history."""
     blend: Blend | None = None
     """Where item weights count too."""
 

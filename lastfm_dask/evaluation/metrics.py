@@ -94,7 +94,7 @@ def score_lists(hits: npt.NDArray[np.bool_], n_relevant: Items, k: int) -> dict[
 
 
 def coverage(items: Items, n_artists: int) -> float:
-    """Return the share of all artists that stand in at least one list."""
+    """Return the share of all artists that are in at least one list."""
     return len(_distinct(items)) / n_artists
 
 

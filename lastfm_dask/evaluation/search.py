@@ -1,6 +1,6 @@
 """What is searched, and the search itself: Optuna's TPE sampler asks for models, one after the other.
 
-Optuna is imported here alone, when a search begins; it comes with the extra `tune`.
+Optuna is imported only here, when a search begins; it comes with the extra `tune`.
 """
 
 from __future__ import annotations

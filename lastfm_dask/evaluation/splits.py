@@ -1,7 +1,7 @@
 """Held-out interactions: four seeded splits of a matrix, exact, reproducible, in bounded memory.
 
 Every interaction gets a role: the model learns from it (`TRAIN`), the model sees it only when it answers
-(`HISTORY`, new users alone), or it is held out (`HELD_OUT`). Roles are pure functions of the
+(`HISTORY`, only for new users), or it is held out (`HELD_OUT`). Roles are pure functions of the
 row lengths and a seed: neither threads nor the size of the blocks worked on change them. The parts are written
 as memory-mapped files.
 """
@@ -91,7 +91,7 @@ class Split:
 
     @property
     def folds_in(self) -> bool:
-        """Whether users are answered from their history alone, because the model was not trained on them."""
+        """Whether users are answered only from their history, because the model was not trained on them."""
         return self.history is not self.train
 
 

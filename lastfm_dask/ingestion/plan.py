@@ -275,7 +275,7 @@ def disk_bytes(source: SourceShape, block_bytes: int) -> int:
     mbids = 80 * n_block_artists if source.with_mbid else 0
     # What is encoded, and the matrix; of times the encoded ones, and the first and the last.
     row_bytes = 8 + 8 + (3 * 8 if source.with_time else 0)
-    # The names stand there twice: in the tables, and while they are gathered.
+    # Names are on disk twice: in the tables, and while they are gathered.
     # Pairs that have several rows are listed with their sums: half of the rows at most.
     summed = 16 * (source.n_rows // 2)
     tables = 2 * (source.n_users * (source.user_bytes + 24) + source.n_artists * (source.artist_bytes + 24))

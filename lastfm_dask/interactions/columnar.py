@@ -155,9 +155,7 @@ def _refuse_text_options(options: SchemaOptions) -> None:
         if value
     ]
     if given:
-        msg = (
-            f"{', '.join(given)}: for text alone; this source has columns with names and types: leave it out"
-        )
+        msg = f"{', '.join(given)}: only for text; this source has columns with names and types: leave it out"
         raise BadInputError(msg)
 
 

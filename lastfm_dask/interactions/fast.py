@@ -61,7 +61,7 @@ def read_fast(lines: bytes | bytearray, begin: int, schema: Schema) -> Rows | No
         return None
     text, start, delimiter = lines, begin, schema.delimiter.encode()
     if len(delimiter) > 1:
-        # Arrow splits at one byte alone.
+        # Arrow splits only at a single byte.
         sign = _unused(lines)
         if sign is None:
             return None
@@ -238,7 +238,7 @@ def _to_rows(
     skipped, unreadable : ndarray of int64
         The lines that Arrow skipped, and those that are not UTF-8, in order.
     places : LinePlaces
-        The lines as they stand in the source.
+        The lines as in the source.
     schema : Schema
         What the fields are.
     """

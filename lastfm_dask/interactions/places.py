@@ -55,7 +55,7 @@ class LinePlaces:
         return self._end_places(numbers - 1) + 1, self._end_places(numbers)
 
     def raw(self, numbers: Places, most_bytes: int) -> pa.BinaryArray:
-        """Return the bytes of these lines up to their line ends, at most so many of each; numbers come in order."""
+        """Return the bytes of these lines up to their line ends, each cut at `most`; numbers come in order."""
         import numpy as np
         import pyarrow as pa
 

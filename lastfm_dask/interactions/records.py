@@ -107,7 +107,7 @@ def _n_complete(data: bytes, schema: Schema, *, is_first: bool, final: bool) -> 
 
 
 def _fill(stream: BinaryIO, held: bytearray, n_bytes: int) -> bool:
-    """Read on until there are so many bytes; return whether there may be more."""
+    """Read on until there are `n_bytes` bytes; return whether there may be more."""
     while len(held) < n_bytes:
         piece = stream.read(min(_PIECE_BYTES, n_bytes - len(held)))
         if not piece:

@@ -34,7 +34,7 @@ MAX_REJECT_BYTES = 1 << 10
 
 DIGITS, WHOLE, FLOAT = "digits", "whole", "float"
 VALUES = (DIGITS, WHOLE, FLOAT)
-"""How plays are written: decimal digits alone; whole numbers, `49.0` too; or any positive finite number."""
+"""How plays are written: only decimal digits; whole numbers, also as `49.0`; or any positive finite number."""
 
 DELIMITED, JSON_LINES = "delimited", "json-lines"
 UTF8 = "utf-8"

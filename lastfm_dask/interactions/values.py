@@ -67,7 +67,7 @@ def _parse_whole(written: pa.StringArray, values: str) -> Parsed:
 
 
 def _are_short_digits(written: pa.StringArray) -> npt.NDArray[np.bool_]:
-    """Whether each text is of digits alone, at least one, and fits into an int32 whatever they are."""
+    """Whether each text is one or more digits, few enough that any such number fits into an int32."""
     import numpy as np
 
     _, offsets, data = written.buffers()

@@ -14,7 +14,7 @@ def keep_pandas_out() -> None:
     """Let Arrow look for pandas once, now, and find none; does nothing where pandas is imported already.
 
     A later import of pandas works, and what Arrow converts to and from pandas still works. Call it
-    before other threads are started, and before what is held counts as reserved.
+    before other threads are started, and before memory in use counts as reserved.
     """
     if "pandas" in sys.modules:
         return

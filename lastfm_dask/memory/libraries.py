@@ -1,6 +1,6 @@
 """Which libraries this process finds: packages and their versions, the C library, OpenMP, BLAS and their threads.
 
-Reading alone; nothing is installed or changed, but what is imported stays imported.
+Only reads; nothing is installed or changed, but what is imported stays imported.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _LIMIT_FILES = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 _COUNTERS_LAG_BYTES = 1 << 20
-"""A group's count and a process's own differ by so much without another process: the kernel adds up in batches."""
+"""A group's count and its only process's own may differ by this much: the kernel adds up in batches."""
 
 
 ADDRESS_SPACE = "ulimit -v (RLIMIT_AS)"
@@ -95,7 +95,7 @@ def _addresses_taken(root: Path) -> int:
 
 
 def addresses_for(needed_bytes: int, mapped_bytes: int, *, root: Path = SYSTEM_ROOT) -> int:
-    """Return the limit of the address space (`ulimit -v`, in bytes) with which so much memory is allowed.
+    """Return the limit of the address space (`ulimit -v`, in bytes) with which this much memory is allowed.
 
     Parameters
     ----------

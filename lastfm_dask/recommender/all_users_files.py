@@ -179,7 +179,7 @@ def _grouped(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
 
 
 def _of_few_bytes(model: Recommender, groups: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
-    """Cut groups whose names are long into smaller ones, by what they list alone; a user's list stays whole."""
+    """Cut groups with long names into smaller ones, only by what they list; a user's list stays whole."""
     import pyarrow.compute as pc
 
     artist_bytes, user_bytes = (
@@ -189,7 +189,7 @@ def _of_few_bytes(model: Recommender, groups: Iterable[list[Batch]]) -> Iterator
         kept: list[Batch] = []
         held = 0
         for batch in group:
-            # A user's name stands beside each artist of the list.
+            # A user's name is repeated for each artist of the list.
             names = user_bytes[batch.start : batch.rows.stop, None] + artist_bytes[batch.items]
             by_user = np.where(batch.items >= 0, names, 0).sum(axis=1, dtype=np.int64)
             start = 0

@@ -1,6 +1,6 @@
 """A trained model, opened to answer: recommend, score, similar, explain, for known users and for new ones.
 
-Opening maps files and reads none of them whole; names are read when first needed. Needs NumPy and Arrow alone:
+Opening maps files and reads none of them whole; names are read when first needed. Needs only NumPy and Arrow:
 neither implicit nor SciPy is imported. `all_users` answers for all users at once.
 """
 

@@ -1,4 +1,4 @@
-"""Scores by item weights: the sum of ln(1 + plays) W[u, i] over a user's artists u. Needs NumPy alone.
+"""Scores by item weights: the sum of ln(1 + plays) W[u, i] over a user's artists u. Needs only NumPy.
 
 A score is summed in float64, artist after artist of the user's list, so every command gets the same number.
 """

@@ -163,7 +163,7 @@ class ModelFiles(Shown):
             check_csr(self._weight_files, csr, self.n_artists, of_plays=False)
 
     def _check_statistics(self) -> None:
-        """Compare what was worked out from the artists' factors with these; raises StoreError if it is not theirs."""
+        """Compare what was computed from the artists' factors with these; raises StoreError if it is not theirs."""
         from lastfm_dask.training.fit import item_statistics
 
         gram, norms = item_statistics(self.item_factors)

@@ -116,7 +116,7 @@ def _reached_bytes(shape: RecommendingShape) -> int:
 
 
 def _scored_bytes(shape: RecommendingShape, n_values: int) -> int:
-    """Return what is held while one list with so many item weights is summed, and all artists where listeners count."""
+    """Return what is held while one list's item weights are summed, and all artists' scores where listeners count."""
     gathered = _GATHERED_BYTES * min(n_values, item_weights.VALUES_AT_ONCE)
     return gathered + (8 * bool(n_values) + _POPULAR_BYTES * shape.by_popularity) * shape.n_artists
 
@@ -158,7 +158,7 @@ def shape_of(job: AllUsers) -> RecommendingShape:
 
 
 def shape_of_model(model: Recommender, n: int, names_bytes: int) -> RecommendingShape:
-    """Return the numbers of a model for lists of `n` artists, where so many bytes of names are read."""
+    """Return the numbers of a model for lists of `n` artists; `name_bytes` of names are read."""
     content = model.manifest.content
     said = content.get("blend") or {}
     longest = (content.get("longest_names") or {}).get("artist", MAX_LINE_BYTES)

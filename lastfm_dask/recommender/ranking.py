@@ -159,7 +159,7 @@ class Ranking:
 
     @cached_property
     def position(self) -> npt.NDArray[np.int32]:
-        """Where each artist stands in `order`, shape (n_artists,); those left out stand behind its end."""
+        """The place of each artist in `order`, shape (n_artists,); artists that are left out have places beyond its end."""
         position = np.full(len(self.factors), len(self.order), np.int32)
         position[self.order] = np.arange(len(self.order), dtype=np.int32)
         return position

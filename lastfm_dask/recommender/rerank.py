@@ -1,4 +1,4 @@
-"""Reorder the best artists, for variety (`diverse`) or for artists that few know (`novelty`). Needs NumPy alone.
+"""Reorder the best artists, for variety (`diverse`) or for artists that few know (`novelty`). Needs only NumPy.
 
 Both work on a pool, the best by score. Within it a score becomes relevance, 0 for the lowest and 1 for the highest.
 

@@ -1,6 +1,6 @@
 """Finds artists while somebody types: names that begin with it, names with a word that begins with it, near names.
 
-All names stand in one text, without case and accents, a line each, the most popular first: a line's number is its
+All names are in one text, without case and accents, a line each, the most popular first: a line's number is its
 rank. Their order by letters finds those that begin alike without looking at the others; words within names are looked
 for in the text. About 30 bytes a name.
 """

@@ -143,7 +143,7 @@ def with_case_variants(
 ) -> list[str]:
     """Return the names with those at `places` replaced by the names at `sources`, spelt in another case.
 
-    The publisher lower-cased ASCII alone, so one artist is in the log as `die Ärzte` and as `die ärzte`. The two
+    The publisher lower-cased only ASCII, so one artist is in the log as `die Ärzte` and as `die ärzte`. The two
     are one name after `str.lower`. A place stays as it is where that would repeat a name.
     """
     result = list(names)

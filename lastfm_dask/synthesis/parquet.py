@@ -64,7 +64,7 @@ class ParquetLog:
             self._n_held += len(batch)
 
     def _write(self) -> None:
-        """Write what is held as a row group with one dictionary a column: at a second one the writer gives them up."""
+        """Write the rows held as a row group with one dictionary a column; the writer drops dictionaries at a second."""
         import pyarrow as pa
 
         table = pa.Table.from_batches(self._held, self._schema)

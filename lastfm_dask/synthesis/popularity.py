@@ -19,7 +19,7 @@ ROWS_PER_USER = 48.87
 MEDIAN_LISTENERS = 2.4
 """The law at the median artist: rounded down and up in turn, so half of the artists have two or fewer."""
 TAIL_LISTENERS = 8
-"""Up to so many listeners an artist's rows are placed one by one, above they are drawn."""
+"""Rows of artists with at most this many listeners are placed one by one; those of others are drawn."""
 SLOT_WEIGHTS = (0.5, 0.22, 0.1)
 """Share of a list that is drawn from the user's first, second and third taste group; the rest is from all."""
 

@@ -89,7 +89,7 @@ class Texts:
             The counts.
         """
         users, mbids, artists = columns
-        # A line's end stands before the line's first field, so that one join makes the whole block.
+        # Each line end is put before the next line's first field, so that one join makes the whole block.
         starts = pc.binary_join_element_wise("\n", users.dictionary, "")
         fields = (
             starts.take(users.indices),
@@ -104,7 +104,7 @@ class Texts:
 
 
 def _dictionary(values: Any, codes: npt.NDArray[np.int64]) -> Any:
-    """Return values by code as an Arrow dictionary that holds the values that are used alone."""
+    """Return values by code as an Arrow dictionary of only the values that are used."""
     used, indices = np.unique(codes, return_inverse=True)
     values = pa.array(values, pa.string()).take(pa.array(used))
     return pa.DictionaryArray.from_arrays(pa.array(indices.astype(np.int32)), values)

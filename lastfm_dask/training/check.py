@@ -227,7 +227,7 @@ def batch_users(n_artists: int) -> int:
 def _best(scores: npt.NDArray[np.float32], k: int) -> Ranked:
     """Return the `k` best columns of each row, the best first; ties go to the smaller.
 
-    At least `k` of a row reach the k-th largest of a part of it, and few others do: these alone are sorted.
+    At least `k` of a row reach the k-th largest of a part of it, and few others do: only these are sorted.
     """
     part = scores[:, :: max(1, min(_STRIDE, scores.shape[1] // k))]
     bounds = np.partition(part, part.shape[1] - k, axis=1)[:, part.shape[1] - k]

@@ -1,4 +1,4 @@
-"""EASE, the item weights that rebuild the lists best: worked out on disk, the largest weights of each artist kept.
+"""EASE, the item weights that rebuild the lists best: computed on disk, the largest weights of each artist kept.
 
 With X = ln(1 + plays), divided by its root mean square, and P = (X^T X + lambda I)^-1, the weights are
 B = I - P diag(1 / P_jj), zero on the diagonal (Steck 2019, "Embarrassingly shallow autoencoders for sparse data", eq. 8).
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float32]
 
 MAX_SIDE = 10_000
-"""Users or artists, whichever are fewer, up to which the inverse is worked out: 400 MB on disk."""
+"""Users or artists, whichever are fewer, up to which the inverse is computed: 400 MB on disk."""
 MAX_PRODUCTS = 1 << 38
-"""Multiplications up to which the weights of all artists are worked out: some minutes on two threads."""
+"""Multiplications up to which the weights of all artists are computed: some minutes on two threads."""
 N_WEIGHTS = 500
-"""Weights that are kept of each artist, at least, if there are so many artists."""
+"""At least this many weights of each artist are kept, or all if there are fewer artists."""
 MAX_WEIGHTS = 1 << 24
 """Weights up to which more are kept: where artists are few, all."""
 REGULARIZATION = 70.0
 """Lambda unless another is chosen."""
 BLOCK_VALUES = 1 << 19
-"""Weights that are worked out at once, on each thread."""
+"""Weights that are computed at once, on each thread."""
 
 
 def has_room(shape: tuple[int, int], nnz: int) -> bool:
-    """Say whether EASE can be worked out for (n_users, n_artists) and so many stored values, in memory and time."""
+    """Say whether EASE can be computed for this shape (n_users, n_artists) and `nnz`, in memory and time."""
     return min(shape) <= MAX_SIDE and _products(shape, nnz) <= MAX_PRODUCTS
 
 
@@ -173,7 +173,7 @@ def inverse_of(rows: csr_matrix, transposed: csr_matrix, regularization: float, 
     for step, overwrite in ((lapack.spotrf, "overwrite_a"), (lapack.spotri, "overwrite_c")):
         in_place, info = step(in_place, lower=1, **{overwrite: 1})
         if info:
-            msg = f"EASE can't be worked out with a regularization of {regularization:g}: raise it"
+            msg = f"EASE can't be computed with a regularization of {regularization:g}: raise it"
             raise BadInputError(msg)
     # The lower triangle by columns is the upper one by rows: copy it below the diagonal, block by block.
     for start, end in row_blocks(ends_of(reach), BLOCK_VALUES):

@@ -18,7 +18,7 @@ class History:
     """How far a training has come: what it needs, besides the factors, to go on as if it had never stopped."""
 
     iterations: int = 0
-    """Whole iterations that the factors have behind them."""
+    """Whole iterations that the factors have been through."""
     objective: list[float] = field(default_factory=list)
     """Before the first iteration and after each one; empty if the number of iterations is given."""
     known: tuple[int, int] | None = None

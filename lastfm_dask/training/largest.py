@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _STRIDE = 16
-"""One number in so many is looked at first."""
+"""One number in this many is looked at first."""
 
 
 def kth_largest(values: npt.NDArray[Any], k: int) -> Any:

@@ -1,4 +1,4 @@
-"""Item neighbours: the artists whose listeners an artist shares, worked out in blocks, kept in files.
+"""Item neighbours: the artists whose listeners an artist shares, computed in blocks, kept in files.
 
 One sparse matrix of weights W, artists by artists: a user's score for an artist is the sum of ln(1 + plays) W[u, i] over
 the user's artists u. Here W holds cosines; `ease` gives another. Both are deterministic, and neither lies in memory.

@@ -1,7 +1,7 @@
 """How far training has come: its objective on a fixed sample, cheap enough to look at after every iteration.
 
 The objective is that of Hu, Koren and Volinsky (2008, eq. 3), on the users of the sample and with the Gram matrix of
-the sample's artists. The sample depends on the matrix' shape alone, so training stops after the same iteration
+the sample's artists. The sample depends only on the matrix' shape, so training stops after the same iteration
 whatever the threads.
 """
 

@@ -162,7 +162,7 @@ def _gathered_bytes(shape: TrainingShape, settings: FitSettings) -> int:
 
 
 def weights_disk_bytes(shape: TrainingShape) -> int:
-    """Return the bytes of the files that item weights are worked out in, and of those that are kept."""
+    """Return the bytes of the files that item weights are computed in, and of those that are kept."""
     # Twice where long lists are cut.
     needs = [20 * shape.nnz + (16 + 16 * neighbours.N_NEIGHBOURS) * shape.n_artists]
     if ease.has_room((shape.n_users, shape.n_artists), shape.nnz):

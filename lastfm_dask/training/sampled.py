@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Scores = Callable[[Rows], Floats]
 
 BLOCK_ARTISTS = 1 << 7
-"""Artists whose part of the diagonal is worked out at once."""
+"""Artists whose part of the diagonal is computed at once."""
 
 
 def log_plays(plays: csr_matrix) -> csr_matrix:

@@ -1,7 +1,7 @@
 """What ranks beside the factors: item weights and popularity, and how much each counts, chosen on held-out interactions.
 
 `choose` draws a sample of users, trains a reduced ALS on it, and scores its users by item weights of the same sample:
-cosine neighbours, and EASE with several lambdas where it can be worked out for all data. Each is blended with ALS in a few
+cosine neighbours, and EASE with several lambdas where it can be computed for all data. Each is blended with ALS in a few
 shares, and the best of these with popularity. A quadratic through the NDCG@10 by share and lambda evens the sample's noise
 out. A preset that leaves the model open adds what gains at least `GAIN`. Small data is sampled several times. `fit` then
 works the weights out for all data.
@@ -44,7 +44,7 @@ POPULARITY_SHARES = (0.25, 0.5, 1.0)
 REGULARIZATIONS = (25.0, 75.0, 200.0, 600.0, 1800.0, 5400.0)
 """Lambdas of EASE: tried from the usual one, at `FIRST`, up and down as long as figures are near the best.
 
-None is smaller: the sample ranks users that the weights were worked out from, and so can't see how badly smaller ones
+None is smaller: the sample ranks users that the weights were computed from, and so can't see how badly smaller ones
 fit new users (on ratings of 943 users: lambda 2.5 ranks known ones as well as 75, new ones at .83 of ALS alone).
 """
 FIRST = 1
@@ -59,7 +59,7 @@ MAX_SIDE = 2 << 10
 """Users of the sample, where EASE is tried and artists are not fewer."""
 LEAST_RANKED = 1 << 10
 MAX_SAMPLES = 6
-"""Of fewer users than `LEAST_RANKED` the sample is drawn up to so many times, until so many lists were ranked."""
+"""With fewer users than `LEAST_RANKED`, samples are drawn up to this many times, until that many lists are ranked."""
 ALS: Tried = (NOTHING, None, 0.0, 0.0)
 POPULARITY: Tried = (NOTHING, None, 0.0, 1.0)
 
@@ -324,7 +324,7 @@ def shares(
     """Return what ALS, item weights and listeners are multiplied by: shares over the root mean square of scores.
 
     The mean square of a user's dot products with all artists is x^T G x over their number, G being the Gram matrix of
-    the artists' factors: no score is worked out for it.
+    the artists' factors: it gets no score.
     """
     n_users, n_artists = plays.shape
     rows = np.unique(np.linspace(0, n_users - 1, min(n_users, SCALED_USERS)).astype(np.int64))

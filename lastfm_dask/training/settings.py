@@ -56,7 +56,7 @@ class TrainSettings:
     """Which of `SETTLED` training settles from the data (`strength`, `objective`); their numbers here are what it
     settled on, or where it starts."""
     max_iterations: int = 30
-    """Where iterations are settled: at most so many."""
+    """The most iterations, if training decides when to stop."""
     model: str = "als"
     """`als`: factors alone; `neighbours`: item weights rank (`second`), the factors stand beside; `blend`: both count;
     `auto`: item weights are added where a held-out sample shows that they help."""

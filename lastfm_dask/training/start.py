@@ -1,6 +1,6 @@
 """Factors to start from: those of an earlier model, for the users and artists that both know.
 
-What is new starts at random as usual, so the first factors depend on the earlier model, the data and the seed alone.
+What is new starts at random as usual, so the first factors depend only on the earlier model, the data and the seed.
 """
 
 from __future__ import annotations

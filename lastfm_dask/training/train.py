@@ -235,7 +235,7 @@ class _Ready:
     settings: TrainSettings
     """Settled from the data."""
     checked: Any
-    """How a reduced model stands beside popularity."""
+    """How a reduced model compares with popularity."""
     weights: Any
     """The item weights to add, chosen on a held-out sample; None if they do not help."""
     tried: Any

@@ -46,7 +46,7 @@ class Trial:
     growth: float
     """What lambda is multiplied by for all data, whose Gram matrix is larger; the weights of one list stay as they are."""
     eases: bool
-    """Whether EASE can be worked out for all data."""
+    """Whether EASE can be computed for all data."""
     folder: Path
     threads: int
 
@@ -60,9 +60,9 @@ class Trial:
         ]
 
         def ranked(rows: Rows) -> list[Rows]:
-            everybodys = np.broadcast_to(counts, (len(rows), len(counts)))
-            by_als = self.als(rows) if any(part[0] for part in parts) else everybodys
-            scores = by_als, weights(rows), everybodys
+            popular = np.broadcast_to(counts, (len(rows), len(counts)))
+            by_als = self.als(rows) if any(part[0] for part in parts) else popular
+            scores = by_als, weights(rows), popular
             return [self.sample.best(rows, _sum(scores, part)) for part in parts]
 
         with self._scores(kind) as weights:

@@ -1,6 +1,6 @@
 """From plays to confidence: three weightings, computed block by block from statistics of the whole matrix.
 
-The orientation is user_items everywhere: rows are listeners, columns are artists. Needs NumPy alone, so that
+The orientation is user_items everywhere: rows are listeners, columns are artists. Needs only NumPy, so that
 answers can weigh a new user's plays as training did.
 
 confidence = alpha * weight, in float32, where weight is
