@@ -159,7 +159,7 @@ def test_nothing_to_verify_is_wrong_usage(arguments):
 def test_a_missing_or_remote_source_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="can't be read"):
         verify("--source", tmp_path / "nothing.tsv")
-    with pytest.raises(BadInputError, match="one file on this machine is wanted"):
+    with pytest.raises(BadInputError, match="name one file on this machine"):
         verify("--source", "s3://bucket/log.tsv")
 
 

@@ -78,7 +78,7 @@ def test_roles_come_from_obvious_names(parquet):
             "'uid' .* holds double, and texts or whole numbers",
         ),
         ({**TABLE, "n": [True, False, True]}, options(*BY_NAME), "'n' .* holds bool, and numbers are wanted"),
-        (TABLE, options(*BY_NAME, delimiter=","), "--delimiter: for text alone"),
+        (TABLE, options(*BY_NAME, delimiter=","), "--delimiter: only for text"),
     ],
 )
 def test_what_is_not_plain_is_refused_with_the_fix(parquet, columns, given, said):

@@ -69,7 +69,7 @@ def test_a_missing_library_is_named_by_its_extra():
 
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_served():
-    with pytest.raises(BadInputError, match=r"gopher:// is not served; use a local path, s3://, http://"):
+    with pytest.raises(BadInputError, match=r"gopher:// is not supported; use a local path, s3://, http://"):
         sources.find(["gopher://place/log.tsv"])
 
 
