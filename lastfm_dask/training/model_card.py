@@ -114,7 +114,7 @@ implicit on the CPU. It ranks artists for users by {ranks_by}.
 - Plays say what somebody heard, not what they like; few plays do not mean dislike.
 - Popular artists are recommended more often than their share; the vectors of artists with a handful of listeners mean
   little (`--min-listeners`, `--max-listeners`).
-- The data ends in 2008 (360K) or 2011 (HetRec 2K): newer artists are unknown.
+- Artists that are not in the data are unknown. The published data ends in 2008 (Last.fm 360K) and 2011 (HetRec 2K).
 - A user who is not in the data is folded in from the names given; unknown names are left out and listed.
 - Known users' vectors come from a few steps of conjugate gradients: `explain` shows the residual.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import compare
 import pytest
 from comparing import scaling
+from comparing.contest import MIB
 
 from lastfm_dask.sources import published
 from lastfm_dask.synthesis import LogSize, write_log
@@ -66,6 +67,13 @@ def test_scale_says_how_each_stage_grows(source: Path, tmp_path: Path) -> None:
     assert set(sizes[0].held_bytes) == {"scan", "index", "assemble", "summarize", "publish"}
     assert "bokeh" in (save / "scale.html").read_text().lower()
     assert {path.name for path in (tmp_path / "scale").iterdir()} == {"synth", "ingest"}
+
+
+def test_a_size_that_is_refused_gets_the_memory_that_is_named(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scaling, "MEMORY_BYTES", 48 * MIB)
+    size = scaling.measure(0.002, 1, tmp_path, note=[].append)
+    assert size.memory_bytes > 48 * MIB
+    assert all(held <= size.memory_bytes for held in size.held_bytes.values())
 
 
 def test_growth_is_carried_on_along_a_line_on_logarithmic_scales() -> None:

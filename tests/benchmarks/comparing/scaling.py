@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMORY_BYTES = 512 * MIB
+MOST_MEMORY_BYTES = 64 * 1024 * MIB
 LARGER = (100, 300)
 N_WORKERS = 8
 BLOCK_S = 0.010
@@ -68,8 +69,9 @@ def measure(scale: float, rounds: int, folder: Path, note: Callable[[str], None]
             shutil.rmtree(output, ignore_errors=True)
             limit = ("--memory", str(memory_bytes), "--json")
             done = run(ours("ingest", str(source), "-o", str(output), *limit), folder / "ingest")
-            if done.exit_code == 4 and memory_bytes == MEMORY_BYTES:
-                memory_bytes = int(last_json(done.stdout)["error"]["smallest_bytes"]) + MIB
+            if done.exit_code == 4 and memory_bytes < MOST_MEMORY_BYTES:
+                memory_bytes = int(last_json(done.stderr)["error"]["smallest_bytes"]) + MIB
+                found = []
                 continue
             if done.exit_code:
                 msg = f"ingest at {scale:g} times the log failed: {done.stderr[-1000:]}"
