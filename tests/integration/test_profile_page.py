@@ -105,3 +105,31 @@ def test_hostile_names_stay_text_and_nobody_is_asked(tmp_path):
     assert set(HOSTILE) <= set(names)
     assert width == 390
     assert (blocked, asked) == ("https://example.org/x.png", [])
+
+
+@pytest.mark.slow
+def test_charts_are_dark_in_the_dark_and_light_on_paper(tmp_path):
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: see browser-test"
+    )
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: it comes with bokeh")
+    program = browser()
+    dataset = make_dataset(tmp_path / "d.dataset", random_plays(n_users=200, n_artists=60))
+    file = tmp_path / "page.html"
+    write_page(open_profile(dataset.path), file)
+    brightness = {}
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        for scheme, media in (("light", "screen"), ("dark", "screen"), ("dark", "print")):
+            page = found.new_page(color_scheme=scheme)
+            page.emulate_media(media=media, color_scheme=scheme)
+            page.goto(file.as_uri())
+            page.wait_for_timeout(1500)
+            picture = tmp_path / f"{scheme}-{media}.png"
+            page.locator(".card:has([data-root-id])").first.screenshot(path=picture)
+            grey = image.open(picture).convert("L").tobytes()
+            brightness[scheme, media] = sorted(grey)[len(grey) // 2]
+        found.close()
+    assert brightness["light", "screen"] > 150
+    assert brightness["dark", "screen"] < 110
+    assert brightness["dark", "print"] > 150
