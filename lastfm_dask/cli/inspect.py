@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("file")
+@click.option(
+    "--encoding", metavar="NAME", help="The text's encoding, any that Python has; guessed unless given."
+)
 @json_option
-def command(file: str, as_json: bool) -> None:
+def command(file: str, encoding: str | None, as_json: bool) -> None:
     """Look at the start of FILE: format, encoding, delimiter, quotes, header, and the likely role of each column.
 
     Shows ten rows as ingest would read them, and the ingest line to copy. Works on text, .gz, .bz2, .xz and .zst,
@@ -26,7 +29,7 @@ def command(file: str, as_json: bool) -> None:
     from lastfm_dask.interactions.inspection import inspect
     from lastfm_dask.sources.files import find
 
-    found = inspect(find([file]), file)
+    found = inspect(find([file]), file, encoding)
     if as_json:
         echo_json(to_dict(found))
     else:

@@ -33,6 +33,7 @@ from lastfm_dask.interactions.schema import (
     USER,
     UTF8,
     Schema,
+    codec_name,
 )
 from lastfm_dask.interactions.sniffing import (
     guess_delimiter,
@@ -56,7 +57,7 @@ _EXPORTED = re.compile(r"\d\d? [A-Z][a-z]{2} \d{4},? \d\d:\d\d")
 _TRACKS = {"track", "trackname", "album", "albumname", "song", "title"}
 
 
-def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
+def inspect(files: Sequence[SourceFile], given: str = "", encoding: str | None = None) -> Inspection:
     """Return what a source seems to be.
 
     Parameters
@@ -65,6 +66,8 @@ def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
         Its files; the first that is not empty is inspected, and the others must have the same columns.
     given : str, optional
         The name to use in the ingest line, such as a glob or a folder; the first file's path unless given.
+    encoding : str, optional
+        Of its text; guessed unless given.
 
     Raises
     ------
@@ -73,6 +76,9 @@ def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
     """
     look = Look(files, given or files[0].path)
     if kind := kind_of(files):
+        if encoding:
+            msg = f"--encoding {encoding}: only for text; {look.file.path} is {kind}: leave it out"
+            raise BadInputError(msg, path=look.file.path)
         return _columnar(look, kind)
     file = look.file
     look = replace(look, head=read_head(file))
@@ -80,10 +86,10 @@ def inspect(files: Sequence[SourceFile], given: str = "") -> Inspection:
     if text := text_kind(look.head):
         msg = f"{file.path} is {text}"
         raise BadInputError(msg, path=file.path)
-    encoding = guess_encoding(look.head)
+    encoding = codec_name(encoding) if encoding else guess_encoding(look.head)
     if encoding is None:
         msg = (
-            f"{file.path}: its bytes are not UTF-8, and may be of several encodings: name it with --encoding."
+            f"{file.path}: its bytes are not UTF-8, and may be of several encodings: name one with --encoding."
             f" The first name that is not ASCII reads as {readings(look.head)}"
         )
         raise BadInputError(msg, path=file.path)

@@ -74,7 +74,9 @@ def started(model: Path, port: int, memory: str) -> tuple[subprocess.Popen[bytes
     """Start the server; return it and the seconds until it was ready."""
     begin = time.monotonic()
     command = [sys.executable, "-m", "lastfm_dask", "serve", str(model), "--port", str(port)]
-    server = subprocess.Popen([*command, "--memory", memory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*command, "--memory", memory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while server.poll() is None:
         try:
             if fetched(port, "/readyz")[0] == http.client.OK:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.interactions.inspection import inspect
+from lastfm_dask.interactions.schema import codec_name
 from lastfm_dask.sources.files import find
 
 
@@ -99,6 +102,9 @@ def test_an_encoding_that_may_be_several_is_asked_for(tmp_path, name, encoding):
     message = refused(tmp_path, f"ann\t{name}\t3\n{rows}bob\t{name}\t4\n".encode(encoding))
     assert "--encoding" in message
     assert f"{encoding} {name!r}" in message
+    found = inspect(find([tmp_path / "log.txt"]), encoding=encoding)
+    assert [artist for _, artist, _ in rows_of(found)][:1] == [name.lower()]
+    assert f"--encoding {codec_name(encoding)}" in found.command
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
@@ -119,6 +125,16 @@ def test_western_text_is_told(tmp_path, encoding):
     )
     assert found.encoding == "cp1252"
     assert [artist for _, artist, _ in rows_of(found)] == [name.lower() for name in names]
+
+
+def test_an_encoding_that_is_given_is_checked(tmp_path):
+    table = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"user": ["ann"], "artist": ["muse"], "plays": [3]}), table)
+    with pytest.raises(BadInputError, match="--encoding latin-1: only for text"):
+        inspect(find([table]), encoding="latin-1")
+    (tmp_path / "log.txt").write_text("ann\tmuse\t3\n")
+    with pytest.raises(BadInputError, match="klingon"):
+        inspect(find([tmp_path / "log.txt"]), encoding="klingon")
 
 
 def test_all_files_of_a_glob_are_looked_at(tmp_path):
