@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.engine.threads import completed
 from lastfm_dask.memory.blas import one_blas_thread
 from lastfm_dask.recommender.blend import Lists
@@ -36,6 +37,10 @@ class BatchSettings:
 
     batch_users: int
     threads: int
+
+    def values(self, n_users: int, nnz: int) -> int:
+        """Return how many artists the users of a batch have at most, but for one user who has more: twice the mean."""
+        return self.batch_users * (2 * nnz // max(n_users, 1) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +84,21 @@ class AllUsers:
         self.model.check_matrix()
         indptr, indices, data = self.model.matrix
 
-        def work(start: int) -> Batch:
-            end = min(start + at_once.batch_users, self.model.n_users)
+        def work(rows: tuple[int, int]) -> Batch:
+            start, end = rows
             ends = np.asarray(indptr[start : end + 1], np.int64)
             part = slice(ends[0], ends[-1])
             lists = Lists(ends - ends[0], indices[part], data[part])
             found = listed(self.model, self.model.user_factors[start:end], lists, self.settings)
             return Batch(start, found.items, found.scores)
 
-        starts = range(0, self.model.n_users, at_once.batch_users)
         with one_blas_thread():
-            yield from completed(work, starts, at_once.threads, in_order=True)
+            yield from completed(work, self._rows(at_once), at_once.threads, in_order=True)
+
+    def _rows(self, at_once: BatchSettings) -> Iterator[tuple[int, int]]:
+        """Yield the first row of each batch and the one after its last: fewer users where their lists are long."""
+        indptr, n_users = self.model.matrix[0], self.model.n_users
+        n_values = at_once.values(n_users, int(indptr[-1]))
+        for start in range(0, n_users, at_once.batch_users):
+            ends = indptr[start : start + at_once.batch_users + 1]
+            yield from ((start + first, start + last) for first, last in row_blocks(ends, n_values))

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.recommender.ranking import SPARE, Ranked, Ranking, SeenItems, exact_scores, products
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from lastfm_dask.recommender.item_weights import ItemWeights
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 USERS_AT_ONCE = 32
 """Users whose reached artists are held at once."""
+REACHED_AT_ONCE = 1 << 16
+"""Artists that these reach, at most, but for one user who reaches more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +111,8 @@ class Blend:
         """
         n_users = len(lists.indptr) - 1
         items, scores = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan)
-        for start in range(0, n_users, USERS_AT_ONCE):
-            end = min(start + USERS_AT_ONCE, n_users)
-            search = self._best_of_few if not self.share_popularity else self._best_of_all
+        search = self._best_of_few if not self.share_popularity else self._best_of_all
+        for start, end in self._groups(lists):
             search(
                 ranking,
                 vectors[start:end],
@@ -117,6 +121,14 @@ class Blend:
                 (items[start:end], scores[start:end]),
             )
         return Ranked(items, scores)
+
+    def _groups(self, lists: Lists) -> Iterator[tuple[int, int]]:
+        """Cut users into groups of few who reach few artists in all: the first row, and the one after the last."""
+        reached = np.concatenate(([0], np.cumsum(self.weights.lengths(lists.indices))))[lists.indptr]
+        ends = np.concatenate(([0], np.cumsum(np.minimum(np.diff(reached), self.weights.n_artists))))
+        for start in range(0, len(ends) - 1, USERS_AT_ONCE):
+            for first, last in row_blocks(ends[start : start + USERS_AT_ONCE + 1], REACHED_AT_ONCE):
+                yield start + first, start + last
 
     def _best_of_few(
         self,

@@ -38,6 +38,10 @@ class ItemWeights:
         """Rows and columns."""
         return len(self.indptr) - 1
 
+    def lengths(self, items: Integers) -> npt.NDArray[np.int64]:
+        """Return how many weights artists have, shape (n,)."""
+        return self._parts(items)[1]
+
     def scores(self, items: Integers, plays: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Return the artists that a list reaches, ascending, and their scores.
 

@@ -6,7 +6,7 @@ users, the order of all artists, and the names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,9 @@ _ARTIST_BYTES = 44
 """By artist: its place in the order and back, its norm, its listeners, and what sorting needs."""
 _SCORE_BYTES = 5
 """By user and artist of a block: the score, and whether it is better than the worst that is kept."""
-_CANDIDATE_BYTES = 120
+_FIRST_SCORE_BYTES = 17
+"""The same of the first block, whose best are all kept: beside these the score turned, and its place in order."""
+_CANDIDATE_BYTES = 140
 """By user and artist kept: columns, scores and places while lists are merged and scored, and what is written."""
 _SEEN_BYTES = 64
 """By stored value of a batch's rows: columns, places, and their order."""
@@ -78,6 +80,8 @@ class RecommendingShape:
     longest_name_bytes: int = 0
     """Of an artist's name."""
     manifest_bytes: int = 0
+    longest: int = 0
+    """Artists of the user who has most."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,10 +99,10 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     """Return the projected bytes of answering for all users."""
     batch_users = settings.batch_users
     block = min(ranking.BLOCK_ARTISTS, shape.n_artists)
-    scores = _SCORE_BYTES * batch_users * block
+    scores = batch_users * scored_bytes(shape.n_artists, shape.n)
     vectors = 4 * block * shape.factors + 20 * batch_users * shape.factors
     lists = _CANDIDATE_BYTES * batch_users * (shape.n + ranking.SPARE)
-    seen = _SEEN_BYTES * batch_users * (2 * shape.nnz // max(shape.n_users, 1) + 1)
+    seen = _SEEN_BYTES * max(settings.values(shape.n_users, shape.nnz), shape.longest)
     by_thread = _THREAD_BYTES + scores + vectors + lists + seen + _reached_bytes(shape)
     group = _ROW_BYTES * min(max(all_users_files.GROUP_ROWS, 16 * shape.n), shape.n_users * shape.n)
     group += _GROUP_SHARE * all_users_files.GROUP_BYTES
@@ -108,10 +112,18 @@ def recommending_bytes(shape: RecommendingShape, settings: BatchSettings) -> int
     return _SMALL_BYTES + max(answering, MANIFEST_SHARE * shape.manifest_bytes)
 
 
+def scored_bytes(n_artists: int, n: int) -> int:
+    """Return what a user's scores against a block of artists take, in the search for a list of `n`."""
+    first = min(max(ranking.FIRST_BLOCK, 2 * (n + ranking.SPARE)), n_artists)
+    return max(_FIRST_SCORE_BYTES * first, _SCORE_BYTES * min(ranking.BLOCK_ARTISTS, n_artists))
+
+
 def _reached_bytes(shape: RecommendingShape) -> int:
     """Return what a thread holds of the artists that item weights reach: of a few users, and of one while it is summed."""
-    by_list = 2 * shape.n_weights * shape.nnz // max(shape.n_users * shape.n_artists, 1)
-    reached = blend.USERS_AT_ONCE * min(by_list, shape.n_artists)
+    by_user = min(shape.n_artists, shape.n_weights)
+    reached = min(blend.USERS_AT_ONCE * by_user, max(blend.REACHED_AT_ONCE, by_user))
+    mean = -(-shape.nnz // max(shape.n_users, 1))
+    by_list = 2 * shape.n_weights * max(mean, shape.longest) // max(shape.n_artists, 1)
     return _REACHED_BYTES * reached + _scored_bytes(shape, by_list)
 
 
@@ -154,7 +166,8 @@ def shape_of(job: AllUsers) -> RecommendingShape:
     """Return the numbers of a job."""
     model = job.model
     names_bytes = model.users.plain_bytes + model.artists.plain_bytes
-    return shape_of_model(model, min(job.settings.n_pool, model.n_artists), names_bytes)
+    shape = shape_of_model(model, min(job.settings.n_pool, model.n_artists), names_bytes)
+    return replace(shape, longest=_longest(model))
 
 
 def shape_of_model(model: Recommender, n: int, names_bytes: int) -> RecommendingShape:

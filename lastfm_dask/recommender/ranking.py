@@ -259,22 +259,21 @@ class _Search:
         self, alive: npt.NDArray[np.intp], block: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]
     ) -> None:
         n = self.items.shape[1]
-        if scores.shape[1] > 4 * n and self.items[alive, -1].min(initial=0) < 0:
-            # Lists are not full yet: nearly all would pass the comparison below.
-            kept = np.argpartition(-scores, n - 1, axis=1)[:, :n]
-            scores, items = np.take_along_axis(scores, kept, 1), block[kept]
-            rows = np.repeat(np.arange(len(alive)), n)
-            found_items, found_scores = items.ravel(), scores.ravel()
-        else:
-            places = np.flatnonzero(scores > self.scores[alive, -1:])
-            if not len(places):
-                return
-            rows, columns = np.divmod(places, scores.shape[1])
-            found_items, found_scores = block[columns], scores.ravel()[places]
-        usable = found_scores > -np.inf
-        rows, found_items, found_scores = rows[usable], found_items[usable], found_scores[usable]
-        changed, rows = np.unique(rows, return_inverse=True)
-        self._merge(alive[changed], rows, found_items, found_scores)
+        better = scores > self.scores[alive, -1:]
+        # Lists that are not full yet: nearly all would pass the comparison.
+        short = np.flatnonzero(self.items[alive, -1] < 0) if scores.shape[1] > 4 * n else np.empty(0, np.intp)
+        better[short] = False
+        rows, columns = np.divmod(np.flatnonzero(better), scores.shape[1])
+        if len(short):
+            part = scores[short]
+            np.negative(part, out=part)
+            best = np.argpartition(part, n - 1, axis=1)[:, :n].ravel()
+            rows, columns = np.concatenate([rows, np.repeat(short, n)]), np.concatenate([columns, best])
+        found = scores[rows, columns]
+        usable = found > -np.inf
+        changed, rows = np.unique(rows[usable], return_inverse=True)
+        if len(changed):
+            self._merge(alive[changed], rows, block[columns[usable]], found[usable])
 
     def _merge(
         self,

@@ -156,7 +156,15 @@ TIES = {
     "recommender.ranking.BLOCK_ARTISTS": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
     "recommender.ranking.SPARE": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
     "recommender.all_users_files.GROUP_ROWS": lambda: recommending_bytes(ALL_USERS, BatchSettings(512, 2)),
-    "recommender.blend.USERS_AT_ONCE": lambda: recommending_bytes(BLENDED, BatchSettings(512, 2)),
+    "recommender.blend.USERS_AT_ONCE": lambda: recommending_bytes(
+        replace(BLENDED, n_artists=1 << 10), BatchSettings(512, 2)
+    ),
+    "recommender.blend.REACHED_AT_ONCE": lambda: recommending_bytes(
+        replace(BLENDED, n_artists=1 << 15), BatchSettings(512, 2)
+    ),
+    "recommender.ranking.FIRST_BLOCK": lambda: recommending_bytes(
+        replace(ALL_USERS, n_artists=1 << 12), BatchSettings(512, 2)
+    ),
     "recommender.item_weights.VALUES_AT_ONCE": lambda: recommending_bytes(BLENDED, BatchSettings(512, 2)),
     "evaluation.splits.BLOCK_NNZ": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["split"],
     "evaluation.evaluator.BATCH_USERS": lambda: stage_bytes(EVALUATION, FitSettings(2, 1 << 18))["rank"],

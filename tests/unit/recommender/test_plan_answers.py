@@ -14,15 +14,16 @@ from models import small_model
 from scipy.sparse import random as random_matrix
 
 from lastfm_dask.cli.stats import user_rows
+from lastfm_dask.dataset.arrays import row_blocks
 from lastfm_dask.dataset.vocabulary import Vocabulary
 from lastfm_dask.memory.budget import Budget
 from lastfm_dask.memory.sizes import MIB
-from lastfm_dask.recommender import all_users_files, plan
-from lastfm_dask.recommender.all_users import Batch, BatchSettings
+from lastfm_dask.recommender import all_users, all_users_files, plan
+from lastfm_dask.recommender.all_users import AllUsers, Batch, BatchSettings
 from lastfm_dask.recommender.blend import Blend, Lists
 from lastfm_dask.recommender.item_weights import of_matrix
 from lastfm_dask.recommender.plan import RecommendingShape, answer_bytes, blended_bytes, recommending_bytes
-from lastfm_dask.recommender.ranking import Ranking
+from lastfm_dask.recommender.ranking import Ranked, Ranking, SeenItems
 from lastfm_dask.serve.plan import ServingShape, serving_bytes
 
 SHAPE = RecommendingShape(1 << 20, 1 << 20, 1 << 24, 64, 10, 32 * MIB, longest_name_bytes=100)
@@ -81,6 +82,81 @@ def test_a_blend_holds_no_more_than_projected(n_artists, share_popularity):
     peak = peak_of(lambda: blend.best(ranking, np.ones((1, 4)), lists, 10))
     projected = answer_bytes(shape, longest=n_listed) - answer_bytes(replace(shape, n_artists=0, n_weights=0))
     assert peak <= projected <= 3 * peak
+
+
+@pytest.mark.parametrize(
+    ("n_artists", "n_giants", "giant", "batch_users", "n"),
+    [
+        (1000, 0, 0, 512, 10),
+        (20_000, 1, 3000, 512, 10),
+        (20_000, 1, 3000, 512, 1000),
+        (20_000, 40, 3000, 512, 10),
+        (300_000, 1, 250_000, 16, 10),
+    ],
+)
+def test_a_batch_with_long_lists_holds_no_more_than_projected(n_artists, n_giants, giant, batch_users, n):
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(n_artists, 16)).astype(np.float32)
+    ranking = Ranking.of(factors, np.linalg.norm(factors, axis=1))
+    assert len(ranking.position) == n_artists
+    # The longest vectors, so that nothing of the first blocks is left for those who have them.
+    lists = [np.sort(ranking.order[:giant])] * n_giants
+    lists += [np.sort(rng.choice(n_artists, 5, replace=False)) for _ in range(batch_users - n_giants)]
+    n_users, nnz = 100 * batch_users, n_giants * giant + 5 * 100 * batch_users
+    most = BatchSettings(batch_users, 1).values(n_users, nnz)
+    first, last = next(row_blocks(np.cumsum([0, *map(len, lists)]), most))
+    indptr = np.cumsum([0, *map(len, lists[first:last])])
+    seen = SeenItems(indptr, np.concatenate(lists[first:last]))
+    vectors = rng.normal(size=(last - first, 16)).astype(np.float32)
+    peak = peak_of(lambda: ranking.best(vectors, n, seen))
+    shape = RecommendingShape(n_users, n_artists, nnz, 16, n, 0, longest=max(giant, 5))
+    one, two = (recommending_bytes(shape, BatchSettings(batch_users, threads)) for threads in (1, 2))
+    assert peak <= two - one
+
+
+def test_a_batch_of_long_lists_has_fewer_users(monkeypatch):
+    indptr = np.cumsum([0, *[1] * 60, *[100] * 4, *[1] * 36])
+    model = SimpleNamespace(
+        n_users=100,
+        matrix=(indptr, np.zeros(indptr[-1], np.int32), np.ones(indptr[-1], np.float32)),
+        user_factors=np.zeros((100, 2), np.float32),
+        check_matrix=lambda: None,
+    )
+
+    def all_empty(model, vectors, lists, settings):
+        return Ranked(np.full((len(vectors), 1), -1), np.full((len(vectors), 1), np.nan))
+
+    monkeypatch.setattr(all_users, "listed", all_empty)
+    at_once = BatchSettings(20, 1)
+    most = at_once.values(100, int(indptr[-1]))
+    batches = [batch.rows for batch in AllUsers(model, None).batches(at_once)]
+    assert [row for rows in batches for row in rows] == list(range(100))
+    assert max(map(len, batches)) == 20
+    assert all(indptr[rows.stop] - indptr[rows.start] <= most for rows in batches)
+    assert len(batches) == 7
+
+
+@pytest.mark.parametrize("n_listed", [20, 6000])
+def test_users_whose_item_weights_reach_much_are_blended_few_at_once(n_listed):
+    rng, n_artists, n_users = np.random.default_rng(0), 20_000, 32
+    weights = of_matrix(
+        random_matrix(n_artists, n_artists, 20 / n_artists, format="csr", rng=rng, dtype=np.float32)
+    )
+    factors = rng.normal(size=(n_artists, 4)).astype(np.float32)
+    ranking = Ranking.of(factors, np.linalg.norm(factors, axis=1))
+    assert len(ranking.position) == n_artists
+    rows = [np.sort(rng.choice(n_artists, n_listed, replace=False)) for _ in range(n_users)]
+    lists = Lists(np.arange(n_users + 1) * n_listed, np.concatenate(rows), np.ones(n_users * n_listed))
+    vectors = rng.normal(size=(n_users, 4)).astype(np.float32)
+    blend = Blend(weights, 1.0, 1.0)
+    peak = peak_of(lambda: blend.best(ranking, vectors, lists, 10))
+    shape = RecommendingShape(
+        n_users, n_artists, n_users * n_listed, 4, 10, 0, len(weights.data), longest=n_listed
+    )
+    one, two = (recommending_bytes(shape, BatchSettings(n_users, threads)) for threads in (1, 2))
+    assert peak <= two - one
+    alone = [blend.best(ranking, vectors[[row]], lists.rows(row, row + 1), 10).items[0] for row in range(3)]
+    assert np.array_equal(blend.best(ranking, vectors, lists, 10).items[:3], alone)
 
 
 def test_one_user_s_rows_hold_no_more_than_projected(tmp_path):
