@@ -109,12 +109,12 @@ def cli(ctx: click.Context, verbose: int) -> None:
 def main() -> NoReturn:
     """Run the command line and exit with the code that errors.py documents."""
     streams.prepare()
-    signals.listen()
-    # Before anything is imported that starts threads or asks Arrow for memory: less is kept of what was freed.
-    allocator.begin()
     arguments = sys.argv[1:]
 
     def command() -> int | None:
+        signals.listen()
+        # Before anything is imported that starts threads or asks Arrow for memory: less is kept of what was freed.
+        allocator.begin()
         code: int | None = cli.main(_verbose_first(arguments), prog_name=PROGRAM, standalone_mode=False)
         return code
 

@@ -57,6 +57,36 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool
     as_json : bool
         Whether to print the error as one line of JSON: `{"error": {"kind", "message", "exit_code", …}}`.
     """
+    message, code = "", UNFORESEEN
+    fields: dict[str, Any] = {}
+    try:
+        message, code, fields = _ended(command, verbose=verbose, as_json=as_json)
+        signals.unwound()
+    except signals.Stopped:
+        # The command's own end was being told.
+        signals.unwound()
+    if found := signals.stopped():
+        message, code = found
+        fields = {"kind": "stopped"}
+    if message:
+        with suppress(OSError):
+            report("error", message, exit_code=code, **fields)
+            if as_json:
+                error_json = {"kind": fields.pop("kind"), "message": message, "exit_code": code, **fields}
+                click.echo(to_json({"error": error_json}, ascii_only=True), err=True)
+            else:
+                click.echo(f"lastfm-dask: {visible(message, keep_lines=True)}", err=True)
+    streams.discard()
+    if found is not None:
+        # At once: threads that other libraries started may never end.
+        os._exit(code)
+    return code
+
+
+def _ended(
+    command: Callable[[], int | None], *, verbose: bool, as_json: bool
+) -> tuple[str, int, dict[str, Any]]:
+    """Run a command to its end; return the message that is still to be printed, the exit code and the error's fields."""
     message, fields = "", {"kind": "unforeseen"}
     try:
         code = command() or 0
@@ -83,23 +113,7 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool
         if code == UNFORESEEN and verbose:
             with suppress(OSError):
                 traceback.print_exception(error)
-    if found := signals.stopped():
-        message, code = found
-        fields = {"kind": "stopped"}
-    signals.unwound()
-    if message:
-        with suppress(OSError):
-            report("error", message, exit_code=code, **fields)
-            if as_json:
-                error_json = {"kind": fields.pop("kind"), "message": message, "exit_code": code, **fields}
-                click.echo(to_json({"error": error_json}, ascii_only=True), err=True)
-            else:
-                click.echo(f"lastfm-dask: {visible(message, keep_lines=True)}", err=True)
-    streams.discard()
-    if found is not None:
-        # At once: threads that other libraries started may never end.
-        os._exit(code)
-    return code
+    return message, code, fields
 
 
 def _fields(error: BaseException, code: int) -> dict[str, Any]:

@@ -52,6 +52,14 @@ def turned():
     except BaseException as error:
         raise ImportError("core failed to import") from error
 
+def while_its_error_is_told():
+    class Odd(Exception):
+        def __str__(self):
+            send()
+            time.sleep(1)
+            return "odd"
+    raise Odd
+
 def plainly():
     send()
 
@@ -83,7 +91,16 @@ SAID = {"SIGTERM": "terminated", "SIGINT": "interrupted", "SIGHUP": "its termina
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
 @pytest.mark.parametrize(
-    "place", ["plainly", "in_a_callback", "in_a_finalizer", "swallowed", "turned", "cleaning"]
+    "place",
+    [
+        "plainly",
+        "in_a_callback",
+        "in_a_finalizer",
+        "swallowed",
+        "turned",
+        "while_its_error_is_told",
+        "cleaning",
+    ],
 )
 def test_a_signal_ends_the_command_wherever_it_arrives(place, name, code):
     program = PROGRAM.format(place=place, signal=name)
@@ -93,6 +110,27 @@ def test_a_signal_ends_the_command_wherever_it_arrives(place, name, code):
     assert done.returncode == code, done.stderr
     assert done.stderr == f"lastfm-dask: {SAID[name]}; nothing was left half-written\n"
     assert done.stdout == ("cleaned\n" if place == "cleaning" else "")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_signal_ends_the_command_before_it_has_begun(name, code):
+    program = f"""
+import os, signal, sys, time
+from lastfm_dask import cli
+
+def begin():
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(60)
+
+cli.allocator.begin = begin
+sys.argv = ["lastfm-dask", "--version"]
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr == f"lastfm-dask: {SAID[name]}; nothing was left half-written\n"
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
