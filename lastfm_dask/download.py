@@ -175,14 +175,14 @@ def _fetch(
         descriptor = os.open(work.output, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         with os.fdopen(descriptor, "r+b") as file:
             transfer = _Transfer(address, file, work.spool / "version", opener)
-            waited = 0
+            most, waited = transfer.n_bytes, 0
             while not transfer.complete:
-                before = transfer.n_bytes
                 try:
                     transfer.go_on(lambda done, total: progress(target.name, done, total))
                 except _PassingError as error:
-                    # A connection that brought something new does not count as a failed try.
-                    waited = 0 if transfer.n_bytes > before else waited + 1
+                    # A connection that got further than any before it does not count as a failed try.
+                    waited = 0 if transfer.n_bytes > most else waited + 1
+                    most = max(most, transfer.n_bytes)
                     if waited >= _TRIES:
                         msg = f"{address}: {error}; {transfer.n_bytes} bytes are kept: call again and it goes on"
                         raise BadInputError(msg, path=address) from error
@@ -251,8 +251,8 @@ class _Transfer:
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         # A weak tag promises the same meaning, not the same bytes.
         self.version.write_text(json.dumps("" if version.startswith("W/") else version), encoding="utf-8")
-        length = response.headers.get("Content-Length")
-        total = self.n_bytes + int(length) if length and length.isdigit() else 0
+        # None where the server names none, or what is no number.
+        total = self.n_bytes + response.length if response.length else 0
         progress(self.n_bytes, total)
         while chunk := response.read1(_CHUNK_BYTES):
             self.file.write(chunk)

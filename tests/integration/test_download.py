@@ -154,6 +154,22 @@ def test_a_server_that_claims_more_than_it_sends_is_found_out(tmp_path, monkeypa
     assert FILE not in [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_server_that_breaks_off_here_and_there_and_knows_no_ranges_is_given_up(tmp_path):
+    def answer(handler, number):
+        n_bytes = None if number > 30 else 300_000 - 100_000 * (number % 2)
+        send(handler, ranges=False, n_bytes=n_bytes)
+
+    with server(answer) as (url, ranges), pytest.raises(BadInputError, match="call again"):
+        download("lastfm-360k", tmp_path, url=url)
+    assert len(ranges) == 1 + module._TRIES
+
+
+def test_a_length_that_is_no_number_is_left_aside(tmp_path):
+    with server(lambda handler, number: send(handler, length="1²")) as (url, _):
+        (file,) = download("lastfm-360k", tmp_path, url=url)
+    assert file.read_bytes() == BODY
+
+
 def test_other_bytes_never_get_the_name(tmp_path):
     with (
         server(lambda handler, number: send(handler, BODY[:-1] + b"!")) as (url, _),
