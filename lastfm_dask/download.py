@@ -135,13 +135,20 @@ def download(
 
 
 def _refuse_insecure(address: str) -> None:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise _unusable(address, str(error)) from error
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
         return
     msg = f"{address}: only https:// addresses are fetched (http:// only on this machine)"
     raise BadInputError(msg, path=address)
+
+
+def _unusable(address: str, why: str) -> BadInputError:
+    return BadInputError(f"{address}: {why}: check the address, or give a mirror (--url)", path=address)
 
 
 def _is_loopback(host: str) -> bool:
@@ -240,6 +247,10 @@ class _Transfer:
                 self._receive(response, progress)
         except urllib.error.HTTPError as error:
             self._refused(error)
+        except (ValueError, http.client.InvalidURL) as error:
+            if isinstance(error, BadInputError):
+                raise
+            raise _unusable(self.address, str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -272,8 +283,7 @@ class _Transfer:
             return
         if error.code in _PASSING:
             raise _PassingError(said) from error
-        msg = f"{self.address}: {said}: check the address, or give a mirror (--url)"
-        raise BadInputError(msg, path=self.address) from error
+        raise _unusable(self.address, said) from error
 
     def _known_version(self) -> str:
         try:

@@ -208,13 +208,36 @@ def test_only_https_is_fetched(address, tmp_path):
         download("lastfm-360k", tmp_path, url=address)
 
 
-def test_a_redirect_away_from_https_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[x",
+        "https://127.0.0.1:x/",
+        "http://127.0.0.1:1/ü",
+        "http://127.0.0.1:1/a b",
+        "https://ü..de/",
+    ],
+)
+def test_what_is_no_address_is_not_fetched(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_TRIES", 0)
+    with pytest.raises(BadInputError, match="check the address"):
+        download("lastfm-360k", tmp_path, url=address)
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("http://example.org/x", r"^http://example.org/x: only https.*alone\)$"),
+        ("https://[x", "check the address"),
+    ],
+)
+def test_a_redirect_away_from_https_is_refused(location, said, tmp_path):
     def answer(handler, number):
         handler.send_response(302)
-        handler.send_header("Location", "http://example.org/x")
+        handler.send_header("Location", location)
         handler.end_headers()
 
-    with server(answer) as (url, _), pytest.raises(BadInputError, match="only https"):
+    with server(answer) as (url, _), pytest.raises(BadInputError, match=said):
         download("lastfm-360k", tmp_path, url=url)
 
 
