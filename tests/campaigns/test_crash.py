@@ -52,8 +52,15 @@ NAMES = (
     "all users, parquet",
     "export",
     "export, parquet",
+    "export, dataset",
+    "export, dataset, parquet",
+    "export, recbole",
+    "export, lenskit",
     "profile page",
     "synth",
+    "synth, parquet",
+    "evaluate, users",
+    "evaluate, trec",
     "tune",
 )
 """Of the commands that are ended."""
@@ -68,6 +75,7 @@ def whole(tmp_path_factory) -> Iterator[Path]:
     forking.import_all()
     import bokeh.embed  # noqa: F401
 
+    import lastfm_dask.dataset.export
     import lastfm_dask.evaluation.tune
     import lastfm_dask.profile.page
     import lastfm_dask.recommender.export  # noqa: F401
@@ -97,6 +105,7 @@ def jobs(given: Path, out: Path) -> dict[str, tuple[list[object], list[Path]]]:
     names = ["user_factors.parquet", "item_factors.parquet"]
     tune = ["--trials", 1, "--max-factors", 8, "--weighting", "log", "--model", "als", "--scratch", out]
     more = ["--append-to", dataset, "-o", out / "n.dataset", "--block-size", 4096]
+    evaluate = ["evaluate", dataset, "--model", "als", *QUICK, "--scratch", out]
     fetch = ["--accept-terms", "--url", (given / "address").read_text()]
     fetched = ["hetrec2011-lastfm-2k.zip", "user_artists.dat", "artists.dat"]
     return {
@@ -115,8 +124,18 @@ def jobs(given: Path, out: Path) -> dict[str, tuple[list[object], list[Path]]]:
         ),
         "export": (["export", model, "--npz", out / "n.npz"], [out / "n.npz"]),
         "export, parquet": (["export", model, "--parquet", out / "n"], [out / "n" / name for name in names]),
+        "export, dataset": (["export", dataset, "--npz", out / "n.npz"], [out / "n.npz"]),
+        "export, dataset, parquet": (["export", dataset, "--parquet", out / "n"], [out / "n"]),
+        "export, recbole": (["export", dataset, "--recbole", out / "n"], [out / "n"]),
+        "export, lenskit": (["export", dataset, "--lenskit", out / "n"], [out / "n"]),
         "profile page": (["profile", dataset, "--html", out / "n.html"], [out / "n.html"]),
         "synth": (["synth", out / "n.tsv", "--users", 50, "--threads", 1], [out / "n.tsv"]),
+        "synth, parquet": (
+            ["synth", out / "n.parquet", "--users", 50, "--threads", 1],
+            [out / "n.parquet"],
+        ),
+        "evaluate, users": ([*evaluate, "--per-user", out / "n.parquet"], [out / "n.parquet"]),
+        "evaluate, trec": ([*evaluate, "--trec", out / "n"], [out / "n"]),
         "tune": (["tune", dataset, "-o", out / "n.json", *tune], [out / "n.json"]),
     }
 
@@ -125,6 +144,8 @@ def content(path: Path) -> object:
     """Return what must be equal however a file or directory was made."""
     if path.suffix in (".dataset", ".model"):
         return verify_directory(path, layout.DATASET, layout.MODEL).fingerprint
+    if path.is_dir():
+        return {file.name: content(file) for file in path.iterdir()}
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return {name: arrays[name].tobytes() for name in arrays.files}
