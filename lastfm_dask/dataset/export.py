@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastfm_dask.dataset.dataset import Dataset
-from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.dataset.files import clear_left, complete_or_absent
 from lastfm_dask.dataset.interactions import is_real, value_blocks
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def export_parquet(dataset: Path, folder: Path) -> list[Path]:
     target = folder / INTERACTIONS
     opened = Dataset(dataset)
     if folder.is_dir():
+        clear_left(folder)
         with complete_or_absent(target) as part:
             _write_values(opened, part, names, by_name=True)
         return [target]

@@ -62,9 +62,7 @@ def all_or_none(targets: Sequence[Path], *, replace: bool = False) -> Iterator[l
     first = targets[0]
     if not replace:
         for target in targets:
-            if os.path.lexists(target):
-                clear_left(target)
-            refuse_existing(target)
+            _refuse_published(target)
     with write_errors(first):
         place, descriptor = _claimed(first)
         try:
@@ -87,11 +85,18 @@ def refuse_unwritable(target: Path) -> None:
     StoreError
         If the target exists, another run is writing it, or its folder is missing or not writable.
     """
-    refuse_existing(target)
+    _refuse_published(target)
     with write_errors(target):
         place, descriptor = _claimed(target)
         remove(place, _LOCK)
         os.close(descriptor)
+
+
+def _refuse_published(target: Path) -> None:
+    """Raise StoreError if the target exists; clear what its run left beside it."""
+    if os.path.lexists(target):
+        clear_left(target)
+    refuse_existing(target)
 
 
 def clear_left(target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lastfm_dask.dataset.files import all_or_none, complete_or_absent
+from lastfm_dask.dataset.files import all_or_none, clear_left, complete_or_absent
 from lastfm_dask.errors import StoreError
 from lastfm_dask.recommender.model_files import ModelFiles
 
@@ -68,6 +68,7 @@ def export_parquet(model: Path, folder: Path) -> list[Path]:
     names = [f"{name}.parquet" for name in ("user_factors", "item_factors")]
     targets = [folder / name for name in names]
     if folder.is_dir() and any(folder.iterdir()):
+        clear_left(folder)
         with all_or_none(targets) as parts:
             _write_both(files, parts)
         return targets

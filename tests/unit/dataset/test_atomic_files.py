@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lastfm_dask.dataset import files
-from lastfm_dask.dataset.files import complete_or_absent
+from lastfm_dask.dataset.files import complete_or_absent, refuse_unwritable
+from lastfm_dask.errors import StoreError
 
 
 class Stop(BaseException):
@@ -32,3 +33,16 @@ def test_a_stop_while_the_folder_is_removed_leaves_nothing_hidden(tmp_path, monk
     with pytest.raises(Stop):
         write()
     assert [path.name for path in tmp_path.iterdir()] == (["result"] if ends_well else [])
+
+
+def test_what_a_run_left_that_was_killed_after_it_had_published_goes_where_the_next_one_refuses(
+    tmp_path, monkeypatch
+):
+    with monkeypatch.context() as killed:
+        killed.setattr(files, "remove", lambda *_: None)
+        with complete_or_absent(tmp_path / "result") as part:
+            part.write_text("whole")
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(StoreError, match="exists already"):
+        refuse_unwritable(tmp_path / "result")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]

@@ -98,6 +98,18 @@ def test_parquet_and_npz(dataset, tmp_path):
     assert back.to_arrow().equals(dataset.to_arrow())
 
 
+def test_what_an_export_left_that_was_killed_after_it_had_published_goes_with_the_next(
+    dataset, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as killed:
+        killed.setattr("lastfm_dask.dataset.files.remove", lambda *_: None)
+        export.export_parquet(dataset.path, tmp_path / "out")
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(StoreError, match="exists already"):
+        export.export_parquet(dataset.path, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_recbole_files_hold_numbers_and_names_apart(dataset, events, tmp_path):
     files = export.export_recbole(dataset.path, tmp_path / "lfm")
     texts = [file.read_text() for file in files]

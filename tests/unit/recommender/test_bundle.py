@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from models import N_ARTISTS, N_USERS, small_model
 
+from lastfm_dask.dataset import files
 from lastfm_dask.errors import StoreError
 from lastfm_dask.recommender.export import export_npz, export_parquet
 
@@ -52,6 +53,18 @@ def test_parquet_holds_names_and_factors(model, tmp_path):
         assert table.column_names == [column, "factors"]
         assert table[column].to_pylist() == names.names(range(len(names)))
         np.testing.assert_array_equal(np.array(table["factors"].to_pylist(), np.float32), factors)
+
+
+def test_what_an_export_left_that_was_killed_after_it_had_published_goes_with_the_next(
+    model, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as killed:
+        killed.setattr(files, "remove", lambda *_: None)
+        export_parquet(model.path, tmp_path / "out")
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(StoreError, match="exists already"):
+        export_parquet(model.path, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(model, tmp_path, monkeypatch):
