@@ -207,7 +207,10 @@ def _ingest_in(work: WorkDirectory, run: _Run) -> None:
         blocks: Blocks = spool
         if run.earlier is not None:
             blocks, n_blocks = Preceded(run.earlier, spool), run.earlier.n_blocks + n_blocks
+        # Names' buffers double: those that they have outgrown are too small for what follows, and must not stay.
+        allocator.give_back_at_once()
         found = _index(run, blocks, n_blocks, work.fresh_maps(), output, meter)
+        allocator.use()
         run.plan = plan_rest(run.plan, found)
         allocator.release()
         assembled = _assemble(run, found, blocks, output, meter)

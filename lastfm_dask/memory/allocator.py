@@ -93,7 +93,9 @@ def begin() -> None:
 
 
 def give_back_at_once() -> None:
-    """Map every buffer from `_SERVING_BYTES` on apart, so that it returns when freed: for a long-lived server.
+    """Map every buffer from `_SERVING_BYTES` on apart, so that it returns when freed.
+
+    For a long-lived server, and for tables that double: a heap keeps the pieces that they have outgrown. `use` ends it.
 
     The C library would raise that bound by itself, and long-lived pieces then keep the heap from ever shrinking.
     """

@@ -227,14 +227,9 @@ def try_log(campaign: Campaign, shape: str, form: str, n_rows: int, limits_mib: 
             planned.get("ingest"),
             dataset,
         )
-    for limit in limits_of(planned.get("run"), limits_mib[:1]) if "run" in planned else ():
-        campaign.run(
-            "run",
-            ("run", log, *options, *FAST, "-o", folder / "both", "--json"),
-            limit,
-            planned.get("run"),
-            folder / "both",
-        )
+    # Which `plan` does not name.
+    both = ("run", log, *options, *FAST, "-o", folder / "both", "--json")
+    campaign.run("run", both, limits_mib[0] * MIB, None, folder / "both")
     log.unlink()
     if made:
         try_dataset(campaign, dataset, model, limits_mib)

@@ -144,6 +144,13 @@ def test_names_of_60_kb_keep_to_the_projection_of_ingest(tmp_path):
         run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), smallest, 300)
 
 
+def test_names_that_get_long_keep_to_the_projection_of_ingest(tmp_path):
+    made = Made(tmp_path / "log.tsv", tmp_path / "a.dataset", tmp_path / "a.model")
+    write_log(made.log, "long_names_late", 60_000, 0)
+    for number in range(RUNS):
+        run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), 128 * MIB, 300)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("limit_mib", [256, 384, 512, 1024])
 @pytest.mark.timeout(3000)
