@@ -130,7 +130,7 @@ def settings_options(function: F) -> F:
             click.option(
                 "--iterations",
                 type=AutoType(int),
-                help="ALS iterations; auto: until the objective settles.",
+                help="ALS iterations; auto: until training settles.",
             ),
             click.option(
                 "--max-iterations", type=int, help="The most iterations of --iterations auto.  [default: 30]"

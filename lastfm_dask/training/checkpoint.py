@@ -50,7 +50,8 @@ class Checkpoint:
                 for file in self.files:
                     shutil.copyfile(self.folder / file.name, file)
             known = None if note["known"] is None else (int(note["known"][0]), int(note["known"][1]))
-            history = History(int(note["iterations"]), [float(value) for value in note["objective"]], known)
+            objective, ranks = ([float(value) for value in note[name]] for name in ("objective", "ranks"))
+            history = History(int(note["iterations"]), objective, ranks, known)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         if not all(file.exists() for file in self.files):
@@ -76,6 +77,7 @@ class Checkpoint:
             "whole": whole,
             "iterations": history.iterations,
             "objective": history.objective,
+            "ranks": history.ranks,
             "known": history.known,
         }
         part = self.folder / f"{_NOTE}.part"

@@ -63,7 +63,8 @@ class Fitting:
 
     def run(self, matrix: MappedCsr, work: Path, output: Path) -> FitReport:
         """Fit the factors of a matrix of confidences in `work`, and put them and their statistics into `output`."""
-        from lastfm_dask.training.fit import effective_rank, first_factors, item_statistics
+        from lastfm_dask.training.fit import first_factors, item_statistics
+        from lastfm_dask.training.objective import effective_rank
 
         files = (work / layout.USER_FACTORS, work / layout.ITEM_FACTORS)
         checkpoint = Checkpoint(work / "checkpoint", files, self._key())

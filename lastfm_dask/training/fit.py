@@ -1,7 +1,7 @@
 """Training's second stage: implicit's alternating least squares over a mapped matrix and mapped factors.
 
 The factors are those that plain implicit finds for the same confidences and seed, after as many iterations. Where
-the settings leave the number of iterations to training, it stops once the objective settles. Importing this imports
+the settings leave the number of iterations to training, it stops once the objective and the effective rank settle. Importing this imports
 implicit.
 """
 
@@ -106,7 +106,7 @@ def fit(
             _iterate(model, matrix, user_factors, item_factors, report)
             history.iterations += 1
             if watched:
-                history.objective.append(watched.value(user_factors, item_factors))
+                _watch(watched, history, user_factors, item_factors)
             keep(history)
             after_iteration(time.perf_counter() - started)
             report(0)
@@ -144,8 +144,14 @@ def _watched(
         return None
     watched = Objective.of(matrix, settings.regularization)
     if not history.objective:
-        history.objective.append(watched.value(user_factors, item_factors))
+        _watch(watched, history, user_factors, item_factors)
     return watched
+
+
+def _watch(watched: Objective, history: History, user_factors: Factors, item_factors: Factors) -> None:
+    """Append the objective and the effective rank to the history."""
+    history.objective.append(watched.value(user_factors, item_factors))
+    history.ranks.append(watched.rank(item_factors))
 
 
 def _iterate(
@@ -214,17 +220,3 @@ def item_statistics(item_factors: Factors) -> tuple[npt.NDArray[np.float64], npt
             gram += block.T @ block
             norms[start:end] = np.sqrt(np.einsum("ij,ij->i", block, block))
     return gram, norms
-
-
-def effective_rank(gram: npt.NDArray[np.float64]) -> float:
-    """Return how many directions factors use: exp of the entropy of their Gram matrix' eigenvalues.
-
-    Roy, Vetterli 2007, "The effective rank", with squared singular values. 1 means that all vectors point the same
-    way.
-    """
-    weights = np.maximum(np.linalg.eigvalsh(gram), 0.0)
-    total = float(weights.sum())
-    if not total > 0:
-        return 0.0
-    shares = weights[weights > 0] / total
-    return float(np.exp(-np.sum(shares * np.log(shares))))

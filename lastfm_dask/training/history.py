@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TOLERANCE = 0.005
-"""Training has settled once an iteration lowers the objective by less than this share of it."""
+TOLERANCE = 0.01
+"""Training has settled once an iteration lowers the objective by less than this share of it ..."""
+RANK_TOLERANCE = 0.03
+"""... and moves the effective rank by less than this share. Weak directions grow slowly and hardly change the
+objective (measured on 6,000 users with 400 artists: without this rule it settled after 5 iterations, 9 % below what 15
+reach)."""
 MIN_ITERATIONS = 5
-"""Iterations before the objective is trusted: from a random start it rests for a while where only popularity is
-learnt (measured on data with little else: it settled after 3 iterations, 5 % below what 30 reach)."""
+"""Iterations before either is trusted: from a random start both rest for a while where only popularity is learnt."""
 MIN_FROM_A_MODEL = 2
 """The same from a model's factors."""
 
@@ -21,15 +24,22 @@ class History:
     """Whole iterations that the factors have been through."""
     objective: list[float] = field(default_factory=list)
     """Before the first iteration and after each one; empty if the number of iterations is given."""
+    ranks: list[float] = field(default_factory=list)
+    """The effective rank of a sample of the artists' factors, at the same moments."""
     known: tuple[int, int] | None = None
     """Users and artists whose factors an earlier model gave."""
 
     @property
     def has_settled(self) -> bool:
-        """Whether the last iteration lowered the objective by less than the tolerance."""
+        """Whether the last iteration changed objective and effective rank by less than their tolerances.
+
+        From a model's factors the objective decides: their weak directions have grown already.
+        """
         if self.iterations < (MIN_ITERATIONS if self.known is None else MIN_FROM_A_MODEL):
             return False
         if len(self.objective) < 2:
             return False
         before, now = self.objective[-2:]
-        return before - now < TOLERANCE * abs(now)
+        rank_before, rank = self.ranks[-2:]
+        rests = self.known is not None or abs(rank - rank_before) < RANK_TOLERANCE * rank
+        return rests and before - now < TOLERANCE * abs(now)

@@ -1,4 +1,4 @@
-"""How far training has come: its objective on a fixed sample, cheap enough to look at after every iteration.
+"""How far training has come: objective and effective rank on a fixed sample, cheap enough for every iteration.
 
 The objective is that of Hu, Koren and Volinsky (2008, eq. 3), on the users of the sample and with the Gram matrix of
 the sample's artists. The sample depends only on the matrix' shape, so training stops after the same iteration
@@ -57,19 +57,27 @@ class Objective:
         user_factors, item_factors : float32, shapes (n_users, factors) and (n_artists, factors)
             Only the sample's rows and those of its users' artists are read.
         """
-        n_factors = item_factors.shape[1]
-        gram = np.zeros((n_factors, n_factors))
-        for rows in _chunks(self.artists, n_factors):
-            items = item_factors[rows]
-            gram += items.T @ items
-        gram *= len(item_factors) / len(self.artists)
+        gram = self._gram(item_factors)
         total = 0.0
-        for rows in _chunks(self.users, n_factors):
+        for rows in _chunks(self.users, item_factors.shape[1]):
             vectors = np.asarray(user_factors[rows], np.float64)
             total += float(np.sum((vectors @ gram) * vectors))
             total += self.regularization * float(np.sum(vectors * vectors))
         total += self._observed(user_factors, item_factors)
         return total * len(user_factors) / len(self.users) + self.regularization * float(np.trace(gram))
+
+    def rank(self, item_factors: Factors) -> float:
+        """Return the effective rank of the factors of the sample's artists."""
+        return effective_rank(self._gram(item_factors))
+
+    def _gram(self, item_factors: Factors) -> npt.NDArray[np.float64]:
+        """Return the Gram matrix of the sample's artists, scaled to all artists."""
+        n_factors = item_factors.shape[1]
+        gram = np.zeros((n_factors, n_factors))
+        for rows in _chunks(self.artists, n_factors):
+            items = item_factors[rows]
+            gram += items.T @ items
+        return gram * (len(item_factors) / len(self.artists))
 
     def _observed(self, user_factors: Factors, item_factors: Factors) -> float:
         """Return what stored values add beyond the Gram matrix' share: the sum of c (1 - p)^2 - p^2."""
@@ -84,6 +92,20 @@ class Objective:
             score = np.einsum("ij,ij->i", vectors, items).astype(np.float64)
             total += float(np.sum(self.matrix.data[at] * (1 - score) ** 2 - score**2))
         return total
+
+
+def effective_rank(gram: npt.NDArray[np.float64]) -> float:
+    """Return how many directions factors use: exp of the entropy of their Gram matrix' eigenvalues.
+
+    Roy, Vetterli 2007, "The effective rank", with squared singular values. 1 means that all vectors point the same
+    way.
+    """
+    weights = np.maximum(np.linalg.eigvalsh(gram), 0.0)
+    total = float(weights.sum())
+    if not total > 0:
+        return 0.0
+    shares = weights[weights > 0] / total
+    return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def _chunks(rows: npt.NDArray[np.int64], n_factors: int) -> list[npt.NDArray[np.int64]]:

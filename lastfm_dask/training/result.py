@@ -71,6 +71,7 @@ def training_report(asked: TrainSettings, fitted: FitReport, checked: Check | No
         "max_iterations": asked.max_iterations if auto else asked.iterations,
         "settled": history.has_settled if auto else None,
         "objective": history.objective,
+        "ranks": history.ranks,
         "known_at_start": list(history.known) if history.known else None,
         "effective_rank": fitted.effective_rank,
         "check": checked.to_dict() if checked else None,
@@ -185,6 +186,6 @@ def warnings(training: dict[str, Any], factors: int) -> list[str]:
         )
     if training.get("settled") is False:
         found.append(
-            f"the objective has not settled after {training['iterations']} iterations: allow more with --max-iterations"
+            f"objective and effective rank have not settled after {training['iterations']} iterations: allow more with --max-iterations"
         )
     return found
