@@ -80,7 +80,10 @@ def lock(path: Path, *, create: bool = False) -> int:
 
 
 def remove(folder: Path, lock_name: str) -> None:
-    """Remove a folder as far as that can be done, its lock last: until then no other run takes it for its own."""
+    """Remove a folder as far as that can be done, its lock last: until then no other run takes it for its own.
+
+    What could not be removed keeps its lock, by which the next run knows it and removes it.
+    """
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name == lock_name:
@@ -89,6 +92,8 @@ def remove(folder: Path, lock_name: str) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+        if any(path.name != lock_name for path in folder.iterdir()):
+            return
         (folder / lock_name).unlink(missing_ok=True)
         folder.rmdir()
 

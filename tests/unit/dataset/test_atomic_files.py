@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lastfm_dask.dataset import files
-from lastfm_dask.dataset.files import complete_or_absent, refuse_unwritable
+from lastfm_dask.dataset.files import complete_or_absent, refuse_unwritable, scratch_folder
 from lastfm_dask.errors import StoreError
 
 
@@ -46,3 +46,17 @@ def test_what_a_run_left_that_was_killed_after_it_had_published_goes_where_the_n
     with pytest.raises(StoreError, match="exists already"):
         refuse_unwritable(tmp_path / "result")
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_what_a_run_could_not_remove_goes_with_the_next(tmp_path, monkeypatch):
+    def write():
+        with scratch_folder(tmp_path, "scratch") as folder:
+            (folder / "file").touch()
+
+    with monkeypatch.context() as short_of_descriptors:
+        # As it ends where no descriptor is left.
+        short_of_descriptors.setattr("shutil.rmtree", lambda *_, **__: None)
+        write()
+    assert len(list(tmp_path.iterdir())) == 1
+    write()
+    assert not list(tmp_path.iterdir())
