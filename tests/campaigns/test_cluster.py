@@ -73,12 +73,16 @@ class Line:
                     threading.Thread(target=self._carry, args=pair, daemon=True).start()
 
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        # Neither side hears of what is cut, as where a cable is pulled.
         with suppress(OSError):
-            while data := source.recv(1 << 16):
-                # Neither side hears of it, as where a cable is pulled.
+            try:
+                while data := source.recv(1 << 16):
+                    if not self._is_cut.is_set():
+                        target.sendall(data)
+            finally:
+                # Also where the connection was reset, as a killed process leaves it.
                 if not self._is_cut.is_set():
-                    target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+                    target.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
         self._is_cut.set()
