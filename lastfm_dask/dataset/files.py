@@ -8,6 +8,7 @@ next run that writes beside it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -122,6 +123,9 @@ def _claimed(target: Path) -> tuple[Path, int]:
     except StoreError:
         raise
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            # Another folder would not help.
+            raise
         msg = f"{target} can't be written: {folder}: {error.strerror}; choose a folder that exists and is writable"
         raise StoreError(msg, path=str(target)) from error
 

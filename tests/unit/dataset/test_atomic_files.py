@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from lastfm_dask.dataset import files
@@ -59,4 +61,15 @@ def test_what_a_run_could_not_remove_goes_with_the_next(tmp_path, monkeypatch):
         write()
     assert len(list(tmp_path.iterdir())) == 1
     write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_other_folder_is_advised_where_no_descriptor_is_left(tmp_path, monkeypatch):
+    def no_descriptor(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(files, "lock", no_descriptor)
+    with pytest.raises(OSError, match="Too many open files") as caught, complete_or_absent(tmp_path / "x"):
+        pass
+    assert not isinstance(caught.value, StoreError)
     assert not list(tmp_path.iterdir())
