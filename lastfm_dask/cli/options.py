@@ -181,7 +181,7 @@ def compute_options(function: F) -> F:
                 "--block-size",
                 "block_bytes",
                 type=SIZE,
-                help="Read the log in blocks of this size: 65,536 blocks at most, of 1 GiB at most.",
+                help="Read the log in blocks of this size.",
                 **from_environment("BLOCK_SIZE"),
             ),
             click.option(

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from lastfm_dask.dataset import tables
 from lastfm_dask.engine import run as cluster_run
 from lastfm_dask.engine.embedded import graph_bytes
+from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion import assemble, index, long_rows, scan
 from lastfm_dask.ingestion.names import NamesHeld, hash_table_bytes, merge_bytes
-from lastfm_dask.ingestion.source_shape import SourceShape, block_names, check_block_bytes, n_blocks
+from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks
 from lastfm_dask.interactions import encoding
+from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES
 from lastfm_dask.memory.budget import Budget, Plan, fit
 from lastfm_dask.memory.sizes import MIB, format_size
@@ -24,8 +26,6 @@ from lastfm_dask.memory.sizes import MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LISTED_BLOCK_BYTES = 320
-"""By block: its place in two lists of all blocks."""
 _SMALL_BYTES = 6 * MIB
 """Python's objects, thread stacks and buffers, whatever the size of the data."""
 _WARM_BYTES = 6 * MIB
@@ -190,8 +190,7 @@ def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:
     block = replace(settings, block_bytes=min(settings.block_bytes, max(1, source.source_bytes)))
     tasks_bytes = min(settings.threads, blocks) * task_bytes(source, block)
     # Beside the tasks the driver looks for the ends of records.
-    listed = _LISTED_BLOCK_BYTES * blocks + graph_bytes(blocks)
-    return _SMALL_BYTES + listed + tasks_bytes + (_RECORDS_BYTES if source.by_records else 0)
+    return _SMALL_BYTES + graph_bytes(blocks) + tasks_bytes + (_RECORDS_BYTES if source.by_records else 0)
 
 
 def driver_bytes(source: SourceShape, settings: IngestSettings) -> int:
@@ -361,10 +360,11 @@ def plan_ingest(
     BudgetError
         If even the smallest settings need more memory or disk.
     BadInputError
-        If `block_bytes` is more than a block may have, or makes too many blocks.
+        If `block_bytes` is more than a block may have.
     """
-    if block_bytes is not None:
-        check_block_bytes(source, block_bytes)
+    if block_bytes is not None and block_bytes > MAX_BLOCK_BYTES:
+        msg = f"blocks of {block_bytes} bytes: at most {MAX_BLOCK_BYTES} ({format_size(MAX_BLOCK_BYTES)}) are allowed"
+        raise BadInputError(msg)
 
     def candidates() -> Iterator[IngestPlan]:
         roomy_bytes = budget.allowed * _ROOMY_PERCENT // 100 - budget.reserved

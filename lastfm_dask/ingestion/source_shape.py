@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import TYPE_CHECKING
 
-from lastfm_dask.errors import BadInputError
-from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
-from lastfm_dask.memory.sizes import format_size
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_BLOCKS = 1 << 16
-"""Blocks that a caller may ask for: each takes a millisecond or two, and memory in the driver, whatever its size."""
 _LEAST_SLOPE = 0.15
 _LEAST_BEND = 0.02
 
@@ -74,20 +68,6 @@ class SourceShape:
 def n_blocks(source: SourceShape, block_bytes: int) -> int:
     """Return the number of blocks of a source."""
     return max(1, -(-source.source_bytes // block_bytes))
-
-
-def check_block_bytes(source: SourceShape, block_bytes: int) -> None:
-    """Raise BadInputError if blocks of this size are larger than allowed, or more than allowed."""
-    if block_bytes > MAX_BLOCK_BYTES:
-        msg = f"blocks of {block_bytes} bytes: at most {MAX_BLOCK_BYTES} ({format_size(MAX_BLOCK_BYTES)}) are allowed"
-        raise BadInputError(msg)
-    if n_blocks(source, block_bytes) > MOST_BLOCKS:
-        smallest = -(-source.source_bytes // MOST_BLOCKS)
-        msg = (
-            f"blocks of {block_bytes} bytes: the source would have {n_blocks(source, block_bytes):,} of them, at most"
-            f" {MOST_BLOCKS:,} are allowed: give it --block-size {smallest} or more"
-        )
-        raise BadInputError(msg)
 
 
 def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
