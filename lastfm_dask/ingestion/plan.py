@@ -16,7 +16,7 @@ from lastfm_dask.engine.embedded import graph_bytes
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.ingestion import assemble, index, long_rows, scan
 from lastfm_dask.ingestion.names import NamesHeld, hash_table_bytes, merge_bytes
-from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks
+from lastfm_dask.ingestion.source_shape import SourceShape, block_names, n_blocks, names_bytes
 from lastfm_dask.interactions import encoding
 from lastfm_dask.interactions.blocks import MAX_BLOCK_BYTES
 from lastfm_dask.interactions.schema import MAX_LINE_BYTES
@@ -43,6 +43,8 @@ _TASK_NAME_BYTES = 260
 """By distinct name of a piece: hash tables, offsets, counts, and the name in lower case."""
 _TASK_MBID_BYTES = 220
 _TASK_TIME_BYTES = 136
+_NAME_TIMES = 6
+"""Copies of a columnar source's names: decoded, joined, in lower case, encoded. A block of text includes its names."""
 _DECODED_PERCENT = 300
 _RECORDS_BYTES = 4 * MIB
 """By block: a text in another encoding beside its UTF-8 form. By piece: the marks of quoted text."""
@@ -170,18 +172,16 @@ def piece_rows(source: SourceShape, settings: IngestSettings) -> int:
 
 def task_bytes(source: SourceShape, settings: IngestSettings) -> int:
     """Return the projected bytes of encoding one block, wherever that runs: the block, and its largest piece."""
-    n_lines = piece_lines(source, settings)
-    n_names = sum(min(piece_rows(source, settings), n) for n in block_names(source, settings.block_bytes))
+    users, artists = (min(piece_rows(source, settings), n) for n in block_names(source, settings.block_bytes))
     by_line = _COLUMNAR_LINE_BYTES if source.columnar else _TASK_LINE_BYTES
-    by_line += _TASK_MBID_BYTES if source.with_mbid else 0
-    by_line += _TASK_TIME_BYTES if source.with_time else 0
+    by_line += _TASK_MBID_BYTES * source.with_mbid + _TASK_TIME_BYTES * source.with_time
     percent = _TASK_BLOCK_PERCENT
     if source.utf8_percent:
         percent = percent * max(100, source.utf8_percent) // 100 + _DECODED_PERCENT
-    records_bytes = _RECORDS_BYTES if source.by_records else 0
-    return (
-        percent * settings.block_bytes // 100 + by_line * n_lines + _TASK_NAME_BYTES * n_names + records_bytes
-    )
+    held_bytes = source.unseen_bytes + names_bytes(source, users, artists) if source.columnar else 0
+    by_name = _TASK_NAME_BYTES * (users + artists) + _NAME_TIMES * held_bytes
+    block_bytes = percent * settings.block_bytes // 100 + (_RECORDS_BYTES if source.by_records else 0)
+    return block_bytes + by_line * piece_lines(source, settings) + by_name
 
 
 def scan_bytes(source: SourceShape, settings: IngestSettings) -> int:

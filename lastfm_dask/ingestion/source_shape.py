@@ -58,6 +58,10 @@ class SourceShape:
     """Distinct artists over rows, of samples: see `extrapolate`."""
     columnar: bool = False
     """Whether the source is Parquet or Arrow."""
+    longest_artist_bytes: int = 0
+    """Bytes of the longest artist name in the sample."""
+    unseen_bytes: int = 0
+    """Bytes of names in the largest row group beyond what the sample suggests, as its file states them."""
 
     @property
     def row_bytes(self) -> int:
@@ -81,6 +85,12 @@ def block_names(source: SourceShape, block_bytes: int) -> tuple[int, int]:
     n_users = min(n_rows, source.n_users, 2 * -(-source.n_users // blocks))
     n_artists = max(_by_sample(source.artist_curve, n_rows), int(2 * source.n_artists / blocks**0.5) + 1)
     return n_users, min(n_rows, source.n_artists, n_artists)
+
+
+def names_bytes(source: SourceShape, n_users: int, n_artists: int) -> int:
+    """Return an upper bound of the bytes of some distinct names: the longest artists may all be among them."""
+    longest = n_artists * max(source.artist_bytes, source.longest_artist_bytes)
+    return n_users * source.user_bytes + min(longest, source.n_artists * source.artist_bytes)
 
 
 def _by_sample(curve: Sequence[tuple[float, float]], n_rows: int) -> int:

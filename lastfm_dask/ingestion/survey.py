@@ -12,7 +12,7 @@ from lastfm_dask.ingestion.source_shape import SourceShape, extrapolate
 from lastfm_dask.interactions.blocks import ROW_BYTES
 from lastfm_dask.interactions.decoding import decode
 from lastfm_dask.interactions.reading import pieces_of, read_rows, sample_lines, whole_lines
-from lastfm_dask.interactions.schema import ARTIST, USER, UTF8
+from lastfm_dask.interactions.schema import ARTIST, MBID, USER, UTF8
 from lastfm_dask.sources.files import open_packed, open_ranges, unpacked
 
 if TYPE_CHECKING:
@@ -138,17 +138,20 @@ def _shape(sample: _Sample, source_bytes: int, schema: Schema) -> SourceShape:
         n_mbids=n_mbids,
         artist_curve=tuple(curve),
         columnar=schema.is_columnar,
+        longest_artist_bytes=_longest(sample.artists),
     )
 
 
 def _bounded(shape: SourceShape, files: Sequence[SourceFile], schema: Schema) -> SourceShape:
-    """Return a shape with no more users and artists than there are integers between the bounds that files state."""
+    """Return a shape that keeps to what files state: no more users and artists than integers, and the bytes of texts."""
     from lastfm_dask.interactions.row_groups import most_distinct
 
     columns = dict(zip(schema.columns, schema.fields, strict=True))
     users, artists = (most_distinct(files, schema.kind, columns[role]) for role in (USER, ARTIST))
+    seen_bytes = 5 * (shape.user_bytes + shape.artist_bytes) // 4
     return replace(
         shape,
+        unseen_bytes=max([0, *(texts - seen_bytes * rows for _, _, rows, texts in _groups(files, schema))]),
         n_users=min(shape.n_users, users or shape.n_users),
         n_artists=min(shape.n_artists, artists or shape.n_artists),
     )
@@ -170,6 +173,13 @@ def _distinct(sample: list[pa.StringArray]) -> tuple[list[tuple[float, float]], 
     curve = [(n_rows / step, float(np.sum(1 - (1 - 1 / step) ** counts))) for step in _THINNED]
     n_bytes = pc.sum(pc.binary_length(artists.dictionary)).as_py() or 0
     return curve, -(-n_bytes // max(len(artists.dictionary), 1)), int(counts.max(initial=0))
+
+
+def _longest(sample: list[pa.StringArray]) -> int:
+    """Return the bytes of the longest name."""
+    import pyarrow.compute as pc
+
+    return max((pc.max(pc.binary_length(names)).as_py() or 0 for names in sample), default=0)
 
 
 def _places(file_bytes: Sequence[int]) -> dict[int, list[int]]:
@@ -197,21 +207,33 @@ def _look_at(file: SourceFile, offsets: Sequence[int], schema: Schema, sample: _
 def _look_at_groups(files: Sequence[SourceFile], schema: Schema, sample: _Sample) -> int:
     """Add the first rows of groups spread over a columnar source; return the bytes that all rows count for."""
     from lastfm_dask.interactions.columnar_reader import read_columns
-    from lastfm_dask.interactions.row_groups import close_file, group_rows
+    from lastfm_dask.interactions.row_groups import close_file
 
-    by_file = group_rows(files, schema.kind)
-    groups = [
-        (file.path, start, rows)
-        for file, rows_of in zip(files, by_file, strict=True)
-        for start, rows in zip(accumulate(rows_of, initial=0), rows_of, strict=False)
-        if rows
-    ]
+    groups = _groups(files, schema)
     chosen = groups[:: -(-len(groups) // _PIECES) or 1]
-    for path, start, rows in chosen:
-        n_rows = min(rows, max(1, _SAMPLE_ROWS // len(chosen)))
+    for path, start, rows, texts in chosen:
+        n_rows = min(
+            rows, _SAMPLE_ROWS // len(chosen), rows * (_PIECES * _PIECE_BYTES // len(chosen)) // max(texts, 1)
+        )
+        n_rows = max(1, n_rows)
         sample.add_rows(read_columns(path, start, start + n_rows, schema), n_rows * ROW_BYTES)
     close_file()
-    return sum(map(sum, by_file)) * ROW_BYTES
+    return sum(rows for _, _, rows, _ in groups) * ROW_BYTES
+
+
+def _groups(files: Sequence[SourceFile], schema: Schema) -> list[tuple[str, int, int, int]]:
+    """Return the groups of a columnar source: path, first row, rows, and the bytes of names as the files state them."""
+    from lastfm_dask.interactions.row_groups import group_rows, text_bytes
+
+    columns = dict(zip(schema.columns, schema.fields, strict=True))
+    texts = [columns[role] for role in (USER, ARTIST, *((MBID,) if schema.with_mbid else ()))]
+    by_file = zip(files, group_rows(files, schema.kind), text_bytes(files, schema.kind, texts), strict=True)
+    return [
+        (file.path, start, rows, n_bytes)
+        for file, rows_of, bytes_of in by_file
+        for start, rows, n_bytes in zip(accumulate(rows_of, initial=0), rows_of, bytes_of, strict=False)
+        if rows
+    ]
 
 
 def _look_into(file: SourceFile, schema: Schema, sample: _Sample, n_bytes: int) -> None:

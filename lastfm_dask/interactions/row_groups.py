@@ -38,6 +38,8 @@ class Layout:
     group_rows: tuple[int, ...]
     bounds: dict[str, tuple[int, int]]
     """The least and the greatest value of each column of integers, where the file states them for all rows."""
+    text_bytes: dict[str, tuple[int, ...]]
+    """Bytes of each column of texts by group, unpacked, where the file states them."""
 
     @property
     def n_rows(self) -> int:
@@ -58,12 +60,25 @@ class Batch:
 def layout_of(file: SourceFile, kind: str) -> Layout:
     """Return the metadata of a file; raises BadInputError if it can't be read."""
     with _said_plainly(file.path, kind), _opened(file.path, kind, (), file.size_bytes) as opened:
-        return Layout(opened.schema, opened.group_rows, opened.bounds())
+        return Layout(opened.schema, opened.group_rows, opened.bounds(), opened.text_bytes())
 
 
 def group_rows(files: Sequence[SourceFile], kind: str) -> list[tuple[int, ...]]:
     """Return the rows of each file's groups; an empty file has none."""
     return [layout_of(file, kind).group_rows if file.size_bytes else () for file in files]
+
+
+def text_bytes(files: Sequence[SourceFile], kind: str, columns: Sequence[str]) -> list[list[int]]:
+    """Return the bytes of these columns of texts by group of each file, as the files state them; 0 where they don't."""
+    found = []
+    for file in files:
+        layout = layout_of(file, kind) if file.size_bytes else None
+        stated = [layout.text_bytes[name] for name in columns if name in layout.text_bytes] if layout else []
+        found.append(
+            [sum(sizes) for sizes in zip(*stated, strict=True)]
+            or [0] * len(layout.group_rows if layout else ())
+        )
+    return found
 
 
 def most_distinct(files: Sequence[SourceFile], kind: str, column: str) -> int | None:
@@ -219,6 +234,16 @@ class _Parquet:
                 found[name] = (min(least for least, _ in stated), max(most for _, most in stated))
         return found
 
+    def text_bytes(self) -> dict[str, tuple[int, ...]]:
+        """Return the unpacked bytes of each column of texts by group; repeated texts of a group count once."""
+        metadata = self._file.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        return {
+            metadata.schema.column(place).path: tuple(g.column(place).total_uncompressed_size for g in groups)
+            for place in range(metadata.num_columns)
+            if metadata.schema.column(place).physical_type == "BYTE_ARRAY"
+        }
+
     def read(self, group: int, n_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield a group's rows, at most `n_rows` at once."""
         found: Iterator[pa.RecordBatch] = self._file.iter_batches(
@@ -247,6 +272,10 @@ class _Arrow:
 
     def bounds(self) -> dict[str, tuple[int, int]]:
         """Return nothing: the format states no bounds."""
+        return {}
+
+    def text_bytes(self) -> dict[str, tuple[int, ...]]:
+        """Return nothing: the format states no sizes of columns."""
         return {}
 
     @property

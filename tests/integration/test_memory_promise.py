@@ -144,11 +144,19 @@ def test_names_of_60_kb_keep_to_the_projection_of_ingest(tmp_path):
         run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), smallest, 300)
 
 
-def test_names_that_get_long_keep_to_the_projection_of_ingest(tmp_path):
-    made = Made(tmp_path / "log.tsv", tmp_path / "a.dataset", tmp_path / "a.model")
-    write_log(made.log, "long_names_late", 60_000, 0)
+@pytest.mark.parametrize(("form", "limit_mib"), [("tsv", 128), ("parquet", 256), ("parquet-dictionary", 256)])
+def test_names_that_get_long_keep_to_the_projection_of_ingest(tmp_path, form, limit_mib):
+    made = Made(tmp_path / f"log.{form[:7]}", tmp_path / "a.dataset", tmp_path / "a.model")
+    write_log(made.log, "long_names_late", 60_000, 0, form)
     for number in range(RUNS):
-        run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), 128 * MIB, 300)
+        run_within(ingest_command, replace(made, dataset=tmp_path / f"{number}"), limit_mib * MIB, 300)
+
+
+def test_a_limit_named_for_long_names_in_parquet_works(tmp_path):
+    made = Made(tmp_path / "log.parquet", tmp_path / "a.dataset", tmp_path / "a.model")
+    write_log(made.log, "long_names_late", 60_000, 0, "parquet")
+    smallest = smallest_of(run_limited(ingest_command(made), 96 * MIB))
+    run_within(ingest_command, made, smallest, 300)
 
 
 @pytest.mark.slow
