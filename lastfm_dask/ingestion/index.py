@@ -144,8 +144,8 @@ def index(
     return result
 
 
-_MOST_PIECES = 4096
-"""Each piece takes one memory map, and the kernel allows a process 65,530."""
+_MOST_PIECES = 64
+"""Each piece takes some 46 KiB of Arrow's and Python's objects and one memory map, however few names it has."""
 
 
 def _batches(spool: Blocks, n_blocks: int, batch_names: int) -> Iterator[tuple[list[pa.RecordBatch], int]]:

@@ -133,6 +133,14 @@ def test_the_same_bytes_for_any_blocks_and_threads(tmp_path):
     assert found[0][-1].count(b"\n") == 3
 
 
+def test_index_keeps_to_its_projection_however_many_blocks_hold_few_names(tmp_path):
+    lines = b"".join(b"u%04d\t\ta%03d\t1\n" % (i // 16, i % 16) for i in range(16_000))
+    (tmp_path / "log.tsv").write_bytes(lines)
+    found = succeed_json("ingest", "log.tsv", "-o", "x", "--block-size", 180, cwd=tmp_path)
+    stage = next(stage for stage in found["stages"] if stage["stage"] == "index")
+    assert stage["measured_bytes"] <= stage["projected_bytes"]
+
+
 def test_globs_and_several_files_are_one_source_in_order(plain, tmp_path):
     cut = LOG.index(b"\n", len(LOG) // 2) + 1
     for name, part in (("b1.tsv", LOG[:cut]), ("b2.tsv", LOG[cut:]), ("b0.tsv", b"")):
