@@ -262,7 +262,7 @@ class _Transfer:
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         # A weak tag promises the same meaning, not the same bytes.
         self.version.write_text(json.dumps("" if version.startswith("W/") else version), encoding="utf-8")
-        # None where the server names none, or what is no number.
+        # None if the server gives no length, or one that is not a number.
         total = self.n_bytes + response.length if response.length else 0
         progress(self.n_bytes, total)
         while chunk := response.read1(_CHUNK_BYTES):

@@ -160,6 +160,7 @@ def plot(sizes: Sequence[Size], path: Path) -> None:
     """Write a page with both figures, log-log, one line a stage."""
     from bokeh.embed import file_html
     from bokeh.layouts import row
+    from bokeh.models import FixedTicker, PrintfTickFormatter
     from bokeh.palettes import Category10
     from bokeh.plotting import figure
     from bokeh.resources import INLINE
@@ -174,14 +175,18 @@ def plot(sizes: Sequence[Size], path: Path) -> None:
             x_axis_type="log",
             y_axis_type="log",
             x_axis_label="times the log",
-            width=520,
-            height=420,
+            width=540,
+            height=380,
+            toolbar_location=None,
         )
+        chart.xaxis.ticker = FixedTicker(ticks=[size.scale for size in sizes])
+        chart.xgrid.ticker = chart.xaxis.ticker
+        chart.yaxis.formatter = PrintfTickFormatter(format="%g")
         for stage, color in zip(values[-1], Category10[10], strict=False):
             xs, ys = [size.scale for size in sizes], [max(found[stage], 1e-3) for found in values]
             chart.line(xs, ys, color=color, legend_label=stage, line_width=2)
             chart.scatter(xs, ys, color=color, size=6)
-        chart.legend.location = "top_left"
+        chart.add_layout(chart.legend[0], "right")
         figures.append(chart)
     path.write_text(file_html(row(*figures), INLINE, "Ingest by size"), encoding="utf-8")
 
