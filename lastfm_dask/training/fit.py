@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from lastfm_dask.dataset.arrays import dense_blocks
 from lastfm_dask.errors import BadInputError
 from lastfm_dask.training.history import History
 from lastfm_dask.training.objective import Objective
-from lastfm_dask.training.rows_done import reported
+from lastfm_dask.training.rows_done import solve_reported
 
 with warnings.catch_warnings():
     # In a notebook without ipywidgets tqdm, which implicit imports, warns about a bar that is never shown.
@@ -167,8 +168,11 @@ def _iterate(
         (matrix, user_factors, item_factors, 0),
         (matrix.T.tocsr(), item_factors, user_factors, n_users),
     ):
-        with reported(solved, lambda done, before=before: report(before + done)):  # type: ignore[misc]
-            model.solver(rows, solved, fixed, model.regularization, num_threads=model.num_threads)
+        solve_reported(
+            partial(model.solver, rows, solved, fixed, model.regularization, num_threads=model.num_threads),
+            solved,
+            lambda done, before=before: report(before + done),  # type: ignore[misc]
+        )
 
 
 def most_iterations(settings: TrainSettings) -> int:

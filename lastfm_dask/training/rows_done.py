@@ -1,15 +1,14 @@
-"""How far implicit's solver is within an iteration. It reports nothing itself, so the rows that it changed are counted."""
+"""A solver run so that signals and progress do not wait for it: implicit's reports nothing until all rows are done."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
@@ -17,34 +16,44 @@ LOOK_S = 0.5
 _SAMPLED_ROWS = 512
 
 
-@contextmanager
-def reported(solved: npt.NDArray[np.float32], report: Callable[[int], None]) -> Iterator[None]:
-    """Report, while a solver goes through the rows of an array in order, how many it has done.
+def solve_reported(
+    solve: Callable[[], None], solved: npt.NDArray[np.float32], report: Callable[[int], None]
+) -> None:
+    """Run a solver that goes through the rows of an array in order, and report how many it has done.
+
+    It runs on a thread of its own. This thread waits, so that an exception that a signal raises ends the wait at once;
+    the solver then goes on until the process ends, or its rows are done.
 
     Parameters
     ----------
+    solve : callable
+        The solver; what it raises is raised here.
     solved : float32, shape (n, factors)
         What the solver changes. One value of up to 512 rows is compared with what it was, so the number is low by up
         to n / 512 rows, and by rows that do not change.
     report : callable
-        Called from another thread with the rows done, each time there are more, and not after the block ended.
+        Called with the rows done, each time there are more.
     """
     rows = np.linspace(0, len(solved) - 1, min(_SAMPLED_ROWS, len(solved)), dtype=np.int64)
-    before, over = solved[rows, 0], threading.Event()
+    before, last = solved[rows, 0], 0
+    failed: list[BaseException] = []
 
-    def look() -> None:
-        last = 0
-        while not over.wait(LOOK_S):
-            changed = np.flatnonzero(solved[rows, 0] != before)
-            done = int(rows[changed[-1]]) + 1 if len(changed) else 0
-            if done > last:
-                last = done
-                report(done)
+    def run() -> None:
+        try:
+            solve()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            failed.append(error)
 
-    thread = threading.Thread(target=look, name="rows done", daemon=True)
+    thread = threading.Thread(target=run, name="solver", daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    while True:
+        thread.join(LOOK_S)
+        if not thread.is_alive():
+            break
+        changed = np.flatnonzero(solved[rows, 0] != before)
+        done = int(rows[changed[-1]]) + 1 if len(changed) else 0
+        if done > last:
+            last = done
+            report(done)
+    if failed:
+        raise failed[0]

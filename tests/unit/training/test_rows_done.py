@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,28 +26,48 @@ def test_what_is_reported_is_done(monkeypatch, n_rows):
         reports.append((done, int(np.count_nonzero(solved[:, 0]))))
         seen.set()
 
-    with rows_done.reported(solved, report):
+    def solve():
         for end in (n_rows // 3, n_rows // 2, n_rows):
             seen.clear()
             solved[:end] = 1
             # The first of three rows changes nothing where there are fewer than three.
             assert end == 0 or seen.wait(60)
-    n_reports = len(reports)
+
+    rows_done.solve_reported(solve, solved, report)
     assert reports[-1][0] == n_rows
     assert all(0 < done <= changed for done, changed in reports)
     assert [done for done, _ in reports] == sorted({done for done, _ in reports})
-    solved[:] = 2
-    assert not seen.wait(0.05) or len(reports) == n_reports
 
 
 def test_no_row_done_is_no_report(monkeypatch):
     monkeypatch.setattr(rows_done, "LOOK_S", 0.001)
     reports = []
-    with rows_done.reported(np.zeros((0, 2), np.float32), reports.append):
-        threading.Event().wait(0.05)
-    with rows_done.reported(np.zeros((9, 2), np.float32), reports.append):
-        threading.Event().wait(0.05)
+    for n_rows in (0, 9):
+        rows_done.solve_reported(partial(time.sleep, 0.05), np.zeros((n_rows, 2), np.float32), reports.append)
     assert reports == []
+
+
+def test_what_a_solver_raises_is_raised():
+    def solve():
+        raise FloatingPointError
+
+    with pytest.raises(FloatingPointError):
+        rows_done.solve_reported(solve, np.zeros((9, 2), np.float32), print)
+
+
+def test_a_signal_does_not_wait_for_the_solver():
+    may_end, ended = threading.Event(), threading.Event()
+
+    def solve():
+        os.kill(os.getpid(), signal.SIGINT)
+        may_end.wait(60)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        rows_done.solve_reported(solve, np.zeros((9, 2), np.float32), print)
+    assert not ended.is_set()
+    may_end.set()
+    assert ended.wait(60)
 
 
 def test_training_moves_within_an_iteration(monkeypatch, tmp_path):
