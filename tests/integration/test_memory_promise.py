@@ -177,7 +177,7 @@ def smallest_of(outcome: Outcome) -> int:
 
 def test_ingest_refuses_what_is_too_small_and_the_number_it_names_works(unlimited, tmp_path):
     made = Made(unlimited.log, tmp_path / "a.dataset", unlimited.model)
-    smallest = smallest_of(run_limited(ingest_command(made), 48 * MIB))
+    smallest = smallest_of(run_limited(ingest_command(made), 56 * MIB))
     assert list(tmp_path.iterdir()) == []
     assert_kept(ingest_command, made, smallest)
     assert made.identity() == unlimited.identity()
