@@ -227,7 +227,7 @@ def test_what_is_no_address_is_not_fetched(address, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("location", "said"),
     [
-        ("http://example.org/x", r"^http://example.org/x: only https.*alone\)$"),
+        ("http://example.org/x", r"^http://example.org/x: only https.*only on this machine\)$"),
         ("https://[x", "check the address"),
     ],
 )

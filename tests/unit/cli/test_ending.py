@@ -18,6 +18,9 @@ PROGRAM = """
 import gc, os, signal, sys, time
 from lastfm_dask.cli import ending, signals
 
+# The tests may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 def send():
     os.kill(os.getpid(), signal.{signal})
 
@@ -118,6 +121,9 @@ def test_a_signal_ends_the_command_before_it_has_begun(name, code):
 import os, signal, sys, time
 from lastfm_dask import cli
 
+# The tests may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 def begin():
     os.kill(os.getpid(), signal.{name})
     time.sleep(60)
@@ -135,7 +141,11 @@ cli.main()
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_an_ignored_signal_stays_ignored(name):
-    program = PROGRAM.format(place="plainly", signal=name).replace("time.sleep(60)", "pass")
+    program = (
+        PROGRAM.format(place="plainly", signal=name)
+        .replace("time.sleep(60)", "pass")
+        .replace("SIG_DFL", "SIG_IGN")
+    )
     program = f"import signal; signal.signal(signal.{name}, signal.SIG_IGN)\n" + program
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
 
