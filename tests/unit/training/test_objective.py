@@ -58,9 +58,9 @@ def test_training_stops_once_objective_and_rank_settle(tmp_path, matrix):
 @pytest.mark.parametrize(
     ("objective", "ranks", "settled"),
     [
-        ([100.0, 99.5], [20.0, 20.5], True),
+        ([100.0, 99.6], [20.0, 20.5], True),
         ([100.0, 98.0], [20.0, 20.5], False),
-        ([100.0, 99.5], [1.4, 1.6], False),
+        ([100.0, 99.6], [1.4, 1.6], False),
     ],
 )
 def test_weak_directions_keep_training_going_where_the_objective_rests(objective, ranks, settled):
