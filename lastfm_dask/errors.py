@@ -82,3 +82,7 @@ class ClusterError(LastfmDaskError, RuntimeError):
         super().__init__(message)
         self.block = block
         self.path = path
+
+
+class Stopped(BaseException):
+    """A signal that ends the process has arrived: nothing that is under way will be used."""

@@ -12,7 +12,7 @@ import click
 
 from lastfm_dask.cli import signals, streams
 from lastfm_dask.display import to_json, visible
-from lastfm_dask.errors import BudgetError, LastfmDaskError, StoreError
+from lastfm_dask.errors import BudgetError, LastfmDaskError, Stopped, StoreError
 from lastfm_dask.events import report
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def exit_code(command: Callable[[], int | None], *, verbose: bool, as_json: bool
     try:
         message, code, fields = _ended(command, verbose=verbose, as_json=as_json)
         signals.unwound()
-    except signals.Stopped:
+    except Stopped:
         # The command's own end was being told.
         signals.unwound()
     if found := signals.stopped():

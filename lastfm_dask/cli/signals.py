@@ -14,6 +14,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from lastfm_dask.errors import Stopped
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -24,10 +26,6 @@ _WORDS = {
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "its terminal was closed",
 }
-
-
-class Stopped(BaseException):
-    """A signal that ends the command has arrived."""
 
 
 class _Stop:

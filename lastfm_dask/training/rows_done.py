@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lastfm_dask.errors import Stopped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,8 +23,9 @@ def solve_reported(
 ) -> None:
     """Run a solver that goes through the rows of an array in order, and report how many it has done.
 
-    It runs on a thread of its own. This thread waits, so that an exception that a signal raises ends the wait at once;
-    the solver then goes on until the process ends, or its rows are done.
+    It runs on a thread of its own, and this one waits. Where a signal ends the process the wait ends at once; after any
+    other exception, such as KeyboardInterrupt in a notebook, the solver's rows are done first, since it changes files
+    that the next training may take over.
 
     Parameters
     ----------
@@ -45,15 +48,22 @@ def solve_reported(
             failed.append(error)
 
     thread = threading.Thread(target=run, name="solver", daemon=True)
-    thread.start()
-    while True:
-        thread.join(LOOK_S)
-        if not thread.is_alive():
-            break
-        changed = np.flatnonzero(solved[rows, 0] != before)
-        done = int(rows[changed[-1]]) + 1 if len(changed) else 0
-        if done > last:
-            last = done
-            report(done)
+    try:
+        thread.start()
+        while True:
+            thread.join(LOOK_S)
+            if not thread.is_alive():
+                break
+            changed = np.flatnonzero(solved[rows, 0] != before)
+            done = int(rows[changed[-1]]) + 1 if len(changed) else 0
+            if done > last:
+                last = done
+                report(done)
+    except Stopped:
+        raise
+    except BaseException:
+        if thread.is_alive():
+            thread.join()
+        raise
     if failed:
         raise failed[0]

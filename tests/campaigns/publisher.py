@@ -39,7 +39,13 @@ def publisher(body: bytes) -> Iterator[str]:
         def handle_error(self, *_: object) -> None:
             """Ignore who went away."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    with forked(Server(("127.0.0.1", 0), Handler)) as address:
+        yield address
+
+
+@contextmanager
+def forked(server: HTTPServer) -> Iterator[str]:
+    """Let a server answer in a process of its own until the block ends; yield the address of its file."""
     child = os.fork()
     if not child:
         server.serve_forever()

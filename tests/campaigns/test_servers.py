@@ -7,20 +7,18 @@ succeeds, and sometimes ended meanwhile.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import shutil
-import signal
 import socket
 import struct
 import time
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from campaigns import forking
+from campaigns.publisher import forked
 from campaigns.table import Table, count, seed
 from campaigns.test_crash import SIGNALS, _sender
 from lastfm_dask import download
@@ -28,7 +26,7 @@ from lastfm_dask.download import DataSet
 from lastfm_dask.sources.published import PublishedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 FILE = "log.tar.gz"
@@ -179,21 +177,6 @@ FAULTS = [
 ]
 
 
-@contextmanager
-def misbehaving(rng: random.Random) -> Iterator[str]:
-    """Run such a server in a process of its own; yield its address."""
-    server = Server(rng)
-    child = os.fork()
-    if not child:
-        server.serve_forever()
-    server.server_close()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/file"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
 def run_servers(folder: Path, n: int, patch: pytest.MonkeyPatch) -> None:
     forking.import_all()
     md5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
@@ -206,7 +189,7 @@ def run_servers(folder: Path, n: int, patch: pytest.MonkeyPatch) -> None:
     for number in table.cases(range(n)):
         rng = random.Random(f"{seed()}-{number}")
         shutil.rmtree(folder, ignore_errors=True)
-        with misbehaving(random.Random(rng.random())) as address:
+        with forked(Server(random.Random(rng.random()))) as address:
             command = ["download", "lastfm-360k", "-o", folder, "--accept-terms", "--url", address]
             # A run that is not ended at once asks at least once.
             for again in range(1, 4 * MOST_FAULTS):

@@ -13,6 +13,7 @@ import pytest
 from making import make_dataset, random_plays
 
 from lastfm_dask import train
+from lastfm_dask.errors import Stopped
 from lastfm_dask.training import rows_done
 from lastfm_dask.training.settings import TrainSettings
 
@@ -55,17 +56,27 @@ def test_what_a_solver_raises_is_raised():
         rows_done.solve_reported(solve, np.zeros((9, 2), np.float32), print)
 
 
-def test_a_signal_does_not_wait_for_the_solver():
+@pytest.mark.parametrize(("error", "waits"), [(Stopped, False), (KeyboardInterrupt, True)])
+def test_only_a_signal_that_ends_the_process_does_not_wait_for_the_solver(error, waits):
     may_end, ended = threading.Event(), threading.Event()
+
+    def arrives(*_):
+        if waits:
+            threading.Timer(0.2, may_end.set).start()
+        raise error
 
     def solve():
         os.kill(os.getpid(), signal.SIGINT)
         may_end.wait(60)
         ended.set()
 
-    with pytest.raises(KeyboardInterrupt):
-        rows_done.solve_reported(solve, np.zeros((9, 2), np.float32), print)
-    assert not ended.is_set()
+    before = signal.signal(signal.SIGINT, arrives)
+    try:
+        with pytest.raises(error):
+            rows_done.solve_reported(solve, np.zeros((9, 2), np.float32), print)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.is_set() is waits
     may_end.set()
     assert ended.wait(60)
 
